@@ -1,0 +1,1 @@
+"""Workflow task: take the goods off the shelf and have them shipped."""

@@ -1,0 +1,1 @@
+"""From the orders queue to the workflow: starts one execution per message."""

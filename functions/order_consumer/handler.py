@@ -1,0 +1,61 @@
+"""The consumer of the orders queue: every message starts the workflow of one attempt of one order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from botocore.exceptions import ClientError
+
+from functions.shared import aws
+from functions.shared.dispatch import OrderMessage
+from functions.shared.domain.errors import InvalidInput
+from functions.shared.environment import required
+from functions.shared.observability import logger
+
+_step_functions = aws.client("stepfunctions")
+_state_machine_arn = required("STATE_MACHINE_ARN")
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: Any) -> Any:
+    """Start an execution per message; only the messages that failed come back (ReportBatchItemFailures)."""
+    return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
+
+
+def _start(record: SQSRecord) -> None:
+    body = record.body
+    try:
+        message = msgspec.json.decode(body, type=OrderMessage)
+    except msgspec.DecodeError as error:
+        # It fails again at every delivery, until SQS moves it to the dead-letter queue.
+        logger.error("not an order message", message_id=record.message_id, reason=str(error))
+        raise InvalidInput(f"not an order message: {error}") from error
+    with logger.append_context_keys(
+        order_id=message.order_id, attempt=message.attempt, correlation_id=message.correlation_id
+    ):
+        try:
+            outcome = start_execution(message, body)
+        except Exception:
+            logger.exception("execution not started", message_id=record.message_id)
+            raise
+        logger.info(outcome, message_id=record.message_id)
+
+
+def start_execution(message: OrderMessage, body: str) -> str:
+    """Start the workflow for one attempt of an order; a second start of the same attempt is a success.
+
+    Answers what was done, in words. Raises botocore's errors, after which a redelivery is safe.
+    """
+    try:
+        _step_functions.start_execution(
+            stateMachineArn=_state_machine_arn, name=f"{message.order_id}-{message.attempt}", input=body
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        return "execution was started before"
+    return "execution started"

@@ -1,0 +1,1 @@
+"""HTTP: place, read, list and cancel orders."""

@@ -1,0 +1,80 @@
+"""The routes of orders."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from functions.orders_api.placing import place_order
+from functions.orders_api.views import OrderView, view
+from functions.shared import aws, clock
+from functions.shared.dispatch import OrderQueue
+from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.orders import Move, NewOrder, OrderStatus
+from functions.shared.environment import required
+from functions.shared.events import EventBus
+from functions.shared.http import Answer, Api
+from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.observability import emit, logger
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.pages import Page
+
+api = Api()
+_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"))
+_queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
+_lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
+
+
+@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return api.handle(event, context)
+
+
+@api.route("POST", "/orders", takes=NewOrder)
+def create_order(body: NewOrder) -> Answer:
+    """Place an order: 201, or 200 with the first order when this is a repeat."""
+    order, is_new = place_order(
+        body,
+        key=_idempotency_key(),
+        correlation_id=api.request_id,
+        at=clock.now(),
+        orders=_orders,
+        queue=_queue,
+    )
+    headers = {"Location": f"{api.location}/{order.order_id}"}
+    if not is_new:
+        return Answer(HTTPStatus.OK, view(order), headers)
+    emit(counts=("OrdersPlaced",))
+    return Answer(HTTPStatus.CREATED, view(order), headers)
+
+
+@api.route("GET", "/orders/<order_id>")
+def get_order(order_id: str) -> Answer:
+    """One order, with its history."""
+    return Answer(HTTPStatus.OK, view(_orders.get(order_id)))
+
+
+@api.route("GET", "/users/<user_id>/orders")
+def list_orders_of_user(user_id: str) -> Answer:
+    """A page of a user's orders, newest first."""
+    page = _orders.list_of_user(user_id, *api.page())
+    return Answer(
+        HTTPStatus.OK,
+        Page[OrderView](items=[view(order) for order in page.items], next_token=page.next_token),
+    )
+
+
+@api.route("POST", "/orders/<order_id>/cancel")
+def cancel_order(order_id: str) -> Answer:
+    """Cancel an order, unless its goods are reserved already: then 409."""
+    order = _lifecycle.settle(Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now()))
+    return Answer(HTTPStatus.OK, view(order))
+
+
+def _idempotency_key() -> str | None:
+    key = api.header("idempotency-key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise InvalidInput("expected 1 to 255 printable ASCII characters without spaces", "Idempotency-Key")
+    return key

@@ -1,0 +1,1 @@
+"""HTTP: create, read, list, change and delete products."""

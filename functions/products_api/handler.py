@@ -1,0 +1,83 @@
+"""The routes of products."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from functions.shared import aws, clock
+from functions.shared.domain.errors import InvalidInput, VersionRequired
+from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.environment import required
+from functions.shared.http import Answer, Api, etag
+from functions.shared.observability import logger
+from functions.shared.persistence import records
+
+api = Api()
+_products = records.products(aws.client("dynamodb"), required("PRODUCTS_TABLE"))
+_default_currency = required("DEFAULT_CURRENCY")
+
+
+@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return api.handle(event, context)
+
+
+@api.route("POST", "/products", takes=NewProduct)
+def create_product(body: NewProduct) -> Answer:
+    """Add a product to the catalogue."""
+    now = clock.now()
+    product = Product(
+        product_id=str(uuid.uuid4()),
+        title=body.title,
+        description=body.description,
+        price=body.price,
+        currency=body.currency or _default_currency,
+        stock=body.stock,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    _products.create(product)
+    return _one(product, HTTPStatus.CREATED, Location=f"{api.location}/{product.product_id}")
+
+
+@api.route("GET", "/products")
+def list_products() -> Answer:
+    """A page of the catalogue."""
+    return Answer(HTTPStatus.OK, _products.page(*api.page()))
+
+
+@api.route("GET", "/products/<product_id>")
+def get_product(product_id: str) -> Answer:
+    """One product."""
+    return _one(_products.get(product_id))
+
+
+@api.route("PATCH", "/products/<product_id>", takes=ProductPatch)
+def change_product(product_id: str, body: ProductPatch) -> Answer:
+    """Change the fields that were sent, and no others.
+
+    A new stock must name the version it is based on, for reservations change the stock all the time.
+    """
+    changes = msgspec.to_builtins(body)
+    if not changes:
+        raise InvalidInput("expected at least one of title, description, price, currency, stock", "body")
+    if "stock" in changes and api.header("if-match") is None:
+        raise VersionRequired("a change of stock needs If-Match with the product's ETag")
+    return _one(_products.patch(product_id, changes, at=clock.now(), versions=api.if_match()))
+
+
+@api.route("DELETE", "/products/<product_id>")
+def delete_product(product_id: str) -> Answer:
+    """Delete a product; orders that were priced keep its title and price."""
+    _products.delete(product_id, versions=api.if_match())
+    return Answer(HTTPStatus.NO_CONTENT)
+
+
+def _one(product: Product, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer:
+    return Answer(status, product, {"ETag": etag(product.version), **headers})

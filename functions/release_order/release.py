@@ -1,0 +1,21 @@
+"""How a refused order gives its goods back."""
+
+from __future__ import annotations
+
+from functions.shared.domain.errors import OrderCancelled, Superseded
+from functions.shared.domain.orders import OrderStatus
+from functions.shared.persistence.orders import OrderRepository
+
+
+def release(order_id: str, attempt: int, *, orders: OrderRepository, at: str) -> None:
+    """Put the goods of an order back, once.
+
+    The refusal was definitive, so it does not matter that the order was handed over. Raises `OrderCancelled`,
+    `Superseded`, `StoreContention`, `NotFound`.
+    """
+    order = orders.get(order_id)
+    if order.status is OrderStatus.CANCELLED:
+        raise OrderCancelled("the order was cancelled")
+    if order.attempt != attempt:
+        raise Superseded(f"the order is {order.status.value} in attempt {order.attempt}")
+    orders.release(order, at=at, even_if_handed_over=True)

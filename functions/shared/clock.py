@@ -1,0 +1,24 @@
+"""The time, as every record and every answer writes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def now() -> str:
+    """The present time: UTC, ISO 8601, milliseconds, `Z` (`2026-01-31T08:00:00.000Z`)."""
+    return _write(datetime.now(UTC))
+
+
+def minutes_before(at: str, minutes: int) -> str:
+    """The time that many minutes before `at`, written the same way."""
+    return _write(datetime.fromisoformat(at) - timedelta(minutes=minutes))
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one time to another."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _write(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,74 @@
+"""The domain events that tell other systems what became of an order.
+
+At least once, in no guaranteed order; a repeat carries the same `eventId`. The contract is `docs/events.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from functions.shared.domain.errors import DependencyUnavailable
+from functions.shared.domain.orders import Order, OrderStatus, StatusChange, event_id_of
+
+SOURCE = "orderflow.orders"
+VERSION = 1
+
+DETAIL_TYPES = {
+    OrderStatus.VALIDATED: "OrderValidated",
+    OrderStatus.FULFILLED: "OrderFulfilled",
+    OrderStatus.REJECTED: "OrderRejected",
+    OrderStatus.CANCELLED: "OrderCancelled",
+    OrderStatus.FAILED: "OrderFailed",
+}
+
+
+class OrderEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=False):
+    """The detail of an event: one change of one order's status."""
+
+    version: int
+    event_id: str
+    order_id: str
+    user_id: str
+    status: OrderStatus
+    previous_status: OrderStatus | None
+    occurred_at: str
+    reason: str | None
+
+
+class EventBus:
+    """The stack's EventBridge bus."""
+
+    def __init__(self, client: Callable[[], Any], bus_name: str) -> None:
+        """`client` makes the EventBridge client at the first event, for not every invocation sends one."""
+        self._client = client
+        self._bus_name = bus_name
+
+    def announce(self, order: Order, change: StatusChange) -> None:
+        """Send the event of one change. Raises `DependencyUnavailable` or botocore's errors."""
+        event = OrderEvent(
+            version=VERSION,
+            event_id=event_id_of(order.order_id, change),
+            order_id=order.order_id,
+            user_id=order.user_id,
+            status=change.status,
+            previous_status=change.previous,
+            occurred_at=change.at,
+            reason=change.reason,
+        )
+        answer = self._client().put_events(
+            Entries=[
+                {
+                    "EventBusName": self._bus_name,
+                    "Source": SOURCE,
+                    "DetailType": DETAIL_TYPES[change.status],
+                    "Detail": msgspec.json.encode(event).decode(),
+                }
+            ]
+        )
+        # PutEvents answers 200 also when it took nothing.
+        if answer["FailedEntryCount"]:
+            code = answer["Entries"][0].get("ErrorCode", "unknown")
+            raise DependencyUnavailable(f"the event bus did not take the event: {code}")

@@ -1,0 +1,65 @@
+"""Lists by pages: the opaque `nextToken`, and the page itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from functions.shared.domain.errors import InvalidPageToken
+from functions.shared.persistence.dynamodb import Item, from_item, to_item
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel", omit_defaults=True):
+    """One page of a list, and the token of the next (None at the end)."""
+
+    items: list[T]
+    next_token: str | None = None
+
+
+class _Token(msgspec.Struct, forbid_unknown_fields=True):
+    list: str
+    key: dict[str, str]
+
+
+def encode_token(list_name: str, last_key: Item | None) -> str | None:
+    """The token that continues `list_name` behind `last_key` (DynamoDB's LastEvaluatedKey).
+
+    It is opaque, not secret: it holds keys that the client has just been shown.
+    """
+    if not last_key:
+        return None
+    raw = msgspec.json.encode(_Token(list_name, from_item(last_key)))
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decode_token(list_name: str, key_names: frozenset[str], token: str | None) -> dict[str, Any]:
+    """The ExclusiveStartKey parameter that a token stands for, empty without a token.
+
+    Raises `InvalidPageToken` when this list never handed it out: it is malformed, of another list or user, or
+    does not name exactly the keys of the list.
+    """
+    if token is None:
+        return {}
+    try:
+        raw = base64.b64decode(
+            token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
+        )
+        decoded = msgspec.json.decode(raw, type=_Token)
+    except (binascii.Error, UnicodeError, msgspec.DecodeError):
+        decoded = None
+    if (
+        decoded is None
+        or decoded.list != list_name
+        or decoded.key.keys() != key_names
+        or "" in decoded.key.values()
+    ):
+        raise InvalidPageToken("nextToken was not handed out by this list")
+    return {"ExclusiveStartKey": to_item(decoded.key)}

@@ -1,0 +1,182 @@
+"""Users and products: records with a version, changed field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from functions.shared.domain.errors import NotFound, StoreContention, VersionMismatch
+from functions.shared.domain.products import Product
+from functions.shared.domain.users import User
+from functions.shared.persistence.dynamodb import (
+    Item,
+    UpdateExpression,
+    from_item,
+    is_condition_failure,
+    item_before,
+    struct_to_item,
+)
+from functions.shared.persistence.pages import Page, decode_token, encode_token
+
+# BatchGetItem takes 100 keys at the most; an order has 50 lines and a page 100 entries.
+_BATCH_ROUNDS = 5
+
+T = TypeVar("T", bound=User | Product)
+
+
+def batch_get(
+    client: Any, table: str, key_name: str, ids: Iterable[str], *, consistent: bool = False
+) -> list[Item]:
+    """Read up to 100 items by their keys, in no order; what does not exist is left out.
+
+    Raises `StoreContention` when DynamoDB keeps leaving keys unprocessed.
+    """
+    request: Any = {
+        table: {"Keys": [{key_name: {"S": key}} for key in ids], "ConsistentRead": consistent},
+    }
+    found: list[Item] = []
+    for _ in range(_BATCH_ROUNDS):
+        if not request or not request[table]["Keys"]:
+            return found
+        answer = client.batch_get_item(RequestItems=request)
+        found.extend(answer["Responses"].get(table, []))
+        request = answer.get("UnprocessedKeys")
+    if request:
+        raise StoreContention("the store is busy")
+    return found
+
+
+class Records(Generic[T]):
+    """One table of versioned records, each under one string key."""
+
+    def __init__(self, client: Any, table: str, key_name: str, kind: type[T]) -> None:
+        self._client = client
+        self._table = table
+        self._key_name = key_name
+        self._kind = kind
+
+    def create(self, record: T) -> None:
+        """Store a new record. Its id is fresh, so a record that is there already was put by a retry of this
+        very call and is left as it is."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=struct_to_item(record),
+                ConditionExpression=f"attribute_not_exists({self._key_name})",
+            )
+        except ClientError as error:
+            if not is_condition_failure(error):
+                raise
+
+    def find(self, record_id: str, *, consistent: bool = True) -> T | None:
+        """The record, or None. An eventually consistent read costs half."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=self._key(record_id), ConsistentRead=consistent
+        )
+        return self._read(answer["Item"]) if "Item" in answer else None
+
+    def get(self, record_id: str) -> T:
+        """The record as it is now. Raises `NotFound`."""
+        record = self.find(record_id)
+        if record is None:
+            raise NotFound(f"there is no {self._noun} {record_id}")
+        return record
+
+    def find_many(self, record_ids: Iterable[str], *, consistent: bool) -> dict[str, T]:
+        """Those of up to 100 records that exist, by id."""
+        items = batch_get(self._client, self._table, self._key_name, record_ids, consistent=consistent)
+        return {item[self._key_name]["S"]: self._read(item) for item in items}
+
+    def page(self, limit: int, token: str | None) -> Page[T]:
+        """One page of all records, in no particular order. Reads `limit` items, however large the table is.
+
+        Raises `InvalidPageToken`.
+        """
+        answer = self._client.scan(
+            TableName=self._table, Limit=limit, **decode_token(self._noun, frozenset({self._key_name}), token)
+        )
+        return Page(
+            items=[self._read(item) for item in answer["Items"]],
+            next_token=encode_token(self._noun, answer.get("LastEvaluatedKey")),
+        )
+
+    def patch(
+        self, record_id: str, changes: Mapping[str, object], *, at: str, versions: set[int] | None
+    ) -> T:
+        """Change exactly the fields in `changes` (named as stored; None removes one) and count the version.
+
+        `versions`: if given, the change is made only to one of these. Raises `NotFound`, `VersionMismatch`.
+        """
+        update = UpdateExpression().set("updatedAt", at).count("version").require_exists(self._key_name)
+        for field, value in changes.items():
+            if value is None:
+                update.remove(field)
+            else:
+                update.set(field, value)
+        if versions is not None:
+            self._require_version(update, versions)
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=self._key(record_id),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **update.parameters(),
+            )
+        except ClientError as error:
+            raise self._refused(error, record_id) from error
+        return self._read(answer["Attributes"])
+
+    def delete(self, record_id: str, *, versions: set[int] | None) -> None:
+        """Delete a record. Raises `NotFound`, `VersionMismatch`."""
+        update = UpdateExpression().require_exists(self._key_name)
+        if versions is not None:
+            self._require_version(update, versions)
+        parameters = update.parameters()
+        del parameters["UpdateExpression"]
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=self._key(record_id),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **parameters,
+            )
+        except ClientError as error:
+            raise self._refused(error, record_id) from error
+
+    @property
+    def _noun(self) -> str:
+        return self._kind.__name__.lower()
+
+    def _key(self, record_id: str) -> Item:
+        return {self._key_name: {"S": record_id}}
+
+    def _read(self, item: Item) -> T:
+        return msgspec.convert(from_item(item), self._kind)
+
+    @staticmethod
+    def _require_version(update: UpdateExpression, versions: set[int]) -> None:
+        if versions:
+            update.require_one_of("version", sorted(versions))
+        else:
+            update.require(f"{update.name('version')} < {update.value(0)}")
+
+    def _refused(self, error: ClientError, record_id: str) -> ClientError | NotFound | VersionMismatch:
+        if not is_condition_failure(error):
+            return error
+        if item_before(error) is None:
+            return NotFound(f"there is no {self._noun} {record_id}")
+        return VersionMismatch(f"the {self._noun} was changed since the version that If-Match names")
+
+
+def users(client: Any, table: str) -> Records[User]:
+    """The users in this table."""
+    return Records(client, table, "userId", User)
+
+
+def products(client: Any, table: str) -> Records[Product]:
+    """The products in this table."""
+    return Records(client, table, "productId", Product)

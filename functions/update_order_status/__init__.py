@@ -1,0 +1,1 @@
+"""Workflow task: move an order to its next state and announce it."""

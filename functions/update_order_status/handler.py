@@ -1,0 +1,63 @@
+"""The Mark... tasks: one legal move of an order, and its event."""
+
+from __future__ import annotations
+
+import msgspec
+
+from functions.shared import aws, clock
+from functions.shared.domain.orders import Move, Order, OrderStatus, Pricing, Shipment
+from functions.shared.environment import required
+from functions.shared.events import EventBus
+from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.observability import emit
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.task import Task, task_handler
+
+_lifecycle = OrderLifecycle(
+    OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE")),
+    EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")),
+)
+
+
+class MoveTask(Task, frozen=True, rename="camel"):
+    """The task with the wanted state and what belongs to it."""
+
+    status: OrderStatus
+    reason: str | None = None
+    pricing: Pricing | None = None
+    shipment: Shipment | None = None
+
+
+class Moved(msgspec.Struct, frozen=True, rename="camel"):
+    """What the state machine's log shows of the move."""
+
+    order_id: str
+    status: OrderStatus
+
+
+@task_handler(MoveTask)
+def lambda_handler(task: MoveTask) -> Moved:
+    """Move the order; a repeat changes nothing, announces again, and succeeds."""
+    move = Move(
+        order_id=task.order_id,
+        to=task.status,
+        at=clock.now(),
+        attempt=task.attempt,
+        reason=task.reason,
+        pricing=task.pricing,
+        shipment=task.shipment,
+    )
+    order = _lifecycle.advance(move)
+    if order.updated_at == move.at:  # not for a repeat
+        _measure(order)
+    return Moved(order_id=order.order_id, status=task.status)
+
+
+def _measure(order: Order) -> None:
+    if order.status is OrderStatus.FULFILLED:
+        took = clock.seconds_between(order.created_at, order.updated_at)
+        emit(counts=("OrdersFulfilled",), seconds={"TimeToFulfill": took})
+    elif order.status is OrderStatus.REJECTED:
+        emit(counts=("OrdersRejected",), reason=(order.status_reason or "unknown").split(":", 1)[0])
+    elif order.status is OrderStatus.FAILED:
+        emit(counts=("OrdersFailed",))

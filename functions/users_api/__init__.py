@@ -1,0 +1,1 @@
+"""HTTP: register, read, list, change and delete users."""

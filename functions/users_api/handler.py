@@ -1,0 +1,69 @@
+"""The routes of users."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from functions.shared import aws, clock
+from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.users import NewUser, User, UserPatch
+from functions.shared.environment import required
+from functions.shared.http import Answer, Api, etag
+from functions.shared.observability import logger
+from functions.shared.persistence import records
+
+api = Api()
+_users = records.users(aws.client("dynamodb"), required("USERS_TABLE"))
+
+
+@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return api.handle(event, context)
+
+
+@api.route("POST", "/users", takes=NewUser)
+def create_user(body: NewUser) -> Answer:
+    """Register a user."""
+    now = clock.now()
+    user = User(
+        user_id=str(uuid.uuid4()), name=body.name, email=body.email, version=1, created_at=now, updated_at=now
+    )
+    _users.create(user)
+    return _one(user, HTTPStatus.CREATED, Location=f"{api.location}/{user.user_id}")
+
+
+@api.route("GET", "/users")
+def list_users() -> Answer:
+    """A page of all users."""
+    return Answer(HTTPStatus.OK, _users.page(*api.page()))
+
+
+@api.route("GET", "/users/<user_id>")
+def get_user(user_id: str) -> Answer:
+    """One user."""
+    return _one(_users.get(user_id))
+
+
+@api.route("PATCH", "/users/<user_id>", takes=UserPatch)
+def change_user(user_id: str, body: UserPatch) -> Answer:
+    """Change the fields that were sent, and no others."""
+    changes = msgspec.to_builtins(body)
+    if not changes:
+        raise InvalidInput("expected at least one of name, email", "body")
+    return _one(_users.patch(user_id, changes, at=clock.now(), versions=api.if_match()))
+
+
+@api.route("DELETE", "/users/<user_id>")
+def delete_user(user_id: str) -> Answer:
+    """Delete a user; the user's orders stay."""
+    _users.delete(user_id, versions=api.if_match())
+    return Answer(HTTPStatus.NO_CONTENT)
+
+
+def _one(user: User, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer:
+    return Answer(status, user, {"ETag": etag(user.version), **headers})

@@ -1,0 +1,1 @@
+"""Workflow task: is this order one that can be fulfilled, and what does it cost?"""

@@ -1,0 +1,22 @@
+"""The ValidateOrder task: reads the order, its user and its products, and answers what it costs."""
+
+from __future__ import annotations
+
+from functions.shared import aws
+from functions.shared.domain.orders import Pricing
+from functions.shared.environment import required
+from functions.shared.persistence import records
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.task import Task, task_handler
+from functions.validate_order.validation import validate
+
+_dynamodb = aws.client("dynamodb")
+_orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
+_users = records.users(_dynamodb, required("USERS_TABLE"))
+_products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
+
+
+@task_handler(Task)
+def lambda_handler(task: Task) -> Pricing:
+    """Answer the order's priced lines, total and currency, or raise `OrderRejected`."""
+    return validate(task.order_id, task.attempt, orders=_orders, users=_users, products=_products)

@@ -1,0 +1,55 @@
+"""Whether an order can be fulfilled, and what it costs."""
+
+from __future__ import annotations
+
+from functions.shared.domain.errors import OrderCancelled, OrderRejected, Superseded
+from functions.shared.domain.orders import Order, OrderStatus, Pricing, price
+from functions.shared.domain.products import Product
+from functions.shared.domain.users import User
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.records import Records
+
+
+def validate(
+    order_id: str,
+    attempt: int,
+    *,
+    orders: OrderRepository,
+    users: Records[User],
+    products: Records[Product],
+) -> Pricing:
+    """The prices of an order, taken from the products and never from the client.
+
+    An order that was priced before keeps its prices and is not judged again, over any retry. Raises
+    `OrderRejected` (unknown user or product, mixed currencies), `OrderCancelled`, `Superseded`, `NotFound`.
+    """
+    order = _current(orders, order_id, attempt)
+    if order.pricing is not None:
+        return order.pricing
+    if users.find(order.user_id, consistent=False) is None and users.find(order.user_id) is None:
+        raise OrderRejected("unknown_user", f"there is no user {order.user_id}")
+    return price(order.items, _read_products(products, [line.product_id for line in order.items]))
+
+
+def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
+    """The order as this attempt should see it.
+
+    An eventually consistent read costs half and is nearly always current; it is trusted only when it shows
+    what this attempt expects.
+    """
+    order = orders.find(order_id, consistent=False)
+    if order is None or order.attempt != attempt or not order.is_open:
+        order = orders.get(order_id)
+    if order.status is OrderStatus.CANCELLED:
+        raise OrderCancelled("the order was cancelled")
+    if order.attempt != attempt or not order.is_open:
+        raise Superseded(f"the order is {order.status.value} in attempt {order.attempt}")
+    return order
+
+
+def _read_products(products: Records[Product], ids: list[str]) -> dict[str, Product]:
+    found = products.find_many(ids, consistent=False)
+    missing = [product_id for product_id in ids if product_id not in found]
+    if missing:  # perhaps only too new for an eventually consistent read
+        found |= products.find_many(missing, consistent=True)
+    return found
