@@ -1,0 +1,212 @@
+"""Reads Pulumi.yaml and Pulumi.<stack>.yaml the way the Pulumi CLI does before it starts a program.
+
+The SDK itself never reads these files: the CLI merges the stack's values over the project's schema, checks
+them and hands the program flat strings. The rules here follow the CLI's own (its packages `workspace/project`
+and `workspace/config`): bare keys belong to the project, a value of the stack replaces a default as a whole,
+a declared key without default must be set, scalars become strings and everything else JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+
+class ConfigError(Exception):
+    """The project's or the stack's configuration cannot be used; the message is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """What the CLI hands to a program: where it stands, what it is called, and its flat configuration."""
+
+    project: str
+    stack: str
+    root: Path
+    program: Path  # the folder that holds __main__.py
+    values: Mapping[str, str]  # "namespace:key" -> value; objects as JSON
+    name_pattern: str  # of pulumi:autonaming
+
+
+# What the AWS provider does where nothing is configured: the logical name and seven hex digits.
+DEFAULT_NAME_PATTERN = "${name}-${hex(7)}"
+
+
+def load_stack_config(root: Path, stack: str, overrides: Mapping[str, Any] | None = None) -> StackConfig:
+    """The merged, checked configuration of `stack` of the project in `root`.
+
+    `overrides` stand above the stack's file, as `pulumi config set` would; bare keys belong to the project,
+    and None takes a value of the stack's file away. Raises ConfigError.
+    """
+    project_file = root / "Pulumi.yaml"
+    project = _read(project_file)
+    name = project.get("name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{project_file} has no `name`.")
+    stack_file = root / str(project.get("stackConfigDir") or ".") / f"Pulumi.{stack}.yaml"
+    if not stack_file.exists():
+        raise ConfigError(f"There is no stack {stack!r}: {stack_file} does not exist.")
+    values = {
+        _qualify(name, key): value for key, value in _section(_read(stack_file), "config", stack_file).items()
+    }
+    for key, value in (overrides or {}).items():
+        if value is None:
+            values.pop(_qualify(name, key), None)
+        else:
+            values[_qualify(name, key)] = value
+    _refuse_secure_values(values, stack_file)
+    _apply_schema(_section(project, "config", project_file), name, stack, values)
+    return StackConfig(
+        project=name,
+        stack=stack,
+        root=root,
+        program=root / str(project.get("main") or "."),
+        values={key: _flat(value) for key, value in values.items()},
+        name_pattern=_name_pattern(values.get("pulumi:autonaming")),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping.")
+    return content
+
+
+def _section(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
+    section = content.get(key) or {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"`{key}` in {path} must be a mapping.")
+    return section
+
+
+def _qualify(project: str, key: str) -> str:
+    return key if ":" in key else f"{project}:{key}"
+
+
+def _refuse_secure_values(values: Mapping[str, Any], path: Path) -> None:
+    for key, value in values.items():
+        if _holds_secure(value):
+            raise ConfigError(
+                f"{key} in {path.name} is encrypted (`secure:`), and only the Pulumi CLI can decrypt it: "
+                f"give the local run a plain value of its own."
+            )
+
+
+def _holds_secure(value: Any) -> bool:
+    if isinstance(value, dict):
+        return set(value) == {"secure"} or any(_holds_secure(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_secure(item) for item in value)
+
+
+def _apply_schema(schema: Mapping[str, Any], project: str, stack: str, values: dict[str, Any]) -> None:
+    missing = []
+    for key, declared in schema.items():
+        qualified = _qualify(project, key)
+        own = qualified.startswith(f"{project}:")
+        if not isinstance(declared, dict):  # the short form: `key: value`
+            declared = {"default" if own else "value": declared}
+        _check_declaration(key, declared, own=own)
+        if qualified not in values:
+            preset = declared.get("default", declared.get("value"))
+            if preset is not None:
+                values[qualified] = preset
+            elif own:
+                missing.append(key)
+                continue
+        if "type" in declared and not _has_type(values[qualified], declared["type"], declared.get("items")):
+            raise ConfigError(
+                f"Stack '{stack}' with configuration key '{qualified}' must be of type "
+                f"'{_type_name(declared['type'], declared.get('items'))}', but is {values[qualified]!r}."
+            )
+        if declared.get("secret"):
+            raise ConfigError(
+                f"Stack '{stack}' with configuration key '{qualified}' must be encrypted as it is secret, "
+                f"which only the Pulumi CLI can do."
+            )
+    if missing:
+        raise ConfigError(
+            f"Stack '{stack}' is missing configuration value{'s' if len(missing) > 1 else ''} "
+            + ", ".join(f"'{project}:{key}'" if ":" not in key else f"'{key}'" for key in sorted(missing))
+            + "."
+        )
+
+
+def _check_declaration(key: str, declared: Mapping[str, Any], *, own: bool) -> None:
+    if own:
+        if declared.get("type") == "array" and not declared.get("items"):
+            raise ConfigError(f"Pulumi.yaml declares '{key}' as an array, but not the type of its `items`.")
+        default = declared.get("default")
+        if (
+            "type" in declared
+            and default is not None
+            and not _has_type(default, declared["type"], declared.get("items"))
+        ):
+            raise ConfigError(
+                f"The default of '{key}' in Pulumi.yaml is not of its type "
+                f"'{_type_name(declared['type'], declared.get('items'))}'."
+            )
+    elif "type" in declared or "default" in declared or declared.get("value") is None:
+        raise ConfigError(
+            f"'{key}' in Pulumi.yaml belongs to another namespace: it may have a `value` only, "
+            f"no type and no default."
+        )
+
+
+def _has_type(value: Any, kind: str, items: Mapping[str, Any] | None) -> bool:
+    match kind:
+        case "string":  # the CLI reads every scalar of a stack file as text
+            return isinstance(value, str | int | float | bool)
+        case "integer":
+            if isinstance(value, str):
+                return value.lstrip("+-").isdigit()
+            return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        case "boolean":
+            return isinstance(value, bool) or value in ("true", "false")
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return (
+                isinstance(value, list)
+                and items is not None
+                and all(_has_type(item, items["type"], items.get("items")) for item in value)
+            )
+    raise ConfigError(f"Pulumi.yaml uses the unknown configuration type '{kind}'.")
+
+
+def _type_name(kind: str, items: Mapping[str, Any] | None) -> str:
+    return f"array<{_type_name(items['type'], items.get('items'))}>" if items else kind
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _name_pattern(autonaming: Any) -> str:
+    if autonaming is None:
+        return DEFAULT_NAME_PATTERN
+    if isinstance(autonaming, dict):
+        if autonaming.get("pattern"):
+            return str(autonaming["pattern"])
+        if autonaming.get("mode") == "verbatim":
+            return "${name}"
+        if autonaming.get("mode") == "default":
+            return DEFAULT_NAME_PATTERN
+    raise ConfigError(
+        "pulumi:autonaming must have a `pattern` or one of the modes default and verbatim "
+        "(the local run knows no other)."
+    )
