@@ -1,0 +1,60 @@
+"""The emulator's own process: ministack, tied to the life of the process that started it.
+
+Run as a file by `local.emulator`, never imported by anything that needs more than its constants. Standard
+input is a pipe from the parent: when it ends without RELEASE having come through, the parent is gone, and a
+janitor process ends this whole process group and removes its folder.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+
+RELEASE = b"r"
+LOCK_FILE = "lock"
+
+# Arguments: process group, folder, state file or "". In a session of its own, so it outlives the group.
+_JANITOR = """
+import os, shutil, signal, sys, time
+group, folder, state = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+for attempt in range(200):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        break
+    time.sleep(0.01)
+shutil.rmtree(folder, ignore_errors=True)
+if state and os.path.exists(state):
+    os.remove(state)
+"""
+
+
+def _watch_parent(folder: str, state_file: str) -> None:
+    if os.read(0, 1) == RELEASE:
+        return
+    subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _JANITOR, str(os.getpgid(0)), folder, state_file],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _main() -> None:
+    folder, state_file = sys.argv[1:3]
+    # Held until this process ends, however it ends: by this the folder is known to be in use. It must not be
+    # inherited by Lambda workers, which Python's file descriptors are not.
+    lock = os.open(os.path.join(folder, LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o600)  # noqa: PTH118
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Thread(target=_watch_parent, args=(folder, state_file), daemon=True).start()
+    sys.argv = ["ministack"]
+    from ministack.app import main
+
+    main()
+
+
+if __name__ == "__main__":
+    _main()
