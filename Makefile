@@ -1,10 +1,48 @@
-# All that a contributor needs: `make demo` and `make test` set everything up by themselves.
-.PHONY: lock
+# All that a contributor needs. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+# Changes when the locked requirements change, so that an old environment is brought up to date.
+INSTALLED := .venv/.installed
 
-COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+.PHONY: help install demo run test check lint types lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(INSTALLED): requirements.txt requirements-dev.txt functions/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/python -m components.packaging
+	@touch $@
+
+install: $(INSTALLED) ## Make .venv, install the locked requirements, build the Lambda layer
+
+demo: install ## Run the whole stack on this machine and carry orders through every ending
+	$(BIN)/python -m local demo
+
+run: install ## Serve the API on this machine until Ctrl-C
+	$(BIN)/python -m local up
+
+test: install ## Run all tests
+	$(BIN)/python -m pytest --numprocesses 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy .
+
+check: lint types test ## Lint, types and tests: what CI runs
+
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --quiet
 
 lock: ## Resolve the versions named in pyproject.toml into the hash-locked requirements files
 	$(COMPILE) --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(COMPILE) --python-version 3.13 --group layer --output-file functions/requirements.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group dev --output-file requirements-dev.txt
+
+clean: ## Remove everything that the project made for itself
+	rm -rf .venv .build .local .pytest_cache .mypy_cache .ruff_cache .hypothesis

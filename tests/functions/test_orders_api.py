@@ -1,0 +1,180 @@
+"""Placing, reading, listing and cancelling orders over HTTP."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.functions.world import World, invoke_task
+
+
+def test_a_placed_order_is_pending_stored_and_queued(world: World) -> None:
+    product = world.product()
+    answer = world.api.post("/orders", {"userId": "u-1", "items": [{"productId": product, "quantity": 2}]})
+    order_id = answer.body["orderId"]
+    assert (answer.status, answer.body["status"]) == (201, "PENDING")
+    assert answer.headers["location"] == f"/v1/orders/{order_id}"
+    assert world.api.get(f"/orders/{order_id}").body == answer.body
+    assert world.messages() == [{"orderId": order_id, "attempt": 1, "correlationId": "request-1"}]
+
+
+def test_an_order_is_accepted_although_the_queue_is_gone(world: World) -> None:
+    world.sqs.delete_queue(QueueUrl=world.sqs.get_queue_url(QueueName="orders")["QueueUrl"])
+    answer = world.api.post("/orders", {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]})
+    assert answer.status == 201
+    stored = world.stored_order(answer.body["orderId"])
+    assert stored["openShard"] in set("01234567")
+    assert stored["openSince"] == stored["createdAt"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"items": [{"productId": "p", "quantity": 1}]}, "userId"),
+        ({"userId": "u", "items": []}, "items"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 0}]}, "items[0].quantity"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 1001}]}, "items[0].quantity"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": "1"}]}, "items[0].quantity"),
+        ({"userId": "u", "items": [{"productId": "a/b", "quantity": 1}]}, "items[0].productId"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 1}], "total": 1}, "total"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 1, "price": 1}]}, "items[0].price"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 1}] * 2}, "items[1].productId"),
+        ({"userId": "u", "items": [{"productId": f"p{n}", "quantity": 1} for n in range(51)]}, "items"),
+    ],
+)
+def test_an_invalid_order_is_a_422_that_names_the_field_and_stores_nothing(
+    world: World, body: object, field: str
+) -> None:
+    answer = world.api.post("/orders", body)
+    assert answer.status == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["field"] for error in answer.body["errors"]] == [field]
+    assert world.dynamodb.scan(TableName="orders")["Count"] == 0
+    assert world.messages() == []
+
+
+def test_an_unknown_order_is_a_404(world: World) -> None:
+    for answer in (world.api.get("/orders/none"), world.api.post("/orders/none/cancel")):
+        assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+def test_a_repeat_under_the_same_key_answers_the_first_order_and_makes_no_second(world: World) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    headers = {"Idempotency-Key": "key-1"}
+    first, second = (world.api.post("/orders", body, headers=headers) for _ in range(2))
+    assert (first.status, second.status) == (201, 200)
+    assert first.body == second.body
+    assert len(world.messages()) == 1
+
+
+def test_another_order_under_the_same_key_is_a_422(world: World) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    for quantity, status in ((1, 201), (2, 422)):
+        body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": quantity}]}
+        answer = world.api.post("/orders", body, headers=headers)
+        assert answer.status == status
+    assert answer.body["code"] == "idempotency_key_reused"
+
+
+def test_equal_orders_without_a_key_are_two_orders(world: World) -> None:
+    assert world.order("u-1", {"p-1": 1}) != world.order("u-1", {"p-1": 1})
+
+
+def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -> None:
+    placed = []
+    for minute in range(5):
+        placed.append(world.order("u-1", {"p-1": 1}))
+        world.set_order(placed[-1], createdAt=f"2026-01-01T00:0{minute}:00.000Z")
+    world.order("u-2", {"p-1": 1})
+    seen, token = [], None
+    while True:
+        query = {"limit": "2"} | ({"nextToken": token} if token else {})
+        page = world.api.get("/users/u-1/orders", query=query).body
+        seen.extend(order["orderId"] for order in page["items"])
+        token = page.get("nextToken")
+        if token is None:
+            break
+    assert seen == placed[::-1]
+
+
+def test_a_page_token_of_another_user_is_a_400(world: World) -> None:
+    for _ in range(2):
+        world.order("u-1", {"p-1": 1})
+    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+    answer = world.api.get("/users/u-2/orders", query={"nextToken": token})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
+
+
+def test_the_answer_tells_nothing_of_how_we_work(world: World) -> None:
+    order_id = world.validated_order({world.product(): 1})
+    world.reserve(order_id)
+    body = world.api.get(f"/orders/{order_id}").body
+    assert set(body) == {
+        "orderId",
+        "userId",
+        "items",
+        "status",
+        "history",
+        "createdAt",
+        "updatedAt",
+        "total",
+        "currency",
+    }
+
+
+def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(world: World) -> None:
+    order_id = world.order("u-1", {"p-1": 1})
+    for _ in range(2):
+        answer = world.api.post(f"/orders/{order_id}/cancel")
+        assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
+    assert [entry["status"] for entry in answer.body["history"]] == ["PENDING", "CANCELLED"]
+    events = world.events()
+    assert [event["detail-type"] for event in events] == ["OrderCancelled", "OrderCancelled"]
+    assert len({event["detail"]["eventId"] for event in events}) == 1
+    assert "openShard" not in world.stored_order(order_id)
+
+
+def test_a_cancel_whose_event_cannot_be_sent_stands_and_stays_open_for_the_requeue(world: World) -> None:
+    import boto3
+
+    order_id = world.order("u-1", {"p-1": 1})
+    events = boto3.client("events")
+    events.remove_targets(Rule="all", EventBusName="orderflow", Ids=["queue"])
+    events.delete_rule(Name="all", EventBusName="orderflow")
+    events.delete_event_bus(Name="orderflow")
+    answer = world.api.post(f"/orders/{order_id}/cancel")
+    assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
+    assert "openShard" in world.stored_order(order_id)
+
+
+def test_an_order_whose_goods_are_reserved_cannot_be_cancelled(world: World) -> None:
+    order_id = world.validated_order({world.product(): 1})
+    world.reserve(order_id)
+    answer = world.api.post(f"/orders/{order_id}/cancel")
+    assert (answer.status, answer.body["code"]) == (409, "too_late_to_cancel")
+    assert world.stored_order(order_id)["status"] == "VALIDATED"
+
+
+def test_a_validated_order_without_a_reservation_can_be_cancelled_and_is_never_reserved(world: World) -> None:
+    product = world.product(stock=5)
+    order_id = world.validated_order({product: 1})
+    assert world.api.post(f"/orders/{order_id}/cancel").status == 200
+    from functions.shared.domain.errors import OrderCancelled
+
+    with pytest.raises(OrderCancelled):
+        world.reserve(order_id)
+    with pytest.raises(OrderCancelled):
+        invoke_task("validate_order", order_id)
+    assert world.stock(product) == 5
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 256])
+def test_an_idempotency_key_that_cannot_be_one_is_a_422(world: World, key: str) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    answer = world.api.post("/orders", body, headers={"Idempotency-Key": key})
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, "Idempotency-Key")
+
+
+def test_an_order_id_without_a_key_is_random(world: World) -> None:
+    assert uuid.UUID(world.order("u-1", {"p-1": 1})).version == 4
