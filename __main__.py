@@ -1,0 +1,169 @@
+"""The whole order backend, from the client to the shipped order: settings, components, grants, routes.
+
+client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workflow -> task functions -> bus
+"""
+
+import pulumi
+
+from components import packaging
+from components.event_bus import EventBus
+from components.function import LambdaFunction
+from components.layer import DependencyLayer
+from components.queue import Queue
+from components.rest_api import RestApi
+from components.settings import FUNCTION_NAMES, StackSettings
+from components.table import Index, Table
+from components.tags import tag_everything
+from components.workflow import Workflow
+
+settings = StackSettings.load()
+tag_everything({"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags})
+
+# Seconds a function may run. An HTTP answer must come before API Gateway's 29; the tasks' fit into the
+# timeouts of their states (statemachines/order_fulfillment.asl.json).
+HTTP_TIMEOUT = 10
+CONSUMER_TIMEOUT = 10
+TASK_TIMEOUT = 6
+
+# --- Where things are kept, queued and announced ---
+
+users = Table("users", key="userId", settings=settings.tables)
+products = Table("products", key="productId", settings=settings.tables)
+orders = Table(
+    "orders",
+    key="orderId",
+    indexes=[
+        Index(name="byUser", hash_key="userId", range_key="createdAt"),
+        Index(name="open", hash_key="openShard", range_key="openSince"),
+    ],
+    settings=settings.tables,
+)
+queue = Queue("orders", consumer_timeout=CONSUMER_TIMEOUT)
+bus = EventBus("orderflow", description="What happened to orders")
+layer = DependencyLayer("dependencies")
+
+
+def function(name: str, timeout: int, environment: dict[str, pulumi.Input[str]]) -> LambdaFunction:
+    return LambdaFunction(
+        name, timeout=timeout, environment=environment, layer=layer, settings=settings.functions
+    )
+
+
+# --- The tasks of the workflow ---
+
+validate_order = function(
+    "validate_order",
+    TASK_TIMEOUT,
+    {"USERS_TABLE": users.name, "PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
+)
+users.grant_read(validate_order, "GetItem")
+products.grant_read(validate_order, "BatchGetItem")
+orders.grant_read(validate_order, "GetItem")
+
+fulfill_order = function(
+    "fulfill_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
+)
+products.grant_write(fulfill_order, "UpdateItem")
+orders.grant_read(fulfill_order, "GetItem")
+orders.grant_write(fulfill_order, "UpdateItem")
+
+release_order = function(
+    "release_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
+)
+products.grant_write(release_order, "UpdateItem")
+orders.grant_read(release_order, "GetItem")
+orders.grant_write(release_order, "UpdateItem")
+
+update_order_status = function(
+    "update_order_status", TASK_TIMEOUT, {"ORDERS_TABLE": orders.name, "EVENT_BUS_NAME": bus.name}
+)
+orders.grant_write(update_order_status, "UpdateItem")
+bus.grant_put(update_order_status)
+
+workflow = Workflow(
+    "order_fulfillment",
+    definition="statemachines/order_fulfillment.asl.json",
+    tasks={
+        "validateOrderArn": validate_order,
+        "fulfillOrderArn": fulfill_order,
+        "releaseOrderArn": release_order,
+        "updateOrderStatusArn": update_order_status,
+    },
+    settings=settings.workflow,
+)
+
+# --- From the queue into the workflow ---
+
+order_consumer = function("order_consumer", CONSUMER_TIMEOUT, {"STATE_MACHINE_ARN": workflow.arn})
+workflow.grant_start(order_consumer)
+queue.feeds(order_consumer, max_concurrency=settings.consumer_max_concurrency)
+
+# --- The functions behind the API ---
+
+cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors_origins)}
+
+users_api = function("users_api", HTTP_TIMEOUT, {"USERS_TABLE": users.name, **cors})
+users.grant_read(users_api, "GetItem", "Scan")
+users.grant_write(users_api, "PutItem", "UpdateItem", "DeleteItem")
+
+products_api = function(
+    "products_api",
+    HTTP_TIMEOUT,
+    {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.default_currency, **cors},
+)
+products.grant_read(products_api, "GetItem", "Scan")
+products.grant_write(products_api, "PutItem", "UpdateItem", "DeleteItem")
+
+orders_api = function(
+    "orders_api",
+    HTTP_TIMEOUT,
+    {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
+)
+orders.grant_read(orders_api, "GetItem", "BatchGetItem")
+orders.grant_query(orders_api, "byUser")
+orders.grant_write(orders_api, "PutItem", "UpdateItem")
+queue.grant_send(orders_api)
+bus.grant_put(orders_api)
+
+service_api = function(
+    "service_api",
+    HTTP_TIMEOUT,
+    {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(FUNCTION_NAMES), **cors},
+)
+
+# --- The API ---
+
+api = RestApi("orderflow", description="Users, products and orders", settings=settings.api)
+api.route("GET", "/", service_api, key_required=False)
+api.route("GET", "/openapi.json", service_api, key_required=False)
+api.route("GET", "/docs", service_api, key_required=False)
+api.route("POST", "/users", users_api)
+api.route("GET", "/users", users_api)
+api.route("GET", "/users/{userId}", users_api)
+api.route("PATCH", "/users/{userId}", users_api)
+api.route("DELETE", "/users/{userId}", users_api)
+api.route("GET", "/users/{userId}/orders", orders_api)
+api.route("POST", "/products", products_api)
+api.route("GET", "/products", products_api)
+api.route("GET", "/products/{productId}", products_api)
+api.route("PATCH", "/products/{productId}", products_api)
+api.route("DELETE", "/products/{productId}", products_api)
+api.route("POST", "/orders", orders_api)
+api.route("GET", "/orders/{orderId}", orders_api)
+api.route("POST", "/orders/{orderId}/cancel", orders_api)
+api.deploy()
+
+# --- What other projects, the command line and the tests rely on ---
+
+pulumi.export("apiUrl", api.url)
+pulumi.export("apiId", api.id)
+pulumi.export("apiStage", api.stage_name)
+pulumi.export("apiRootResourceId", api.root_resource_id)
+pulumi.export("apiResourceIds", api.resource_ids)
+pulumi.export("apiKeyIds", api.api_key_ids)
+pulumi.export("usagePlanIds", api.usage_plan_ids)
+pulumi.export("tableNames", {"users": users.name, "products": products.name, "orders": orders.name})
+pulumi.export("queueUrl", queue.url)
+pulumi.export("deadLetterQueueUrl", queue.dead_letter_url)
+pulumi.export("stateMachineArn", workflow.arn)
+pulumi.export("eventBusName", bus.name)

@@ -1,0 +1,25 @@
+"""The EventBridge bus on which every status change of an order is announced."""
+
+import pulumi
+import pulumi_aws as aws
+
+from components.function import LambdaFunction
+
+
+class EventBus(pulumi.ComponentResource):
+    """A custom bus; rules on it belong to whoever wants to hear."""
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, *, description: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("orderflow:messaging:EventBus", name, None, opts)
+        self._name = name
+        bus = aws.cloudwatch.EventBus(name, description=description, opts=pulumi.ResourceOptions(parent=self))
+        self.name = bus.name
+        self.arn = bus.arn
+        self.register_outputs({"name": self.name, "arn": self.arn})
+
+    def grant_put(self, function: LambdaFunction) -> None:
+        """Let the function put events on this bus."""
+        function.allow(f"puts-events-on-{self._name}", ["events:PutEvents"], [self.arn])

@@ -1,0 +1,29 @@
+"""IAM policy documents, written the same way everywhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+# X-Ray has no resources to name in a policy: AWS offers nothing narrower than "*" for these actions.
+XRAY_WRITE: dict[str, Any] = {
+    "Effect": "Allow",
+    "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+    "Resource": "*",
+}
+
+
+def policy(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
+    """A policy document of these statements, whose values may be outputs, as JSON."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """A statement that allows exactly these actions on exactly these resources."""
+    return {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+
+
+def trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Output[str]:
+    """The trust policy of a role that only `service` may assume."""
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    return policy(statement | ({"Condition": condition} if condition else {}))

@@ -1,0 +1,123 @@
+"""An SQS queue with its dead-letter queue, who may send to it, and which function it feeds."""
+
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from components import iam
+from components.function import LambdaFunction
+
+_DAY: Final = 24 * 60 * 60
+
+# AWS asks for six times the consumer's timeout: a throttled batch must not reappear while it is retried.
+_VISIBILITY_PER_TIMEOUT: Final = 6
+
+
+class Queue(pulumi.ComponentResource):
+    """A standard queue. What was received `max_receive_count` times in vain goes to the dead letters.
+
+    `consumer_timeout` is that of the function it will feed, in seconds.
+    """
+
+    url: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    dead_letter_url: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        consumer_timeout: int,
+        max_receive_count: int = 5,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("orderflow:messaging:Queue", name, None, opts)
+        self._name = name
+        self._consumer_timeout = consumer_timeout
+        child = pulumi.ResourceOptions(parent=self)
+        dead_letters = aws.sqs.Queue(
+            f"{name}-dead-letters",
+            # The longest there is: it is the time somebody has to look.
+            message_retention_seconds=14 * _DAY,
+            sqs_managed_sse_enabled=True,
+            opts=child,
+        )
+        queue = aws.sqs.Queue(
+            name,
+            visibility_timeout_seconds=_VISIBILITY_PER_TIMEOUT * consumer_timeout,
+            # Long polling: no empty answers to pay for.
+            receive_wait_time_seconds=20,
+            # Shorter than the dead letters', because a message keeps its age when it moves there.
+            message_retention_seconds=4 * _DAY,
+            redrive_policy=pulumi.Output.json_dumps(
+                {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": max_receive_count}
+            ),
+            sqs_managed_sse_enabled=True,
+            opts=child,
+        )
+        aws.sqs.RedriveAllowPolicy(
+            f"{name}-dead-letters-sources",
+            queue_url=dead_letters.url,
+            redrive_allow_policy=pulumi.Output.json_dumps(
+                {"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}
+            ),
+            opts=child,
+        )
+        _refuse_plain_text(name, queue, child)
+        _refuse_plain_text(f"{name}-dead-letters", dead_letters, child)
+        self.url = queue.url
+        self.arn = queue.arn
+        self.dead_letter_url = dead_letters.url
+        self.register_outputs({"url": self.url, "arn": self.arn, "deadLetterUrl": self.dead_letter_url})
+
+    def grant_send(self, function: LambdaFunction) -> None:
+        """Let the function send messages."""
+        function.allow(f"sends-to-{self._name}", ["sqs:SendMessage"], [self.arn])
+
+    def feeds(self, function: LambdaFunction, *, max_concurrency: int, batch_size: int = 10) -> None:
+        """Have the messages delivered to the function, which answers which of a batch failed.
+
+        `max_concurrency` is the most invocations at once (2 to 1000). Raises ValueError for a function whose
+        timeout is longer than the queue was made for.
+        """
+        if function.timeout > self._consumer_timeout:
+            raise ValueError(
+                f"{function.name} runs up to {function.timeout} s, but the queue {self._name} was made for a "
+                f"consumer of {self._consumer_timeout} s."
+            )
+        function.allow(
+            f"receives-from-{self._name}",
+            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            [self.arn],
+        )
+        aws.lambda_.EventSourceMapping(
+            f"{self._name}-feeds-{function.name}",
+            event_source_arn=self.arn,
+            function_name=function.arn,
+            batch_size=batch_size,
+            function_response_types=["ReportBatchItemFailures"],
+            scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(
+                maximum_concurrency=max_concurrency
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=function.policies),
+        )
+
+
+def _refuse_plain_text(name: str, queue: aws.sqs.Queue, opts: pulumi.ResourceOptions) -> None:
+    """Deny every call that does not come over TLS, whoever makes it."""
+    aws.sqs.QueuePolicy(
+        f"{name}-tls-only",
+        queue_url=queue.url,
+        policy=iam.policy(
+            {
+                "Sid": "RefusePlainText",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sqs:*",
+                "Resource": queue.arn,
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ),
+        opts=opts,
+    )

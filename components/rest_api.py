@@ -1,0 +1,264 @@
+"""A REST API in front of Lambda functions: routes, preflights, errors, keys, usage plans, stage."""
+
+import hashlib
+from typing import Any, Final
+
+import pulumi
+import pulumi_aws as aws
+
+from components import api_responses
+from components.function import LambdaFunction
+from components.settings import ApiSettings, UsagePlan
+
+STAGE: Final = "v1"
+
+
+class RestApi(pulumi.ComponentResource):
+    """Routes are added one by one, then `deploy` makes them reachable under the stage `v1`.
+
+    What stands in routes, preflights and gateway errors is hashed; the stage is deployed anew exactly when
+    that hash changes (API Gateway by itself never redeploys).
+    """
+
+    id: pulumi.Output[str]
+    root_resource_id: pulumi.Output[str]
+    resource_ids: dict[str, pulumi.Output[str]]
+    stage_name: pulumi.Output[str]
+    url: pulumi.Output[str]
+    api_key_ids: dict[str, pulumi.Output[str]]
+    usage_plan_ids: dict[str, pulumi.Output[str]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str,
+        settings: ApiSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("orderflow:api:RestApi", name, None, opts)
+        self._name = name
+        self._settings = settings
+        self._api = aws.apigateway.RestApi(
+            name,
+            description=description,
+            endpoint_configuration=aws.apigateway.RestApiEndpointConfigurationArgs(types="REGIONAL"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.id = self._api.id
+        self.root_resource_id = self._api.root_resource_id
+        self.resource_ids = {"/": self.root_resource_id}
+        self._methods: dict[str, list[str]] = {}
+        self._functions: dict[str, LambdaFunction] = {}
+        # Everything that a deployment takes a snapshot of, and what of it makes a new snapshot necessary.
+        self._deployed: list[pulumi.Resource] = []
+        self._fingerprint: list[Any] = []
+
+    def route(self, method: str, path: str, function: LambdaFunction, *, key_required: bool = True) -> None:
+        """Have `method` on `path` answered by the function, by default only for callers with a key.
+
+        A path is `/` or whole segments, of which those in braces are parameters (`/users/{userId}`).
+        """
+        name = self._child_name(path, method)
+        resource_id = self._resource(path)
+        declared = aws.apigateway.Method(
+            name,
+            rest_api=self.id,
+            resource_id=resource_id,
+            http_method=method,
+            authorization="NONE",
+            api_key_required=key_required,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        integration = aws.apigateway.Integration(
+            name,
+            rest_api=self.id,
+            resource_id=resource_id,
+            http_method=declared.http_method,
+            type="AWS_PROXY",
+            integration_http_method="POST",
+            uri=function.invoke_arn,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._methods.setdefault(path, []).append(method)
+        self._functions[function.name] = function
+        self._deployed += [declared, integration]
+        self._fingerprint.append([method, path, key_required, function.invoke_arn])
+
+    def deploy(self) -> None:
+        """Make the routes reachable. Called once, after the last route."""
+        for path, methods in self._methods.items():
+            self._add_preflight(path, methods)
+        self._add_problems()
+        permissions = [self._permit(function) for function in self._functions.values()]
+        deployment = aws.apigateway.Deployment(
+            self._name,
+            rest_api=self.id,
+            triggers={"contents": pulumi.Output.json_dumps(self._fingerprint).apply(_digest)},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # A snapshot holds what exists by then, and no request may come before it may be answered.
+                depends_on=[
+                    *self._deployed,
+                    *permissions,
+                    *(policy for function in self._functions.values() for policy in function.policies),
+                ],
+            ),
+        )
+        stage = aws.apigateway.Stage(
+            self._name,
+            rest_api=self.id,
+            deployment=deployment.id,
+            stage_name=STAGE,
+            xray_tracing_enabled=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.stage_name = stage.stage_name
+        self.url = stage.invoke_url
+        self._limit_stage()
+        self.api_key_ids = {}
+        self.usage_plan_ids = {}
+        for plan_name, plan in self._settings.usage_plans.items():
+            self._add_usage_plan(plan_name, plan)
+        self.register_outputs(
+            {
+                "id": self.id,
+                "url": self.url,
+                "stageName": self.stage_name,
+                "apiKeyIds": self.api_key_ids,
+                "usagePlanIds": self.usage_plan_ids,
+            }
+        )
+
+    def _resource(self, path: str) -> pulumi.Output[str]:
+        """The id of the path's resource; the first call declares it, and those above it."""
+        if path not in self.resource_ids:
+            above, _, part = path.rpartition("/")
+            self.resource_ids[path] = aws.apigateway.Resource(
+                self._child_name(path),
+                rest_api=self.id,
+                parent_id=self._resource(above or "/"),
+                path_part=part,
+                opts=pulumi.ResourceOptions(parent=self),
+            ).id
+        return self.resource_ids[path]
+
+    def _child_name(self, path: str, method: str = "") -> str:
+        """Such as `orderflow-get-users-userId`."""
+        parts = path.replace("{", "").replace("}", "").split("/")
+        return "-".join(part for part in (self._name, method.lower(), *parts) if part)
+
+    def _add_preflight(self, path: str, methods: list[str]) -> None:
+        """Answer OPTIONS without a key and without a Lambda: browsers send no key with it."""
+        name = self._child_name(path, "options")
+        child = pulumi.ResourceOptions(parent=self)
+        headers = api_responses.preflight_headers(self._settings.cors_origins, methods)
+        template = api_responses.preflight_template(self._settings.cors_origins)
+        method = aws.apigateway.Method(
+            name,
+            rest_api=self.id,
+            resource_id=self.resource_ids[path],
+            http_method="OPTIONS",
+            authorization="NONE",
+            api_key_required=False,
+            opts=child,
+        )
+        integration = aws.apigateway.Integration(
+            name,
+            rest_api=self.id,
+            resource_id=self.resource_ids[path],
+            http_method=method.http_method,
+            type="MOCK",
+            request_templates={"application/json": '{"statusCode": 204}'},
+            opts=child,
+        )
+        method_response = aws.apigateway.MethodResponse(
+            name,
+            rest_api=self.id,
+            resource_id=self.resource_ids[path],
+            http_method=method.http_method,
+            status_code="204",
+            response_parameters=dict.fromkeys(headers, True),
+            opts=child,
+        )
+        integration_response = aws.apigateway.IntegrationResponse(
+            name,
+            rest_api=self.id,
+            resource_id=self.resource_ids[path],
+            http_method=integration.http_method,
+            status_code=method_response.status_code,
+            response_parameters=headers,
+            response_templates={"application/json": template},
+            opts=child,
+        )
+        self._deployed += [method, integration, method_response, integration_response]
+        self._fingerprint.append(["OPTIONS", path, headers, template])
+
+    def _add_problems(self) -> None:
+        headers = api_responses.problem_headers(self._settings.cors_origins)
+        for response_type, problem in api_responses.PROBLEMS.items():
+            template = api_responses.problem_template(problem)
+            response = aws.apigateway.Response(
+                f"{self._name}-{response_type.lower()}",
+                rest_api_id=self.id,
+                response_type=response_type,
+                status_code=None if problem.status is None else str(problem.status),
+                response_parameters=headers,
+                response_templates={"application/json": template},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self._deployed.append(response)
+            self._fingerprint.append([response_type, problem.status, headers, template])
+
+    def _permit(self, function: LambdaFunction) -> aws.lambda_.Permission:
+        """Let this API call the function, from this stage only: other stages are not ours to permit."""
+        return aws.lambda_.Permission(
+            f"{self._name}-invokes-{function.name}",
+            action="lambda:InvokeFunction",
+            function=function.arn,
+            principal="apigateway.amazonaws.com",
+            source_arn=pulumi.Output.concat(self._api.execution_arn, f"/{STAGE}/*"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _limit_stage(self) -> None:
+        """Limit each method to what all plans together may use; that also bounds the routes without a key."""
+        plans = self._settings.usage_plans.values()
+        aws.apigateway.MethodSettings(
+            self._name,
+            rest_api=self.id,
+            stage_name=self.stage_name,
+            method_path="*/*",
+            settings=aws.apigateway.MethodSettingsSettingsArgs(
+                metrics_enabled=True,
+                throttling_burst_limit=sum(plan.burst for plan in plans),
+                throttling_rate_limit=sum(plan.rate for plan in plans),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _add_usage_plan(self, name: str, limits: UsagePlan) -> None:
+        """One API key and what it may use. AWS makes the key's value, which stays out of all outputs."""
+        child = pulumi.ResourceOptions(parent=self)
+        key = aws.apigateway.ApiKey(name, description=f"Key of the usage plan {name}", opts=child)
+        plan = aws.apigateway.UsagePlan(
+            name,
+            description=f"{limits.quota_per_day} a day, {limits.rate:g} a second, burst {limits.burst}",
+            api_stages=[aws.apigateway.UsagePlanApiStageArgs(api_id=self.id, stage=self.stage_name)],
+            quota_settings=aws.apigateway.UsagePlanQuotaSettingsArgs(
+                limit=limits.quota_per_day, period="DAY"
+            ),
+            throttle_settings=aws.apigateway.UsagePlanThrottleSettingsArgs(
+                burst_limit=limits.burst, rate_limit=limits.rate
+            ),
+            opts=child,
+        )
+        aws.apigateway.UsagePlanKey(
+            name, key_id=key.id, key_type="API_KEY", usage_plan_id=plan.id, opts=child
+        )
+        self.api_key_ids[name] = key.id
+        self.usage_plan_ids[name] = plan.id
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,340 @@
+"""All configuration of a stack, read once and checked before anything is declared.
+
+The keys, their defaults and what they mean stand in Pulumi.yaml. The Pulumi CLI checks the types that the
+schema there can express; what AWS and this program demand beyond that is checked here. Components get parts
+of `StackSettings` and never read configuration themselves.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeGuard, TypeVar
+
+import pulumi
+
+Choice = TypeVar("Choice", str, int)
+
+FUNCTION_NAMES: Final = (
+    "users_api",
+    "products_api",
+    "orders_api",
+    "service_api",
+    "order_consumer",
+    "validate_order",
+    "fulfill_order",
+    "release_order",
+    "update_order_status",
+)
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+WORKFLOW_TYPES: Final = ("STANDARD", "EXPRESS")
+WORKFLOW_LOG_LEVELS: Final = ("ALL", "ERROR", "FATAL", "OFF")
+BILLING_MODES: Final = ("PAY_PER_REQUEST", "PROVISIONED")
+
+# What CloudWatch Logs' PutRetentionPolicy accepts.
+LOG_RETENTION_DAYS: Final = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+
+class SettingsError(pulumi.RunError):
+    """The configuration cannot be used: one sentence that names the key, printed without a stack trace."""
+
+
+class ConfigSource(Protocol):
+    """Where the values come from; `pulumi.Config` is one."""
+
+    name: str
+
+    def get(self, key: str) -> str | None:
+        """The raw text of a value, objects and arrays as JSON; None when it is not set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """What all functions share. `reserved_concurrency` holds only those that have a cap."""
+
+    memory_mb: int
+    log_level: str
+    log_retention_days: int
+    reserved_concurrency: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings:
+    """What all tables share; the capacities are units per second, and 0 when billed per request."""
+
+    billing_mode: str
+    read_capacity: int
+    write_capacity: int
+    point_in_time_recovery: bool
+    deletion_protection: bool
+    protect: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowSettings:
+    """The state machine's kind, and what it logs for how long."""
+
+    type: str
+    log_level: str
+    log_retention_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePlan:
+    """What one API key may do: requests per day, requests at once, requests per second."""
+
+    quota_per_day: int
+    burst: int
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """The usage plans by name, and the origins whose pages may call the API (or only "*")."""
+
+    usage_plans: Mapping[str, UsagePlan]
+    cors_origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """Everything that differs between stacks."""
+
+    functions: FunctionSettings
+    tables: TableSettings
+    workflow: WorkflowSettings
+    api: ApiSettings
+    default_currency: str
+    consumer_max_concurrency: int
+    stalled_after_minutes: int
+    max_attempts: int
+    tags: Mapping[str, str]
+
+    @classmethod
+    def read(cls, config: ConfigSource, given_keys: Iterable[str] = ()) -> "StackSettings":
+        """Read and check every key; raises SettingsError with one sentence for the first mistake.
+
+        `given_keys` are the keys that the stack sets: one that nobody reads is a typing mistake.
+        """
+        values = _Values(config)
+        log_level = values.one_of("logLevel", LOG_LEVELS)
+        retention = values.one_of("logRetentionDays", LOG_RETENTION_DAYS)
+        consumer_max_concurrency = values.integer("consumerMaxConcurrency", 2, 1000)
+        settings = cls(
+            functions=FunctionSettings(
+                memory_mb=values.integer("functionMemoryMb", 128, 10240),
+                log_level=log_level,
+                log_retention_days=retention,
+                reserved_concurrency=_reserved_concurrency(values, consumer_max_concurrency),
+            ),
+            tables=_tables(values),
+            workflow=WorkflowSettings(
+                type=values.one_of("workflowType", WORKFLOW_TYPES),
+                log_level=values.one_of("workflowLogLevel", WORKFLOW_LOG_LEVELS),
+                log_retention_days=retention,
+            ),
+            api=ApiSettings(usage_plans=_usage_plans(values), cors_origins=_cors_origins(values)),
+            default_currency=_currency(values),
+            consumer_max_concurrency=consumer_max_concurrency,
+            stalled_after_minutes=values.integer("stalledAfterMinutes", 6),
+            max_attempts=values.integer("maxAttempts", 1),
+            tags=_tags(values),
+        )
+        values.refuse_unknown(given_keys)
+        return settings
+
+    @classmethod
+    def load(cls) -> "StackSettings":
+        """The settings of the stack that Pulumi is running."""
+        config = pulumi.Config()
+        prefix = f"{config.name}:"
+        # The SDK has no public list of the keys that are set; without it a misspelt key would pass unnoticed.
+        given = [
+            key.removeprefix(prefix) for key in pulumi.runtime.config.CONFIG.get() if key.startswith(prefix)
+        ]
+        return cls.read(config, given)
+
+
+class _Values:
+    """Typed access to the raw configuration, with one kind of message for every mistake."""
+
+    def __init__(self, config: ConfigSource) -> None:
+        self._config = config
+        self._read: set[str] = set()
+
+    def error(self, key: str, problem: str) -> SettingsError:
+        return SettingsError(f"{self._config.name}:{key} {problem}.")
+
+    def text(self, key: str) -> str:
+        self._read.add(key)
+        value = self._config.get(key)
+        if value is None:
+            raise self.error(
+                key, "is missing: the stack does not set it and Pulumi.yaml has no default for it"
+            )
+        return value
+
+    def one_of(self, key: str, allowed: tuple[Choice, ...]) -> Choice:
+        text = self.text(key)
+        for value in allowed:
+            if str(value) == text:
+                return value
+        raise self.error(key, f"must be one of {', '.join(map(str, allowed))}, but is {text}")
+
+    def integer(self, key: str, low: int, high: float = math.inf) -> int:
+        return self.as_integer(key, self.json(key), low, high)
+
+    def as_integer(self, key: str, value: object, low: int, high: float = math.inf) -> int:
+        if not _is_whole(value) or not low <= value <= high:
+            limits = f"of {low} or more" if high == math.inf else f"from {low} to {high}"
+            raise self.error(key, f"must be a whole number {limits}, but is {_shown(value)}")
+        return int(value)
+
+    def boolean(self, key: str) -> bool:
+        return self.one_of(key, ("true", "false")) == "true"
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.json(key)
+        if not isinstance(value, dict):
+            raise self.error(key, f"must be an object, but is {_shown(value)}")
+        return value
+
+    def json(self, key: str) -> Any:
+        text = self.text(key)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def refuse_unknown(self, given_keys: Iterable[str]) -> None:
+        for key in sorted(set(given_keys) - self._read):
+            raise self.error(key, f"is unknown; the keys are {', '.join(sorted(self._read))}")
+
+
+def _is_whole(value: object) -> TypeGuard[float]:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _reserved_concurrency(values: _Values, consumer_max_concurrency: int) -> Mapping[str, int]:
+    key = "reservedConcurrency"
+    reserved = {}
+    for name, amount in values.mapping(key).items():
+        if name not in FUNCTION_NAMES:
+            raise values.error(
+                key, f"names the unknown function {name}; the functions are {', '.join(FUNCTION_NAMES)}"
+            )
+        reserved[name] = values.as_integer(f"{key}.{name}", amount, 1)
+    # Below this the queue's pollers take messages that are then throttled, which uses up their deliveries.
+    if reserved.get("order_consumer", consumer_max_concurrency) < consumer_max_concurrency:
+        raise values.error(
+            f"{key}.order_consumer",
+            f"must be at least orderflow:consumerMaxConcurrency ({consumer_max_concurrency}), "
+            f"but is {reserved['order_consumer']}",
+        )
+    return reserved
+
+
+def _tables(values: _Values) -> TableSettings:
+    billing_mode = values.one_of("tableBillingMode", BILLING_MODES)
+    capacities = {key: values.integer(key, 0) for key in ("tableReadCapacity", "tableWriteCapacity")}
+    for key, capacity in capacities.items():
+        if billing_mode == "PROVISIONED" and capacity < 1:
+            raise values.error(
+                key, f"must be 1 or more when tableBillingMode is PROVISIONED, but is {capacity}"
+            )
+        if billing_mode == "PAY_PER_REQUEST" and capacity:
+            raise values.error(key, f"must be 0 when tableBillingMode is PAY_PER_REQUEST, but is {capacity}")
+    return TableSettings(
+        billing_mode=billing_mode,
+        read_capacity=capacities["tableReadCapacity"],
+        write_capacity=capacities["tableWriteCapacity"],
+        point_in_time_recovery=values.boolean("pointInTimeRecovery"),
+        deletion_protection=values.boolean("deletionProtection"),
+        protect=values.boolean("protectData"),
+    )
+
+
+def _usage_plans(values: _Values) -> Mapping[str, UsagePlan]:
+    key = "usagePlans"
+    plans = {name: _usage_plan(values, f"{key}.{name}", plan) for name, plan in values.mapping(key).items()}
+    if not plans:
+        raise values.error(key, "must hold at least one plan, but is empty")
+    return plans
+
+
+def _usage_plan(values: _Values, key: str, plan: object) -> UsagePlan:
+    fields = ("quotaPerDay", "burst", "rate")
+    if not isinstance(plan, dict) or set(plan) != set(fields):
+        given = f"has only {', '.join(plan) or 'nothing'}" if isinstance(plan, dict) else f"is {_shown(plan)}"
+        if isinstance(plan, dict) and set(plan) > set(fields):
+            given = f"also has {', '.join(sorted(set(plan) - set(fields)))}"
+        raise values.error(key, f"must have exactly {', '.join(fields)}, but {given}")
+    rate = plan["rate"]
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < math.inf:
+        raise values.error(
+            f"{key}.rate", f"must be a number of requests per second above 0, but is {_shown(rate)}"
+        )
+    return UsagePlan(
+        quota_per_day=values.as_integer(f"{key}.quotaPerDay", plan["quotaPerDay"], 1),
+        burst=values.as_integer(f"{key}.burst", plan["burst"], 1),
+        rate=float(rate),
+    )
+
+
+# No path and no slash at the end: browsers send an Origin without them, and compare it letter by letter.
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+
+
+def _cors_origins(values: _Values) -> tuple[str, ...]:
+    key = "corsOrigins"
+    origins = values.json(key)
+    if not isinstance(origins, list) or not origins:
+        raise values.error(key, f'must be a list of origins or ["*"], but is {_shown(origins)}')
+    if origins == ["*"]:
+        return ("*",)
+    for origin in origins:
+        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+            raise values.error(
+                key,
+                'must hold origins like "https://shop.example.com" (scheme, lower-case host, port if any), '
+                f'or "*" alone, but holds {_shown(origin)}',
+            )
+    return tuple(dict.fromkeys(origins))
+
+
+def _currency(values: _Values) -> str:
+    currency = values.text("defaultCurrency")
+    if not re.fullmatch("[A-Z]{3}", currency):
+        raise values.error("defaultCurrency", f"must be an ISO 4217 code such as EUR, but is {currency}")
+    return currency
+
+
+def _tags(values: _Values) -> Mapping[str, str]:
+    def is_tag(name: str, value: object) -> bool:
+        return (
+            isinstance(value, str)
+            and len(value) <= 256
+            and 1 <= len(name) <= 128
+            and not name.startswith("aws:")
+        )
+
+    tags = values.mapping("tags")
+    for name, value in tags.items():
+        if not is_tag(name, value):
+            raise values.error(
+                f"tags.{name}",
+                "must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
+                f"but is {_shown(value)}",
+            )
+    return tags

@@ -1,0 +1,165 @@
+"""A Step Functions state machine from an ASL file, with the role under which it calls its tasks."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from components import iam
+from components.function import LambdaFunction
+from components.packaging import PROJECT_ROOT
+from components.settings import WorkflowSettings
+
+# A state machine's logs go over deliveries, which have no ARN that a policy could name: AWS documents exactly
+# these actions on "*".
+_LOG_DELIVERY: Final = {
+    "Effect": "Allow",
+    "Action": [
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+    ],
+    "Resource": "*",
+}
+
+# Sampling rules belong to the account; X-Ray has no narrower resource for them either.
+_XRAY_SAMPLING: Final = {
+    "Effect": "Allow",
+    "Action": ["xray:GetSamplingRules", "xray:GetSamplingTargets"],
+    "Resource": "*",
+}
+
+# Only names in braces: JSONata's own `$states` and `$parse(...)` stay as they are.
+_PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z][A-Za-z0-9]*)\}")
+
+
+class DefinitionError(pulumi.RunError):
+    """A state machine's file does not fit what it is filled with; the message is one sentence."""
+
+
+def placeholders(definition: str) -> set[str]:
+    """The names that stand as `${name}` in an ASL text."""
+    return set(_PLACEHOLDER.findall(definition))
+
+
+def fill_in(definition: str, values: Mapping[str, str]) -> str:
+    """The ASL text with every `${name}` replaced, without insignificant white space.
+
+    Raises DefinitionError for a name without a value, a value without a place, and a text that is not JSON.
+    """
+    names = placeholders(definition)
+    if unknown := names - values.keys():
+        raise DefinitionError(f"The state machine asks for ${{{min(unknown)}}}, which nobody fills in.")
+    if unused := values.keys() - names:
+        raise DefinitionError(f"The state machine has no place for ${{{min(unused)}}}.")
+    filled = _PLACEHOLDER.sub(lambda match: values[match[1]], definition)
+    try:
+        return json.dumps(json.loads(filled), separators=(",", ":"), ensure_ascii=False)
+    except ValueError as error:
+        raise DefinitionError(f"The state machine is not valid JSON: {error}.") from error
+
+
+class Workflow(pulumi.ComponentResource):
+    """The state machine of `definition` (a path in the project).
+
+    `tasks` are the functions that it calls, by the name under which the file refers to their ARNs; it may
+    invoke exactly these. `${partition}` is filled in as well.
+    """
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        definition: str,
+        tasks: Mapping[str, LambdaFunction],
+        settings: WorkflowSettings,
+        root: Path = PROJECT_ROOT,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("orderflow:workflow:Workflow", name, None, opts)
+        self._name = name
+        child = pulumi.ResourceOptions(parent=self)
+        text = (root / definition).read_text("utf-8")
+        # Before anything is declared, and in a preview too, where the ARNs are not known yet.
+        fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
+
+        partition = aws.get_partition_output().partition
+        account = aws.get_caller_identity_output().account_id
+        region = aws.get_region_output().region
+        role = aws.iam.Role(
+            f"{name}-role",
+            description=f"What the state machine {name} may do",
+            # Against the confused deputy: only for state machines of this account and this name. The exact
+            # ARN is unknown before the machine exists, and the machine cannot exist without its role.
+            assume_role_policy=iam.trust(
+                "states.amazonaws.com",
+                {
+                    "StringEquals": {"aws:SourceAccount": account},
+                    "ArnLike": {
+                        "aws:SourceArn": pulumi.Output.format(
+                            "arn:{0}:states:{1}:{2}:stateMachine:{3}*", partition, region, account, name
+                        )
+                    },
+                },
+            ),
+            opts=child,
+        )
+        log_group = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            # Under this prefix AWS grants the delivery by itself, and no resource policy outgrows its limit.
+            name=f"/aws/vendedlogs/states/{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
+            retention_in_days=settings.log_retention_days,
+            opts=child,
+        )
+        policies = [
+            aws.iam.RolePolicy(
+                f"{name}-invokes-tasks",
+                role=role.name,
+                policy=iam.policy(
+                    iam.allow(["lambda:InvokeFunction"], [task.arn for task in tasks.values()])
+                ),
+                opts=child,
+            ),
+            aws.iam.RolePolicy(
+                f"{name}-telemetry",
+                role=role.name,
+                policy=iam.policy(_LOG_DELIVERY, iam.XRAY_WRITE, _XRAY_SAMPLING),
+                opts=child,
+            ),
+        ]
+        machine = aws.sfn.StateMachine(
+            name,
+            type=settings.type,
+            role_arn=role.arn,
+            definition=pulumi.Output.all(
+                partition=partition, **{place: task.arn for place, task in tasks.items()}
+            ).apply(lambda values: fill_in(text, values)),
+            logging_configuration=aws.sfn.StateMachineLoggingConfigurationArgs(
+                level=settings.log_level,
+                include_execution_data=settings.log_level == "ALL",
+                log_destination=pulumi.Output.concat(log_group.arn, ":*"),
+            ),
+            tracing_configuration=aws.sfn.StateMachineTracingConfigurationArgs(enabled=True),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # AWS checks the role when the machine is created; no run may start before tasks may work.
+                depends_on=[*policies, *(policy for task in tasks.values() for policy in task.policies)],
+            ),
+        )
+        self.arn = machine.arn
+        self.register_outputs({"arn": self.arn})
+
+    def grant_start(self, function: LambdaFunction) -> None:
+        """Let the function start executions."""
+        function.allow(f"starts-{self._name}", ["states:StartExecution"], [self.arn])
