@@ -38,7 +38,7 @@ orders = Table(
     ],
     settings=settings.tables,
 )
-queue = Queue("orders", consumer_timeout=CONSUMER_TIMEOUT)
+queue = Queue("orders", consumer_timeout=CONSUMER_TIMEOUT, require_tls=settings.require_tls)
 bus = EventBus("orderflow", description="What happened to orders")
 layer = DependencyLayer("dependencies")
 

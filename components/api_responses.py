@@ -14,9 +14,13 @@ _ALLOW_ORIGIN: Final = "Access-Control-Allow-Origin"
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """An error that the gateway answers. Without a status, each error of the family keeps its own."""
+    """An error that the gateway answers, in the shape of the functions' errors (`code` is for programs).
+
+    Without a status, each error of the family keeps its own.
+    """
 
     title: str
+    code: str
     detail: str
     status: int | None = None
 
@@ -25,41 +29,79 @@ class Problem:
 PROBLEMS: Final[Mapping[str, Problem]] = {
     # The gateway's name for "no such route or method": it takes what it cannot place for an unsigned request.
     "MISSING_AUTHENTICATION_TOKEN": Problem(
-        status=404, title="Not Found", detail="There is no such route, or it does not have this method."
+        status=404,
+        title="Not Found",
+        code="not_found",
+        detail="There is no such route, or it does not have this method.",
     ),
     "RESOURCE_NOT_FOUND": Problem(
-        status=404, title="Not Found", detail="There is no such route, or it does not have this method."
+        status=404,
+        title="Not Found",
+        code="not_found",
+        detail="There is no such route, or it does not have this method.",
     ),
     "INVALID_API_KEY": Problem(
-        status=403, title="Forbidden", detail="The header x-api-key must hold a valid API key."
+        status=403,
+        title="Forbidden",
+        code="invalid_api_key",
+        detail="The header x-api-key must hold a valid API key.",
     ),
-    "ACCESS_DENIED": Problem(status=403, title="Forbidden", detail="This request is not allowed."),
-    "WAF_FILTERED": Problem(status=403, title="Forbidden", detail="This request is not allowed."),
+    "ACCESS_DENIED": Problem(
+        status=403, title="Forbidden", code="access_denied", detail="This request is not allowed."
+    ),
+    "WAF_FILTERED": Problem(
+        status=403, title="Forbidden", code="access_denied", detail="This request is not allowed."
+    ),
     "REQUEST_TOO_LARGE": Problem(
-        status=413, title="Content Too Large", detail="The body of the request is too large."
+        status=413,
+        title="Content Too Large",
+        code="body_too_large",
+        detail="The body of the request is too large.",
     ),
     "THROTTLED": Problem(
-        status=429, title="Too Many Requests", detail="Too many requests at once: try again in a moment."
+        status=429,
+        title="Too Many Requests",
+        code="throttled",
+        detail="Too many requests at once: try again in a moment.",
     ),
     "QUOTA_EXCEEDED": Problem(
-        status=429, title="Too Many Requests", detail="The API key has used up its requests of the day."
+        status=429,
+        title="Too Many Requests",
+        code="quota_exceeded",
+        detail="The API key has used up its requests of the day.",
     ),
     "INTEGRATION_FAILURE": Problem(
-        status=502, title="Bad Gateway", detail="The service could not be reached: try again in a moment."
+        status=502,
+        title="Bad Gateway",
+        code="unavailable",
+        detail="The service could not be reached: try again in a moment.",
     ),
     "INTEGRATION_TIMEOUT": Problem(
-        status=504, title="Gateway Timeout", detail="The service took too long: try again in a moment."
+        status=504,
+        title="Gateway Timeout",
+        code="timeout",
+        detail="The service took too long: try again in a moment.",
     ),
-    "DEFAULT_4XX": Problem(title="Bad Request", detail="The request cannot be answered as it is."),
-    "DEFAULT_5XX": Problem(title="Internal Server Error", detail="The request failed on our side."),
+    "DEFAULT_4XX": Problem(
+        title="Bad Request", code="bad_request", detail="The request cannot be answered as it is."
+    ),
+    "DEFAULT_5XX": Problem(
+        title="Internal Server Error", code="internal_error", detail="The request failed on our side."
+    ),
 }
 
 
 def problem_template(problem: Problem) -> str:
     """The body of a gateway's error; API Gateway puts the request's id in."""
-    document = {"type": "about:blank", "title": problem.title, "detail": problem.detail}
-    status = {} if problem.status is None else {"status": problem.status}
-    return json.dumps({**document, **status, "requestId": "$context.requestId"})
+    document: dict[str, str | int | None] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "requestId": "$context.requestId",
+    }
+    return json.dumps({name: value for name, value in document.items() if value is not None})
 
 
 def problem_headers(origins: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ _VISIBILITY_PER_TIMEOUT: Final = 6
 class Queue(pulumi.ComponentResource):
     """A standard queue. What was received `max_receive_count` times in vain goes to the dead letters.
 
-    `consumer_timeout` is that of the function it will feed, in seconds.
+    `consumer_timeout` is that of the function it will feed, in seconds; `require_tls` refuses plain HTTP.
     """
 
     url: pulumi.Output[str]
@@ -29,6 +29,7 @@ class Queue(pulumi.ComponentResource):
         name: str,
         *,
         consumer_timeout: int,
+        require_tls: bool,
         max_receive_count: int = 5,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -64,8 +65,9 @@ class Queue(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        _refuse_plain_text(name, queue, child)
-        _refuse_plain_text(f"{name}-dead-letters", dead_letters, child)
+        if require_tls:
+            _refuse_plain_text(name, queue, child)
+            _refuse_plain_text(f"{name}-dead-letters", dead_letters, child)
         self.url = queue.url
         self.arn = queue.arn
         self.dead_letter_url = dead_letters.url

@@ -113,6 +113,7 @@ class StackSettings:
     consumer_max_concurrency: int
     stalled_after_minutes: int
     max_attempts: int
+    require_tls: bool
     tags: Mapping[str, str]
 
     @classmethod
@@ -143,6 +144,7 @@ class StackSettings:
             consumer_max_concurrency=consumer_max_concurrency,
             stalled_after_minutes=values.integer("stalledAfterMinutes", 6),
             max_attempts=values.integer("maxAttempts", 1),
+            require_tls=values.boolean("requireTls"),
             tags=_tags(values),
         )
         values.refuse_unknown(given_keys)
