@@ -24,7 +24,7 @@ from local.deployer.core import (
     without_empty,
 )
 
-_BOOTSTRAP: Final = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m awslambdaric "$_HANDLER"\n'.encode()
+_BOOTSTRAP: Final = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -u -m awslambdaric "$_HANDLER"\n'.encode()
 _RUNTIME: Final = "provided.al2023"
 
 
