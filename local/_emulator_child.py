@@ -16,17 +16,22 @@ LOCK_FILE = "lock"
 
 # Arguments: process group, folder, state file or "". In a session of its own, so it outlives the group.
 _JANITOR = """
-import os, shutil, signal, sys, time
+import json, os, shutil, signal, sys, time
 group, folder, state = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+try:
+    if state and json.load(open(state))["pid"] == group:
+        os.remove(state)
+except (OSError, ValueError, KeyError):
+    pass
+try:
+    os.killpg(group, signal.SIGKILL)
+except OSError:
+    pass
 for attempt in range(200):
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        break
+    shutil.rmtree(folder, ignore_errors=True)
     time.sleep(0.01)
-shutil.rmtree(folder, ignore_errors=True)
-if state and os.path.exists(state):
-    os.remove(state)
+    if not os.path.exists(folder):
+        break
 """
 
 

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -115,6 +114,7 @@ class Emulator:
         self.folder = folder
         self._process = process
         self._stopped = False
+        self.released = False
 
     @property
     def pid(self) -> int:
@@ -126,7 +126,12 @@ class Emulator:
         if self._process.stdin:
             self._process.stdin.write(_emulator_child.RELEASE)
             self._process.stdin.close()
+        self.released = True
         self._stopped = True
+
+    def wait(self) -> None:
+        """Returns when the emulator has ended, for whatever reason."""
+        self._process.wait()
 
     def stop(self) -> None:
         """Ends the emulator and all Lambda workers, and removes its folder. Repeating it does no harm."""
@@ -179,8 +184,14 @@ def stop_group(pid: int, folder: Path, process: "subprocess.Popen[bytes] | None"
         os.killpg(pid, signal.SIGKILL)
     if process is not None:
         process.wait()
-    _await_end(pid)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(200):
+        # The lock tells when it is dead; its process entry may stay until somebody collects it.
+        if not is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        # A worker in the middle of dying may have added a file.
+        if not folder.exists():
+            return
+        time.sleep(0.01)
 
 
 def is_alive(folder: Path) -> bool:
@@ -260,22 +271,6 @@ def _await_ready(emulator: Emulator) -> None:
                 f"{lines[-1] if lines else f'no answer in {_START_TIMEOUT:.0f} s'}"
             )
         time.sleep(0.02)
-
-
-def _await_end(pid: int) -> None:
-    """Waits until no process of the group is left, so that none writes into its folder any more."""
-    for pause in _pauses(2.0):
-        try:
-            os.killpg(pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return
-        time.sleep(pause)
-
-
-def _pauses(total: float) -> Iterator[float]:
-    deadline = time.monotonic() + total
-    while time.monotonic() < deadline:
-        yield 0.01
 
 
 def _is_free(port: int) -> bool:

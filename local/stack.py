@@ -1,0 +1,283 @@
+"""The way into the embedded AWS for code: start it with the project deployed, or connect to a running one.
+
+with running_stack() as stack:
+    stack.client("dynamodb").scan(TableName=stack.outputs["tableNames"]["orders"])
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from local.deployer import Deployer
+from local.emulator import (
+    SECRET_ACCESS_KEY,
+    Emulator,
+    Endpoint,
+    is_alive,
+    start_emulator,
+    stop_group,
+)
+from local.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
+from local.stack_config import load_stack_config
+
+STATE_FOLDER: Final = PROJECT_ROOT / ".local"
+_DEFAULT_REGION: Final = "us-east-1"
+
+
+class StackError(Exception):
+    """There is no usable running stack, or one too many; the message is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningStack:
+    """A deployed stack on a running emulator."""
+
+    endpoint: Endpoint
+    project: str
+    stack: str
+    outputs: Mapping[str, Any]  # the stack's exports
+    secret_outputs: frozenset[str]
+    api_keys: Mapping[str, str]  # usage plan -> the key's value
+    log_groups: Mapping[str, str]  # function's logical name -> its log group
+    pid: int  # of the emulator, and of the process group with its Lambda workers
+    folder: Path  # the emulator's own
+    resource_count: int
+    started_at: float  # seconds since the epoch
+
+    @property
+    def api_url(self) -> str:
+        """The base URL to which the API's paths are appended."""
+        return str(self.outputs["apiUrl"])
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the emulator's root; may be called from several threads."""
+        return self.endpoint.client(service)
+
+    def all_outputs(self) -> dict[str, Any]:
+        """The exports, the API keys' values, and how the AWS CLI or boto3 reach the emulator."""
+        return {
+            **self.outputs,
+            "apiKeys": dict(self.api_keys),
+            "endpointUrl": self.endpoint.url,
+            "region": self.endpoint.region,
+            "awsAccessKeyId": self.endpoint.access_key_id,
+            "awsSecretAccessKey": SECRET_ACCESS_KEY,
+        }
+
+    def deploy(
+        self, root: Path, *, stack: str = "local", config: Mapping[str, Any] | None = None
+    ) -> ProgramRun:
+        """Deploys another project beside this one; its StackReference to this stack is answered."""
+        own = StackOutputs(values=self.outputs, secret_names=self.secret_outputs)
+        return deploy(
+            self.endpoint,
+            root=root,
+            stack=stack,
+            config=config,
+            stack_references={f"{self.project}/{self.stack}": own},
+        )
+
+    def stop(self) -> None:
+        """Ends the emulator with all its workers and removes its folder."""
+        stop_group(self.pid, self.folder)
+
+
+def deploy(
+    endpoint: Endpoint,
+    *,
+    root: Path = PROJECT_ROOT,
+    stack: str = "local",
+    config: Mapping[str, Any] | None = None,
+    stack_references: Mapping[str, StackOutputs] | None = None,
+    on_resource: Callable[[Resource], None] | None = None,
+) -> ProgramRun:
+    """Runs a project's program onto a running emulator. Raises ConfigError and ProgramError."""
+    values = load_stack_config(root, stack, config).values
+    tags = json.loads(values.get("aws:defaultTags", "{}")).get("tags") or {}
+    return run_program(
+        stack,
+        Deployer(endpoint, root, default_tags=tags),
+        config=config,
+        root=root,
+        stack_references=stack_references,
+        on_resource=on_resource,
+    )
+
+
+@contextlib.contextmanager
+def running_stack(
+    *,
+    root: Path = PROJECT_ROOT,
+    stack: str = "local",
+    config: Mapping[str, Any] | None = None,
+    port: int | None = None,
+    on_resource: Callable[[Resource], None] | None = None,
+) -> Iterator[RunningStack]:
+    """An emulator of its own with the project deployed, stopped at the end; takes about two seconds.
+
+    Any number may run at once. `config` overrides values of the stack's configuration. Raises EmulatorError,
+    ConfigError and ProgramError.
+    """
+    with start_emulator(region=_region(root, stack, config), port=port) as emulator:
+        yield _bring_up(emulator, root, stack, config, on_resource)
+
+
+@contextlib.contextmanager
+def shared_stack(
+    *,
+    root: Path = PROJECT_ROOT,
+    stack: str = "local",
+    config: Mapping[str, Any] | None = None,
+    port: int | None = None,
+    on_resource: Callable[[Resource], None] | None = None,
+    state_folder: Path = STATE_FOLDER,
+) -> Iterator[tuple[RunningStack, Emulator]]:
+    """The one instance that `connect` finds: like `running_stack`, but at most one of it runs.
+
+    The emulator is handed out as well, so that the caller may wait for it or `release` it, after which it
+    lives on. Raises StackError when one is running already.
+    """
+    with _starting(state_folder):
+        running = _read_state(state_folder)
+        if running:
+            raise StackError(
+                f"The embedded AWS is running already at {running.endpoint.url} (process {running.pid}); "
+                f"`python -m local down` stops it."
+            )
+        state_file = _state_file(state_folder)
+        emulator = start_emulator(region=_region(root, stack, config), port=port, state_file=state_file)
+        try:
+            deployed = _bring_up(emulator, root, stack, config, on_resource)
+            _write_state(state_file, deployed)
+        except BaseException:
+            emulator.stop()
+            raise
+    try:
+        yield deployed, emulator
+    finally:
+        if not emulator.released:
+            emulator.stop()
+            _forget(state_folder, deployed.pid)
+
+
+def connect(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
+    """The instance that `python -m local up` has started; raises StackError when there is none."""
+    running = _read_state(state_folder)
+    if running is None:
+        raise StackError("The embedded AWS is not running; `python -m local up` starts it.")
+    return running
+
+
+def stop_shared(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
+    """Stops what `connect` finds, and answers what it was; raises StackError when there is none."""
+    running = connect(state_folder=state_folder)
+    running.stop()
+    _forget(state_folder, running.pid)
+    return running
+
+
+def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
+    return load_stack_config(root, stack, config).values.get("aws:region", _DEFAULT_REGION)
+
+
+def _bring_up(
+    emulator: Emulator,
+    root: Path,
+    stack: str,
+    config: Mapping[str, Any] | None,
+    on_resource: Callable[[Resource], None] | None,
+) -> RunningStack:
+    run = deploy(emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource)
+    keys = emulator.endpoint.client("apigateway")
+    return RunningStack(
+        endpoint=emulator.endpoint,
+        project=run.config.project,
+        stack=stack,
+        outputs=run.outputs.values,
+        secret_outputs=run.outputs.secret_names,
+        api_keys={
+            plan: keys.get_api_key(apiKey=key_id, includeValue=True)["value"]
+            for plan, key_id in run.outputs.values.get("apiKeyIds", {}).items()
+        },
+        log_groups={
+            function.name: (function.inputs.get("loggingConfig") or {}).get("logGroup")
+            or f"/aws/lambda/{function.outputs['name']}"
+            for function in run.of_type("aws:lambda/function:Function")
+        },
+        pid=emulator.pid,
+        folder=emulator.folder,
+        resource_count=len(run.resources),
+        started_at=time.time(),
+    )
+
+
+def _state_file(folder: Path) -> Path:
+    return folder / "instance.json"
+
+
+@contextlib.contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """Lets one process at a time decide that none is running."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "starting").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("The embedded AWS is just being started by another process.") from None
+        yield
+
+
+def _write_state(path: Path, running: RunningStack) -> None:
+    state = asdict(running) | {
+        "endpoint": {
+            "port": running.endpoint.port,
+            "region": running.endpoint.region,
+            "account_id": running.endpoint.account_id,
+        },
+        "secret_outputs": sorted(running.secret_outputs),
+        "folder": str(running.folder),
+    }
+    draft = path.with_suffix(".new")
+    # It holds API keys: for nobody else's eyes.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(state, file, indent=2)
+    draft.replace(path)
+
+
+def _read_state(folder: Path) -> RunningStack | None:
+    """The running instance; what a crashed one left behind is removed."""
+    path = _state_file(folder)
+    try:
+        state = json.loads(path.read_text())
+        running = RunningStack(
+            **state
+            | {
+                "endpoint": Endpoint(**state["endpoint"]),
+                "secret_outputs": frozenset(state["secret_outputs"]),
+                "folder": Path(state["folder"]),
+            }
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        path.unlink(missing_ok=True)
+        return None
+    if is_alive(running.folder):
+        return running
+    _forget(folder, running.pid)
+    shutil.rmtree(running.folder, ignore_errors=True)
+    return None
+
+
+def _forget(folder: Path, pid: int) -> None:
+    path = _state_file(folder)
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+        if json.loads(path.read_text())["pid"] == pid:
+            path.unlink()
