@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import requests
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -76,20 +77,18 @@ def run_demo(api_url: str, api_key: str, console: Console) -> bool:
     desk = client.create("/products", {"title": "Desk", "price": 14900, "stock": 1})
     # Of its own, so that an order which was too quick to be cancelled does not spoil the count of the others.
     chair = client.create("/products", {"title": "Chair", "price": 4900, "stock": 10})
-    console.print(
-        "Created the user Ada Lovelace and the products Lamp (5 in stock), Desk (1) and Chair (10)."
-    )
+    console.print("Created a user and three products: Lamp (5 in stock), Desk (1), Chair (10).")
 
     def order(*lines: tuple[str, int]) -> dict[str, Any]:
         items = [{"productId": product, "quantity": quantity} for product, quantity in lines]
         return client.create("/orders", {"userId": user["userId"], "items": items})
 
-    cancelled = _Case("cancelled by the client", "CANCELLED", "")
+    cancelled = _Case("cancelled", "CANCELLED", "")
     cancelled.order = _placed_and_cancelled(client, lambda: order((chair["productId"], 1)))
     cases = [
-        _Case("2 lamps and a desk", "FULFILLED", "", order((lamp["productId"], 2), (desk["productId"], 1))),
-        _Case("9 lamps, of 5", "REJECTED", "insufficient_stock", order((lamp["productId"], 9))),
-        _Case("an unknown product", "REJECTED", "unknown_product", order(("no-such-product", 1))),
+        _Case("2 lamps, 1 desk", "FULFILLED", "", order((lamp["productId"], 2), (desk["productId"], 1))),
+        _Case("9 lamps of 5", "REJECTED", "insufficient_stock", order((lamp["productId"], 9))),
+        _Case("unknown product", "REJECTED", "unknown_product", order(("no-such-product", 1))),
         cancelled,
     ]
     _watch(client, cases, console)
@@ -115,6 +114,8 @@ def _watch(client: _Client, cases: list[_Case], console: Console) -> None:
                 if not case.is_final:
                     case.order = client.call("GET", f"/orders/{case.order['orderId']}", None, 200)[1]
             live.update(_table(cases))
+    if not console.is_terminal:
+        console.print()  # Live ends without a newline there
 
 
 def _stock_is_exact(
@@ -130,14 +131,15 @@ def _stock_is_exact(
 
 
 def _table(cases: list[_Case]) -> Table:
-    table = Table("order", "states and the milliseconds to each", "reason", "total", "as expected")
+    table = Table("order", "states, and milliseconds to each", "total", "ok", box=SIMPLE, pad_edge=False)
+    table.columns[1].no_wrap = True
     for case in cases:
         total = case.order.get("total")
         verdict = ("[green]yes[/]" if case.is_as_wanted else "[red]no[/]") if case.is_final else "…"
+        reason = str(case.order.get("statusReason", "")).split(":", 1)[0]
         table.add_row(
             case.title,
-            _path(case.order),
-            str(case.order.get("statusReason", "")).split(":", 1)[0],
+            _path(case.order) + (f"\n  because: {reason}" if reason else ""),
             "" if total is None else f"{total / 100:.2f} {case.order['currency']}",
             verdict,
         )
