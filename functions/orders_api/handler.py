@@ -10,7 +10,7 @@ from functions.orders_api.placing import place_order
 from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
 from functions.shared.dispatch import OrderQueue
-from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.errors import IdempotencyKeyReused, InvalidInput, TooLateToCancel
 from functions.shared.domain.orders import Move, NewOrder, OrderStatus
 from functions.shared.environment import required
 from functions.shared.events import EventBus
@@ -32,8 +32,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return api.handle(event, context)
 
 
-@api.route("POST", "/orders", takes=NewOrder)
-def create_order(body: NewOrder) -> Answer:
+@api.route("POST", "/orders", takes=NewOrder, raises=(IdempotencyKeyReused,))
+def create_order(body: NewOrder) -> Answer[OrderView]:
     """Place an order: 201, or 200 with the first order when this is a repeat."""
     order, is_new = place_order(
         body,
@@ -51,13 +51,13 @@ def create_order(body: NewOrder) -> Answer:
 
 
 @api.route("GET", "/orders/<order_id>")
-def get_order(order_id: str) -> Answer:
+def get_order(order_id: str) -> Answer[OrderView]:
     """One order, with its history."""
     return Answer(HTTPStatus.OK, view(_orders.get(order_id)))
 
 
 @api.route("GET", "/users/<user_id>/orders")
-def list_orders_of_user(user_id: str) -> Answer:
+def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
     """A page of a user's orders, newest first."""
     page = _orders.list_of_user(user_id, *api.page())
     return Answer(
@@ -66,8 +66,8 @@ def list_orders_of_user(user_id: str) -> Answer:
     )
 
 
-@api.route("POST", "/orders/<order_id>/cancel")
-def cancel_order(order_id: str) -> Answer:
+@api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,))
+def cancel_order(order_id: str) -> Answer[OrderView]:
     """Cancel an order, unless its goods are reserved already: then 409."""
     order = _lifecycle.settle(Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now()))
     return Answer(HTTPStatus.OK, view(order))

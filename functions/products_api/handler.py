@@ -15,6 +15,7 @@ from functions.shared.environment import required
 from functions.shared.http import Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records
+from functions.shared.persistence.pages import Page
 
 api = Api()
 _products = records.products(aws.client("dynamodb"), required("PRODUCTS_TABLE"))
@@ -28,7 +29,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 @api.route("POST", "/products", takes=NewProduct)
-def create_product(body: NewProduct) -> Answer:
+def create_product(body: NewProduct) -> Answer[Product]:
     """Add a product to the catalogue."""
     now = clock.now()
     product = Product(
@@ -47,19 +48,19 @@ def create_product(body: NewProduct) -> Answer:
 
 
 @api.route("GET", "/products")
-def list_products() -> Answer:
+def list_products() -> Answer[Page[Product]]:
     """A page of the catalogue."""
     return Answer(HTTPStatus.OK, _products.page(*api.page()))
 
 
 @api.route("GET", "/products/<product_id>")
-def get_product(product_id: str) -> Answer:
+def get_product(product_id: str) -> Answer[Product]:
     """One product."""
     return _one(_products.get(product_id))
 
 
-@api.route("PATCH", "/products/<product_id>", takes=ProductPatch)
-def change_product(product_id: str, body: ProductPatch) -> Answer:
+@api.route("PATCH", "/products/<product_id>", takes=ProductPatch, raises=(VersionRequired,))
+def change_product(product_id: str, body: ProductPatch) -> Answer[Product]:
     """Change the fields that were sent, and no others.
 
     A new stock must name the version it is based on, for reservations change the stock all the time.
@@ -73,11 +74,11 @@ def change_product(product_id: str, body: ProductPatch) -> Answer:
 
 
 @api.route("DELETE", "/products/<product_id>")
-def delete_product(product_id: str) -> Answer:
+def delete_product(product_id: str) -> Answer[None]:
     """Delete a product; orders that were priced keep its title and price."""
     _products.delete(product_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
 
 
-def _one(product: Product, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer:
+def _one(product: Product, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer[Product]:
     return Answer(status, product, {"ETag": etag(product.version), **headers})

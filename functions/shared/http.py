@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -22,8 +22,12 @@ from functions.shared.domain import errors
 from functions.shared.environment import required
 from functions.shared.observability import logger
 from functions.shared.persistence.pages import DEFAULT_LIMIT, MAX_LIMIT
+from functions.shared.violations import FieldError, violations
 
 MAX_BODY_BYTES = 64 * 1024
+
+# What an id in a path can look like (as `Identifier` in a body): for anything else there is no record.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class MalformedBody(errors.DomainError):
@@ -38,6 +42,14 @@ class UnsupportedMediaType(errors.DomainError):
     """The body is said to be something other than JSON."""
 
 
+class InvalidBody(errors.InvalidInput):
+    """The body is JSON, but not what the route takes; `fields` has one entry per mistake."""
+
+    def __init__(self, fields: list[FieldError]) -> None:
+        super().__init__(fields[0].message, fields[0].field)
+        self.fields = fields
+
+
 # The one table from error to status. What is not in it is a 500, and its text stays inside.
 STATUS: dict[type[Exception], HTTPStatus] = {
     MalformedBody: HTTPStatus.BAD_REQUEST,
@@ -48,18 +60,20 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidBody: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.VersionRequired: HTTPStatus.PRECONDITION_REQUIRED,
     errors.StoreContention: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DependencyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+# RFC 9110 renamed two statuses; Python does so from 3.13 on.
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
 
-class FieldError(msgspec.Struct, frozen=True):
-    """One field of a request that is wrong: its path in the JSON, and what was expected."""
-
-    field: str
-    message: str
+T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -74,23 +88,35 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     type: str = "about:blank"
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a route answers: a status, a body (a struct or plain data; None for no body), and headers."""
+class Answer(msgspec.Struct, Generic[T], frozen=True):
+    """What a route answers: a status, a body (a struct, a text sent as it is, or None), and headers."""
 
     status: HTTPStatus
-    body: Any = None
+    body: T | None = None
     headers: dict[str, str] = {}
     content_type: str = "application/json"
 
 
-Route = Callable[..., Answer]
+Handler = Callable[..., Answer[Any]]
+
+
+class Route(NamedTuple):
+    """A route as it was registered; the contract (`docs/openapi.json`) is made from these."""
+
+    method: str
+    path: str
+    handler: Handler
+    takes: type[msgspec.Struct] | None
+    raises: tuple[type[errors.DomainError], ...]
 
 
 class Api:
     """The routes of one function."""
 
     def __init__(self) -> None:
+        self.routes: list[Route] = []
         first, *others = required("CORS_ORIGINS").split(",")
+        self._any_origin = first == "*"
         self._resolver = APIGatewayRestResolver(
             cors=CORSConfig(allow_origin=first, extra_origins=others, expose_headers=["ETag", "Location"])
         )
@@ -98,14 +124,24 @@ class Api:
         self._resolver.exception_handler(Exception)(self._to_problem)
 
     def route(
-        self, method: str, path: str, takes: type[msgspec.Struct] | None = None
-    ) -> Callable[[Route], Route]:
+        self,
+        method: str,
+        path: str,
+        *,
+        takes: type[msgspec.Struct] | None = None,
+        raises: tuple[type[errors.DomainError], ...] = (),
+    ) -> Callable[[Handler], Handler]:
         """Register a route. Path parameters are written `<order_id>` and passed by name; `takes` is the type
-        of the body, passed as `body`."""
+        of the body, passed as `body`; `raises` names the errors that no other route has, for the contract."""
 
-        def register(handler: Route) -> Route:
+        def register(handler: Handler) -> Handler:
+            self.routes.append(Route(method, path, handler, takes, raises))
+
             @wraps(handler)
             def run(**path_parameters: str) -> Response[str]:
+                for name, value in path_parameters.items():
+                    if not _ID.fullmatch(value):
+                        raise errors.NotFound(f"there is no such {name.removesuffix('_id')}")
                 if "order_id" in path_parameters:
                     logger.append_keys(order_id=path_parameters["order_id"])
                 if takes is not None:
@@ -120,6 +156,9 @@ class Api:
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one request of API Gateway. Writes one log line."""
         answer = self._resolver.resolve(event, context)
+        if not self._any_origin:
+            # The answer to one origin is not the answer to another, whatever cache stands between.
+            answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
         logger.info(
             "request", method=event["httpMethod"], resource=event.get("resource"), status=answer["statusCode"]
         )
@@ -177,11 +216,13 @@ class Api:
         if len(raw) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"expected a body of at most {MAX_BODY_BYTES} bytes")
         try:
-            return msgspec.json.decode(raw, type=kind)
-        except msgspec.ValidationError as error:
-            raise _invalid(error) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            value = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedBody("the body is not valid JSON") from error
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise InvalidBody(violations(value, kind)) from error
 
     def _no_route(self, _error: Exception) -> Response[str]:
         return self._problem(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
@@ -189,9 +230,7 @@ class Api:
     def _to_problem(self, error: Exception) -> Response[str]:
         if aws.is_passing(error):
             logger.warning("a service did not answer", exc_info=error)
-            return self._problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "try again in a moment; nothing is half done"
-            )
+            return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "try again in a moment")
         status = STATUS.get(type(error))
         if status is None:
             logger.exception("unexpected error", exc_info=error)
@@ -200,23 +239,48 @@ class Api:
                 "internal_error",
                 "this is our fault; the request id helps us find it",
             )
-        field = error.field if isinstance(error, errors.InvalidInput) else None
-        return self._problem(
-            status, _code(error), str(error), [FieldError(field, str(error))] if field is not None else None
-        )
+        if isinstance(error, errors.InvalidInput) and error.field is not None:
+            fields = error.fields if isinstance(error, InvalidBody) else [FieldError(error.field, str(error))]
+            return self._problem(status, code(errors.InvalidInput), summary(fields), fields)
+        return self._problem(status, code(type(error)), str(error))
 
     def _problem(
         self, status: HTTPStatus, code: str, detail: str, field_errors: list[FieldError] | None = None
     ) -> Response[str]:
-        problem = Problem(
-            title=status.phrase,
-            status=status.value,
-            code=code,
-            detail=detail,
-            request_id=self.request_id,
-            errors=field_errors,
-        )
-        return _to_response(Answer(status, problem, content_type="application/problem+json"))
+        body = problem(status, code, detail, self.request_id, field_errors)
+        # Seconds. Whatever was busy is rarely so for longer.
+        headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return _to_response(Answer(status, body, headers, "application/problem+json"))
+
+
+def problem(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    request_id: str,
+    field_errors: list[FieldError] | None = None,
+) -> Problem:
+    """The problem document of an error; `detail` is a clause, and becomes a sentence."""
+    return Problem(
+        title=_TITLES.get(status, status.phrase),
+        status=status.value,
+        code=code,
+        detail=f"{detail[:1].upper()}{detail[1:]}.",
+        request_id=request_id,
+        errors=field_errors,
+    )
+
+
+def code(error: type[Exception]) -> str:
+    """An error's name as programs read it: `TooLateToCancel` is `too_late_to_cancel`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
+
+
+def summary(fields: list[FieldError]) -> str:
+    """The mistakes of a request in one clause."""
+    if len(fields) == 1:
+        return f"invalid {fields[0].field}: {fields[0].message}"
+    return f"{len(fields)} fields are invalid: {', '.join(error.field for error in fields)}"
 
 
 def etag(version: int) -> str:
@@ -224,26 +288,16 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def _to_response(answer: Answer) -> Response[str]:
-    body = "" if answer.body is None else msgspec.json.encode(answer.body).decode()
+def _to_response(answer: Answer[Any]) -> Response[str]:
+    if answer.body is None:
+        body = ""
+    elif isinstance(answer.body, str):
+        body = answer.body
+    else:
+        body = msgspec.json.encode(answer.body).decode()
     return Response(
         status_code=answer.status.value,
         content_type=answer.content_type,
         headers=dict(answer.headers),
         body=body,
     )
-
-
-def _code(error: Exception) -> str:
-    """A domain error's name as programs read it: `TooLateToCancel` is `too_late_to_cancel`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-
-
-def _invalid(error: msgspec.ValidationError) -> errors.InvalidInput:
-    """msgspec's message, taken apart: "Expected `int` >= 1 - at `$.items[0].quantity`"."""
-    text, _, path = str(error).partition(" - at ")
-    path = path.strip("`").removeprefix("$").removeprefix(".")
-    named = re.search(r"(?:unknown|required) field `([^`]*)`", text)
-    if named:
-        path = f"{path}.{named[1]}" if path else named[1]
-    return errors.InvalidInput(text[:1].lower() + text[1:], path or "body")

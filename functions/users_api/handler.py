@@ -15,6 +15,7 @@ from functions.shared.environment import required
 from functions.shared.http import Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records
+from functions.shared.persistence.pages import Page
 
 api = Api()
 _users = records.users(aws.client("dynamodb"), required("USERS_TABLE"))
@@ -27,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 @api.route("POST", "/users", takes=NewUser)
-def create_user(body: NewUser) -> Answer:
+def create_user(body: NewUser) -> Answer[User]:
     """Register a user."""
     now = clock.now()
     user = User(
@@ -38,19 +39,19 @@ def create_user(body: NewUser) -> Answer:
 
 
 @api.route("GET", "/users")
-def list_users() -> Answer:
+def list_users() -> Answer[Page[User]]:
     """A page of all users."""
     return Answer(HTTPStatus.OK, _users.page(*api.page()))
 
 
 @api.route("GET", "/users/<user_id>")
-def get_user(user_id: str) -> Answer:
+def get_user(user_id: str) -> Answer[User]:
     """One user."""
     return _one(_users.get(user_id))
 
 
 @api.route("PATCH", "/users/<user_id>", takes=UserPatch)
-def change_user(user_id: str, body: UserPatch) -> Answer:
+def change_user(user_id: str, body: UserPatch) -> Answer[User]:
     """Change the fields that were sent, and no others."""
     changes = msgspec.to_builtins(body)
     if not changes:
@@ -59,11 +60,11 @@ def change_user(user_id: str, body: UserPatch) -> Answer:
 
 
 @api.route("DELETE", "/users/<user_id>")
-def delete_user(user_id: str) -> Answer:
+def delete_user(user_id: str) -> Answer[None]:
     """Delete a user; the user's orders stay."""
     _users.delete(user_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
 
 
-def _one(user: User, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer:
+def _one(user: User, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer[User]:
     return Answer(status, user, {"ETag": etag(user.version), **headers})

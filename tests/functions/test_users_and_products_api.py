@@ -197,7 +197,7 @@ def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(world: Worl
         "title": "Internal Server Error",
         "status": 500,
         "code": "internal_error",
-        "detail": "this is our fault; the request id helps us find it",
+        "detail": "This is our fault; the request id helps us find it.",
         "requestId": "request-1",
     }
 

@@ -27,7 +27,16 @@ from functions.shared.domain.products import Product
 MAX_LINES = 50
 MAX_QUANTITY = 1000
 
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+# In Python `$` also stands before a line break at the end; `(?!\n)` keeps that out.
+Identifier = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
+        description="an id (letters, digits, - and _)",
+    ),
+]
 
 # Makes order and event ids out of names (RFC 9562, UUID version 5): the same name is always the same id.
 _NAMESPACE = uuid.UUID("5b0c5b5e-6f5c-4d0e-9c39-0f9f5c1a7d11")

@@ -10,7 +10,9 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Description = Annotated[str, msgspec.Meta(max_length=2000)]
 # 1,000,000.00: with 50 lines of 1,000 pieces a total still is an exact number in every JSON reader (< 2^53).
 Price = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Z]{3}(?!\n)$", description="an ISO 4217 currency code such as EUR")
+]
 Stock = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 

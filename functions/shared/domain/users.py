@@ -9,7 +9,15 @@ import msgspec
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Deliberately loose: one @ with something on both sides. Whether mail arrives only a mail can tell. 254 is
 # the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3).
-Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=3,
+        max_length=254,
+        pattern=r"^[^@\s]+@[^@\s]+(?!\n)$",
+        description="an e-mail address",
+    ),
+]
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):

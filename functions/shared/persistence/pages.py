@@ -61,5 +61,5 @@ def decode_token(list_name: str, key_names: frozenset[str], token: str | None) -
         or decoded.key.keys() != key_names
         or "" in decoded.key.values()
     ):
-        raise InvalidPageToken("nextToken was not handed out by this list")
+        raise InvalidPageToken("this list did not hand out the nextToken")
     return {"ExclusiveStartKey": to_item(decoded.key)}

@@ -1,0 +1,104 @@
+"""What is wrong with a body, field by field, in words for people.
+
+msgspec checks bodies fast and stops at the first mistake; only a body that it refused is looked through here,
+and what was expected is told from the very types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from msgspec import inspect
+
+# A body of 64 KB can hold thousands of mistakes; nobody reads more of them, nor longer names.
+_MOST = 20
+_LONGEST_PATH = 200
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field of a request that is wrong: its path in the JSON, and what was expected."""
+
+    field: str
+    message: str
+
+
+def violations(value: object, kind: type[msgspec.Struct]) -> list[FieldError]:
+    """The mistakes in a decoded body that is no `kind`, in the order of its fields, up to 20."""
+    found = (FieldError(path[:_LONGEST_PATH] or "body", message) for path, message in _look(value, kind, ""))
+    return list(islice(found, _MOST))
+
+
+def _look(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]:
+    expected = inspect.type_info(kind)
+    if isinstance(expected, inspect.StructType) and isinstance(value, dict):
+        yield from _look_into(value, expected.cls, f"{path}." if path else "")
+    elif isinstance(expected, inspect.ListType) and isinstance(value, list) and _fits_length(value, expected):
+        for index, element in enumerate(value):
+            yield from _look(element, _element_of(kind), f"{path}[{index}]")
+    elif not _fits(value, kind):
+        yield path, f"expected {_words(expected)}"
+
+
+def _look_into(
+    value: dict[str, object], kind: type[msgspec.Struct], prefix: str
+) -> Iterator[tuple[str, str]]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name, field in fields.items():
+        if name in value:
+            yield from _look(value[name], field.type, f"{prefix}{name}")
+        elif field.required:
+            yield f"{prefix}{name}", f"missing: expected {_words(inspect.type_info(field.type))}"
+    for name in value:
+        if name not in fields:
+            yield f"{prefix}{name}", f"unknown: expected nothing but {', '.join(fields)}"
+
+
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _fits_length(value: list[Any], expected: inspect.ListType) -> bool:
+    return (expected.min_length or 0) <= len(value) <= (expected.max_length or len(value))
+
+
+def _element_of(kind: Any) -> Any:
+    """The type of the elements of `list[T]`, also where it is annotated."""
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return get_args(plain)[0]
+
+
+def _words(expected: inspect.Type) -> str:
+    """A type in words: `a whole number from 1 to 1000`."""
+    if isinstance(expected, inspect.Metadata):
+        return _bounded((expected.extra_json_schema or {})["description"], expected.type)
+    if isinstance(expected, inspect.UnionType):
+        return " or ".join(_words(one) for one in expected.types)
+    if isinstance(expected, inspect.StructType):
+        return f"an object with {', '.join(field.encode_name for field in expected.fields)}"
+    return _bounded(_PLAIN[type(expected)], expected)
+
+
+_PLAIN: dict[type[inspect.Type], str] = {
+    inspect.StrType: "a text",
+    inspect.IntType: "a whole number",
+    inspect.ListType: "a list",
+    inspect.NoneType: "null",
+}
+
+
+def _bounded(noun: str, expected: inspect.Type) -> str:
+    if isinstance(expected, inspect.IntType):
+        return f"{noun} from {expected.ge} to {expected.le}"
+    if isinstance(expected, inspect.StrType | inspect.ListType) and expected.max_length is not None:
+        unit = "characters" if isinstance(expected, inspect.StrType) else "elements"
+        if expected.min_length is None:
+            return f"{noun} of at most {expected.max_length} {unit}"
+        return f"{noun} of {expected.min_length} to {expected.max_length} {unit}"
+    return noun
