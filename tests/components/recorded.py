@@ -1,0 +1,94 @@
+"""What the program declares, recorded once per stack and process, and what tests ask of it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from local.program import ProgramRun, Resource, run_program
+from local.recorder import Recorder
+
+STACKS: Final = ("dev", "prod")
+
+FUNCTION: Final = "aws:lambda/function:Function"
+ROLE: Final = "aws:iam/role:Role"
+ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
+LOG_GROUP: Final = "aws:cloudwatch/logGroup:LogGroup"
+METHOD: Final = "aws:apigateway/method:Method"
+RESOURCE: Final = "aws:apigateway/resource:Resource"
+DEPLOYMENT: Final = "aws:apigateway/deployment:Deployment"
+TABLE: Final = "aws:dynamodb/table:Table"
+QUEUE: Final = "aws:sqs/queue:Queue"
+
+
+@cache
+def recorded(stack: str, *, preview: bool = False) -> ProgramRun:
+    """The program as it is, run for a stack."""
+    return run_program(stack, Recorder(), preview=preview)
+
+
+def recorded_with(stack: str = "dev", **config: Any) -> ProgramRun:
+    """The program run with other configuration values."""
+    return run_program(stack, Recorder(), config=config)
+
+
+def recorded_program(root: Path, program: str) -> ProgramRun:
+    """Another program, written for one test, run in the folder `root`."""
+    (root / "Pulumi.yaml").write_text("name: example\nruntime: python\n")
+    (root / "Pulumi.test.yaml").write_text("config: {}\n")
+    (root / "__main__.py").write_text(program)
+    return run_program("test", Recorder(), root=root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """One action that a role may take on one resource."""
+
+    action: str
+    resource: str
+
+
+def statements(resource: Resource) -> list[dict[str, Any]]:
+    """The statements of a policy or, for a role, of its trust policy."""
+    document = json.loads(resource.inputs.get("policy") or resource.inputs["assumeRolePolicy"])
+    found: list[dict[str, Any]] = document["Statement"]
+    return found
+
+
+def grants_of(policy: Resource) -> Iterator[Grant]:
+    """All that a role's policy allows."""
+    for statement in statements(policy):
+        assert statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
+                yield Grant(action=action, resource=resource)
+
+
+def policies_of(run: ProgramRun, role: Resource) -> list[Resource]:
+    """The policies of a role."""
+    return [policy for policy in run.of_type(ROLE_POLICY) if policy.inputs["role"] == role.outputs["name"]]
+
+
+def role_of(run: ProgramRun, arn: str) -> Resource:
+    """The role with this ARN."""
+    return next(role for role in run.of_type(ROLE) if role.outputs["arn"] == arn)
+
+
+def as_list(value: Any) -> list[Any]:
+    """IAM lets a single value stand for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def depends_on(run: ProgramRun, resource: Resource, other: Resource) -> bool:
+    """Whether `other` is created before `resource`, directly or over others."""
+    todo, seen = list(resource.dependencies), set()
+    while todo:
+        urn = todo.pop()
+        if urn == other.urn:
+            return True
+        if urn not in seen:
+            seen.add(urn)
+            todo += run.by_urn(urn).dependencies
+    return False

@@ -1,0 +1,70 @@
+"""What the gateway answers by itself."""
+
+import json
+
+import pytest
+
+from components.api_responses import (
+    PROBLEMS,
+    preflight_headers,
+    preflight_template,
+    problem_headers,
+    problem_template,
+)
+
+TWO = ("https://shop.example.com", "https://office.example.com")
+
+
+@pytest.mark.parametrize("response_type", PROBLEMS)
+def test_an_error_is_a_problem_document_with_the_request_id_and_nothing_internal(response_type: str) -> None:
+    template = problem_template(PROBLEMS[response_type])
+    document = json.loads(template)
+    assert document["requestId"] == "$context.requestId"
+    assert {"type", "title", "code", "detail"} <= set(document)
+    assert "$context.error" not in template
+
+
+@pytest.mark.parametrize(
+    ("response_type", "status"),
+    [
+        ("MISSING_AUTHENTICATION_TOKEN", 404),
+        ("INVALID_API_KEY", 403),
+        ("THROTTLED", 429),
+        ("QUOTA_EXCEEDED", 429),
+        ("REQUEST_TOO_LARGE", 413),
+    ],
+)
+def test_an_error_says_its_status(response_type: str, status: int) -> None:
+    assert json.loads(problem_template(PROBLEMS[response_type]))["status"] == status
+
+
+def test_the_defaults_keep_the_status_of_each_error() -> None:
+    assert PROBLEMS["DEFAULT_4XX"].status is None
+    assert "status" not in json.loads(problem_template(PROBLEMS["DEFAULT_4XX"]))
+
+
+def test_errors_may_be_read_by_the_one_origin_or_by_all() -> None:
+    header = "gatewayresponse.header.Access-Control-Allow-Origin"
+    assert problem_headers(["*"])[header] == "'*'"
+    assert problem_headers(TWO[:1])[header] == "'https://shop.example.com'"
+    assert problem_headers(TWO)[header] == "'*'"
+
+
+def test_a_preflight_names_origin_methods_and_headers() -> None:
+    assert preflight_headers(["*"], ["POST", "GET"]) == {
+        "method.response.header.Access-Control-Allow-Origin": "'*'",
+        "method.response.header.Access-Control-Allow-Methods": "'GET,OPTIONS,POST'",
+        "method.response.header.Access-Control-Allow-Headers": (
+            "'content-type,idempotency-key,if-match,x-api-key'"
+        ),
+        "method.response.header.Access-Control-Expose-Headers": "'ETag,Location'",
+        "method.response.header.Access-Control-Max-Age": "'600'",
+    }
+
+
+def test_with_several_origins_the_template_names_the_one_that_asked() -> None:
+    assert preflight_template(["*"]) == ""
+    template = preflight_template(TWO)
+    assert '$origin == "https://shop.example.com" || $origin == "https://office.example.com"' in template
+    assert "$context.responseOverride.header.Access-Control-Allow-Origin = $origin" in template
+    assert preflight_headers(TWO, ["GET"])["method.response.header.Vary"] == "'Origin'"

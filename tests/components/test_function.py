@@ -1,0 +1,178 @@
+"""Every function has a role and a log group of its own, and may do exactly what its code does."""
+
+import pulumi
+import pytest
+
+from components.packaging import function_files
+from components.settings import FUNCTION_NAMES
+from local.program import Resource
+from tests.components.recorded import (
+    FUNCTION,
+    LOG_GROUP,
+    ROLE,
+    STACKS,
+    Grant,
+    depends_on,
+    grants_of,
+    policies_of,
+    recorded,
+    role_of,
+    statements,
+)
+
+# What each function's code does, beside logging and tracing. A table's index is written table/index.
+MAY = {
+    "users_api": {"users": {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan"}},
+    "products_api": {"products": {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan"}},
+    "orders_api": {
+        "orders": {"GetItem", "PutItem", "UpdateItem", "BatchGetItem"},
+        "orders/byUser": {"Query"},
+        "queue": {"SendMessage"},
+        "bus": {"PutEvents"},
+    },
+    "service_api": {},
+    "order_consumer": {
+        "queue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
+        "workflow": {"StartExecution"},
+    },
+    "validate_order": {"users": {"GetItem"}, "products": {"BatchGetItem"}, "orders": {"GetItem"}},
+    "fulfill_order": {"products": {"UpdateItem"}, "orders": {"GetItem", "UpdateItem"}},
+    "release_order": {"products": {"UpdateItem"}, "orders": {"GetItem", "UpdateItem"}},
+    "update_order_status": {"orders": {"UpdateItem"}, "bus": {"PutEvents"}},
+}
+SERVICES = {"queue": "sqs", "bus": "events", "workflow": "states"}
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+each_function = pytest.mark.parametrize("name", FUNCTION_NAMES)
+
+
+def function(stack: str, name: str) -> Resource:
+    return recorded(stack).get(FUNCTION, name)
+
+
+def arn(stack: str, target: str) -> str:
+    """The ARN of what the table above calls `target`."""
+    run = recorded(stack)
+    table, _, index = target.partition("/")
+    found = {
+        "queue": ("aws:sqs/queue:Queue", "orders"),
+        "bus": ("aws:cloudwatch/eventBus:EventBus", "orderflow"),
+        "workflow": ("aws:sfn/stateMachine:StateMachine", "order_fulfillment"),
+    }.get(target, ("aws:dynamodb/table:Table", table))
+    return f"{run.get(*found).outputs['arn']}{f'/index/{index}' if index else ''}"
+
+
+@each_stack
+def test_the_program_declares_exactly_the_known_functions(stack: str) -> None:
+    assert {found.name for found in recorded(stack).of_type(FUNCTION)} == set(FUNCTION_NAMES) == set(MAY)
+
+
+@each_stack
+def test_no_two_functions_share_a_role(stack: str) -> None:
+    roles = [found.inputs["role"] for found in recorded(stack).of_type(FUNCTION)]
+    assert len(set(roles)) == len(roles)
+
+
+@each_stack
+@each_function
+def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> None:
+    run = recorded(stack)
+    group = run.get(LOG_GROUP, f"{name}-logs").outputs["arn"]
+    expected = {
+        Grant(action="logs:CreateLogStream", resource=f"{group}:*"),
+        Grant(action="logs:PutLogEvents", resource=f"{group}:*"),
+        Grant(action="xray:PutTraceSegments", resource="*"),
+        Grant(action="xray:PutTelemetryRecords", resource="*"),
+    } | {
+        Grant(action=f"{SERVICES.get(target, 'dynamodb')}:{action}", resource=arn(stack, target))
+        for target, actions in MAY[name].items()
+        for action in actions
+    }
+    role = role_of(run, function(stack, name).inputs["role"])
+    assert {grant for policy in policies_of(run, role) for grant in grants_of(policy)} == expected
+
+
+@each_stack
+@each_function
+def test_only_lambda_may_take_a_function_role(stack: str, name: str) -> None:
+    (statement,) = statements(recorded(stack).get(ROLE, f"{name}-role"))
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert statement["Action"] == "sts:AssumeRole"
+
+
+@each_stack
+@each_function
+def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name: str) -> None:
+    run = recorded(stack)
+    group = run.get(LOG_GROUP, f"{name}-logs")
+    assert group.inputs["retentionInDays"] == {"dev": 14, "prod": 90}[stack]
+    assert function(stack, name).inputs["loggingConfig"]["logGroup"] == group.inputs["name"]
+    assert depends_on(run, function(stack, name), group)
+
+
+@each_stack
+@each_function
+def test_a_function_exists_only_after_it_may_log(stack: str, name: str) -> None:
+    run = recorded(stack)
+    assert depends_on(
+        run, function(stack, name), run.get("aws:iam/rolePolicy:RolePolicy", f"{name}-telemetry")
+    )
+
+
+@each_stack
+@each_function
+def test_a_function_runs_own_code_on_arm_with_tracing(stack: str, name: str) -> None:
+    inputs = function(stack, name).inputs
+    assert inputs["runtime"] == "python3.13"
+    assert inputs["architectures"] == ["arm64"]
+    assert inputs["handler"] == f"functions.{name}.handler.lambda_handler"
+    assert inputs["tracingConfig"] == {"mode": "Active"}
+    assert inputs["layers"] == [
+        recorded(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
+    ]
+    assert isinstance(inputs["code"], pulumi.AssetArchive)
+    assert set(inputs["code"].assets) == set(function_files(name))
+
+
+@each_function
+def test_the_archives_name_their_files_relative_to_the_project(name: str) -> None:
+    code = function("dev", name).inputs["code"]
+    assert all(asset.path == inside for inside, asset in code.assets.items())
+
+
+@each_function
+def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
+    variables = function("prod", name).inputs["environment"]["variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == name
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "orderflow"
+    assert variables["POWERTOOLS_LOG_LEVEL"] == "INFO"
+
+
+def test_lambda_drops_no_line_that_the_function_wrote() -> None:
+    """A level above INFO in Lambda's own filter would drop the metrics too."""
+    assert {
+        found.inputs["loggingConfig"]["applicationLogLevel"] for found in recorded("prod").of_type(FUNCTION)
+    } == {"DEBUG"}
+
+
+def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
+    assert all(
+        found.inputs["timeout"] < 29
+        for found in recorded("prod").of_type(FUNCTION)
+        if found.name.endswith("_api")
+    )
+
+
+def test_only_what_the_stack_reserves_is_capped() -> None:
+    caps = {
+        found.name: found.inputs.get("reservedConcurrentExecutions")
+        for found in recorded("local").of_type(FUNCTION)
+    }
+    assert caps["orders_api"] == 12
+    assert caps["fulfill_order"] == 3
+    assert caps["order_consumer"] is None
+    assert not [
+        found
+        for found in recorded("prod").of_type(FUNCTION)
+        if "reservedConcurrentExecutions" in found.inputs
+    ]

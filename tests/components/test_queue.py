@@ -1,0 +1,105 @@
+"""The orders queue, its dead letters, and how it feeds its consumer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.program import ProgramError
+from tests.components.recorded import (
+    FUNCTION,
+    QUEUE,
+    STACKS,
+    depends_on,
+    recorded,
+    recorded_program,
+    statements,
+)
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+@each_stack
+def test_a_message_stays_hidden_six_times_as_long_as_its_consumer_may_run(stack: str) -> None:
+    run = recorded(stack)
+    consumer = run.get(FUNCTION, "order_consumer")
+    assert run.get(QUEUE, "orders").inputs["visibilityTimeoutSeconds"] >= 6 * consumer.inputs["timeout"]
+
+
+@each_stack
+def test_a_message_that_fails_five_times_goes_to_the_dead_letters_of_this_queue_only(stack: str) -> None:
+    run = recorded(stack)
+    queue, dead_letters = run.get(QUEUE, "orders"), run.get(QUEUE, "orders-dead-letters")
+    assert json.loads(queue.inputs["redrivePolicy"]) == {
+        "deadLetterTargetArn": dead_letters.outputs["arn"],
+        "maxReceiveCount": 5,
+    }
+    (allowed,) = run.of_type("aws:sqs/redriveAllowPolicy:RedriveAllowPolicy")
+    assert allowed.inputs["queueUrl"] == dead_letters.outputs["url"]
+    assert json.loads(allowed.inputs["redriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [queue.outputs["arn"]],
+    }
+
+
+@each_stack
+def test_dead_letters_outlive_the_messages_of_the_queue(stack: str) -> None:
+    run = recorded(stack)
+    kept = {queue.name: queue.inputs["messageRetentionSeconds"] for queue in run.of_type(QUEUE)}
+    assert kept["orders-dead-letters"] == 14 * 86400
+    assert kept["orders"] < kept["orders-dead-letters"]
+
+
+@each_stack
+def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -> None:
+    run = recorded(stack)
+    assert all(queue.inputs["sqsManagedSseEnabled"] is True for queue in run.of_type(QUEUE))
+    assert run.get(QUEUE, "orders").inputs["receiveWaitTimeSeconds"] == 20
+    policies = run.of_type("aws:sqs/queuePolicy:QueuePolicy")
+    assert {policy.inputs["queueUrl"] for policy in policies} == {
+        queue.outputs["url"] for queue in run.of_type(QUEUE)
+    }
+    for policy in policies:
+        (statement,) = statements(policy)
+        assert statement["Effect"] == "Deny"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@each_stack
+def test_the_consumer_gets_batches_of_ten_and_says_which_of_them_failed(stack: str) -> None:
+    run = recorded(stack)
+    (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
+    assert mapping.inputs["eventSourceArn"] == run.get(QUEUE, "orders").outputs["arn"]
+    assert mapping.inputs["functionName"] == run.get(FUNCTION, "order_consumer").outputs["arn"]
+    assert mapping.inputs["batchSize"] == 10
+    assert mapping.inputs["functionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping.inputs["scalingConfig"] == {"maximumConcurrency": {"dev": 10, "prod": 50}[stack]}
+
+
+@each_stack
+def test_nothing_is_delivered_before_the_consumer_may_do_its_work(stack: str) -> None:
+    run = recorded(stack)
+    (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
+    for policy in run.of_type("aws:iam/rolePolicy:RolePolicy"):
+        if policy.name.startswith("order_consumer-"):
+            assert depends_on(run, mapping, policy)
+
+
+def test_a_queue_refuses_a_consumer_that_runs_longer_than_it_was_made_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        ProgramError, match=r"service_api runs up to 11 s, but the queue jobs was made for .* 10 s"
+    ):
+        recorded_program(
+            tmp_path,
+            """
+from components.function import LambdaFunction
+from components.layer import DependencyLayer
+from components.queue import Queue
+from components.settings import FunctionSettings
+
+settings = FunctionSettings(memory_mb=128, log_level="INFO", log_retention_days=1, reserved_concurrency={})
+layer = DependencyLayer("dependencies")
+worker = LambdaFunction("service_api", timeout=11, environment={}, layer=layer, settings=settings)
+Queue("jobs", consumer_timeout=10, require_tls=True).feeds(worker, max_concurrency=2)
+""",
+        )

@@ -1,0 +1,261 @@
+"""The API: routes, keys, preflights, gateway errors, plans, and a stage that is deployed when they change."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.program import UNKNOWN, ProgramRun
+from tests.components.recorded import (
+    DEPLOYMENT,
+    FUNCTION,
+    METHOD,
+    RESOURCE,
+    STACKS,
+    depends_on,
+    recorded,
+    recorded_program,
+    recorded_with,
+)
+
+OPEN = {"GET /", "GET /openapi.json", "GET /docs"}
+ROUTES = {
+    "service_api": OPEN,
+    "users_api": {
+        "POST /users",
+        "GET /users",
+        "GET /users/{userId}",
+        "PATCH /users/{userId}",
+        "DELETE /users/{userId}",
+    },
+    "products_api": {
+        "POST /products",
+        "GET /products",
+        "GET /products/{productId}",
+        "PATCH /products/{productId}",
+        "DELETE /products/{productId}",
+    },
+    "orders_api": {
+        "GET /users/{userId}/orders",
+        "POST /orders",
+        "GET /orders/{orderId}",
+        "POST /orders/{orderId}/cancel",
+    },
+}
+INTEGRATION = "aws:apigateway/integration:Integration"
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def paths(run: ProgramRun) -> dict[str, str]:
+    """Resource id -> path."""
+    (api,) = run.of_type("aws:apigateway/restApi:RestApi")
+    return {api.outputs["rootResourceId"]: "/"} | {
+        resource.id: resource.outputs["path"] for resource in run.of_type(RESOURCE)
+    }
+
+
+def methods(run: ProgramRun) -> dict[str, bool]:
+    """Route, such as "GET /users" -> whether it needs a key."""
+    at = paths(run)
+    return {
+        f"{method.inputs['httpMethod']} {at[method.inputs['resourceId']]}": method.inputs["apiKeyRequired"]
+        for method in run.of_type(METHOD)
+    }
+
+
+@each_stack
+def test_every_route_is_answered_by_its_function(stack: str) -> None:
+    run = recorded(stack)
+    at = paths(run)
+    found: dict[str, set[str]] = {}
+    for integration in run.of_type(INTEGRATION):
+        if integration.inputs["type"] == "AWS_PROXY":
+            assert integration.inputs["integrationHttpMethod"] == "POST"
+            route = f"{integration.inputs['httpMethod']} {at[integration.inputs['resourceId']]}"
+            found.setdefault(integration.inputs["uri"], set()).add(route)
+    assert found == {run.get(FUNCTION, name).outputs["invokeArn"]: routes for name, routes in ROUTES.items()}
+
+
+@each_stack
+def test_every_method_needs_a_key_but_the_open_routes_and_preflights(stack: str) -> None:
+    without_key = {route for route, needs_key in methods(recorded(stack)).items() if not needs_key}
+    assert {route for route in without_key if not route.startswith("OPTIONS")} == OPEN
+
+
+@each_stack
+def test_every_path_answers_a_preflight_that_names_its_methods(stack: str) -> None:
+    run = recorded(stack)
+    at = paths(run)
+    named = {
+        at[response.inputs["resourceId"]]: response.inputs["responseParameters"][
+            "method.response.header.Access-Control-Allow-Methods"
+        ]
+        for response in run.of_type("aws:apigateway/integrationResponse:IntegrationResponse")
+    }
+    assert set(named) == set(at.values())
+    for path, value in named.items():
+        declared = {route.split()[0] for route in methods(run) if route.split()[1] == path}
+        assert set(value.strip("'").split(",")) == declared
+        assert "OPTIONS" in declared
+
+
+@each_stack
+def test_every_mapped_header_is_declared_by_its_method(stack: str) -> None:
+    run = recorded(stack)
+    declared = {
+        response.inputs["resourceId"]: set(response.inputs["responseParameters"])
+        for response in run.of_type("aws:apigateway/methodResponse:MethodResponse")
+    }
+    for response in run.of_type("aws:apigateway/integrationResponse:IntegrationResponse"):
+        assert set(response.inputs["responseParameters"]) == declared[response.inputs["resourceId"]]
+
+
+@each_stack
+def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_read(stack: str) -> None:
+    responses = {
+        response.inputs["responseType"]: response.inputs
+        for response in recorded(stack).of_type("aws:apigateway/response:Response")
+    }
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "THROTTLED", "QUOTA_EXCEEDED"} <= set(responses)
+    assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+    for response in responses.values():
+        headers = response["responseParameters"]
+        assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+        document = json.loads(response["responseTemplates"]["application/json"])
+        assert str(document.get("status", "")) == response.get("statusCode", "")
+
+
+@each_stack
+def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) -> None:
+    run = recorded(stack)
+    (api,) = run.of_type("aws:apigateway/restApi:RestApi")
+    permissions = run.of_type("aws:lambda/permission:Permission")
+    assert {permission.inputs["function"] for permission in permissions} == {
+        run.get(FUNCTION, name).outputs["arn"] for name in ROUTES
+    }
+    for permission in permissions:
+        assert permission.inputs["principal"] == "apigateway.amazonaws.com"
+        assert permission.inputs["sourceArn"] == f"{api.outputs['executionArn']}/v1/*"
+
+
+@each_stack
+def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
+    run = recorded(stack)
+    (deployment,) = run.of_type(DEPLOYMENT)
+    for kind in (
+        "method:Method",
+        "integration:Integration",
+        "methodResponse:MethodResponse",
+        "response:Response",
+    ):
+        for resource in run.of_type(f"aws:apigateway/{kind}"):
+            assert depends_on(run, deployment, resource), resource.name
+    for response in run.of_type("aws:apigateway/integrationResponse:IntegrationResponse"):
+        assert depends_on(run, deployment, response)
+
+
+@each_stack
+def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
+    run = recorded(stack)
+    (deployment,) = run.of_type(DEPLOYMENT)
+    for permission in run.of_type("aws:lambda/permission:Permission"):
+        assert depends_on(run, deployment, permission)
+    for policy in run.of_type("aws:iam/rolePolicy:RolePolicy"):
+        if policy.name.split("-")[0] in ROUTES:
+            assert depends_on(run, deployment, policy), policy.name
+
+
+@each_stack
+def test_the_stage_is_traced_measured_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
+    run = recorded(stack)
+    (stage,) = run.of_type("aws:apigateway/stage:Stage")
+    assert stage.inputs["stageName"] == "v1"
+    assert stage.inputs["xrayTracingEnabled"] is True
+    (settings,) = run.of_type("aws:apigateway/methodSettings:MethodSettings")
+    assert settings.inputs["methodPath"] == "*/*"
+    assert settings.inputs["settings"] == {
+        "metricsEnabled": True,
+        "throttlingBurstLimit": 205,
+        "throttlingRateLimit": 105,
+    }
+
+
+@each_stack
+def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
+    run = recorded(stack)
+    (api,) = run.of_type("aws:apigateway/restApi:RestApi")
+    plans = {plan.name: plan.inputs for plan in run.of_type("aws:apigateway/usagePlan:UsagePlan")}
+    assert plans["free"]["quotaSettings"] == {"limit": 5, "period": "DAY"}
+    assert plans["free"]["throttleSettings"] == {"burstLimit": 5, "rateLimit": 5}
+    assert plans["paid"]["quotaSettings"] == {"limit": 5000, "period": "DAY"}
+    assert plans["paid"]["throttleSettings"] == {"burstLimit": 200, "rateLimit": 100}
+    assert all(plan["apiStages"] == [{"apiId": api.id, "stage": "v1"}] for plan in plans.values())
+    for link in run.of_type("aws:apigateway/usagePlanKey:UsagePlanKey"):
+        assert link.inputs["keyId"] == run.get("aws:apigateway/apiKey:ApiKey", link.name).id
+        assert link.inputs["usagePlanId"] == run.get("aws:apigateway/usagePlan:UsagePlan", link.name).id
+
+
+def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
+    for key in recorded("prod").of_type("aws:apigateway/apiKey:ApiKey"):
+        assert "value" not in key.inputs
+        assert "value" in key.additional_secret_outputs
+
+
+# --- When the stage is deployed anew ---
+
+
+def trigger(run: ProgramRun) -> str:
+    (deployment,) = run.of_type(DEPLOYMENT)
+    return str(deployment.inputs["triggers"]["contents"])
+
+
+PROGRAM = """
+from components.function import LambdaFunction
+from components.layer import DependencyLayer
+from components.rest_api import RestApi
+from components.settings import ApiSettings, FunctionSettings, UsagePlan
+
+functions = FunctionSettings(memory_mb=128, log_level="INFO", log_retention_days=1, reserved_concurrency={{}})
+layer = DependencyLayer("dependencies")
+one = LambdaFunction("service_api", timeout=10, environment={{}}, layer=layer, settings=functions)
+two = LambdaFunction("users_api", timeout=10, environment={{}}, layer=layer, settings=functions)
+plans = {{"free": UsagePlan(quota_per_day=1, burst=1, rate=1.0)}}
+api = RestApi("shop", description="x", settings=ApiSettings(usage_plans=plans, cors_origins=("*",)))
+{routes}
+api.deploy()
+"""
+ROUTE = 'api.route("GET", "/items", one)'
+
+
+def trigger_of(folder: Path, routes: str) -> str:
+    folder.mkdir()
+    return trigger(recorded_program(folder, PROGRAM.format(routes=routes)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        'api.route("POST", "/items", one)',
+        'api.route("GET", "/things", one)',
+        'api.route("GET", "/items", two)',
+        'api.route("GET", "/items", one, key_required=False)',
+        f'{ROUTE}\napi.route("DELETE", "/items", one)',
+    ],
+)
+def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
+    assert trigger_of(tmp_path / "before", ROUTE) != trigger_of(tmp_path / "after", changed)
+
+
+def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:
+    assert trigger_of(tmp_path / "before", ROUTE) == trigger_of(tmp_path / "after", ROUTE)
+    assert trigger(recorded("dev")) == trigger(recorded_with("dev", functionMemoryMb=1024))
+
+
+def test_changed_origins_are_deployed() -> None:
+    assert trigger(recorded("dev")) != trigger(recorded_with("dev", corsOrigins=["https://shop.example.com"]))
+
+
+def test_a_preview_of_a_new_stack_knows_no_trigger_yet_and_still_works() -> None:
+    (deployment,) = recorded("dev", preview=True).of_type(DEPLOYMENT)
+    assert deployment.inputs["triggers"] in (UNKNOWN, {"contents": UNKNOWN})

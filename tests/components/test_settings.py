@@ -1,0 +1,192 @@
+"""The configuration: every mistake in it is one sentence that names the key."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from components.packaging import PROJECT_ROOT
+from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan
+from local.stack_config import load_stack_config
+
+
+class Config:
+    """A stack's configuration as `pulumi.Config` hands it out: text, with objects as JSON."""
+
+    name = "orderflow"
+
+    def __init__(self, stack: str, changes: Mapping[str, Any] | None = None) -> None:
+        values = load_stack_config(PROJECT_ROOT, stack).values
+        self.values = {
+            key.removeprefix("orderflow:"): value
+            for key, value in values.items()
+            if key.startswith("orderflow:")
+        }
+        for key, value in (changes or {}).items():
+            self.values[key] = value if isinstance(value, str) else json.dumps(value)
+
+    def get(self, key: str) -> str | None:
+        return self.values.get(key)
+
+
+def read(stack: str = "dev", **changes: Any) -> StackSettings:
+    return StackSettings.read(Config(stack, changes))
+
+
+def mistake(**changes: Any) -> str:
+    with pytest.raises(SettingsError) as error:
+        read(**changes)
+    return str(error.value)
+
+
+ORIGINS = (
+    'corsOrigins must hold origins like "https://shop.example.com" '
+    '(scheme, lower-case host, port if any), or "*" alone,'
+)
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"logLevel": "LOUD"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is LOUD"),
+    ({"logLevel": "info"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is info"),
+    ({"workflowType": "FAST"}, "workflowType must be one of STANDARD, EXPRESS, but is FAST"),
+    ({"workflowLogLevel": "DEBUG"}, "workflowLogLevel must be one of ALL, ERROR, FATAL, OFF, but is DEBUG"),
+    (
+        {"tableBillingMode": "FREE"},
+        "tableBillingMode must be one of PAY_PER_REQUEST, PROVISIONED, but is FREE",
+    ),
+    ({"stalledAfterMinutes": 5}, "stalledAfterMinutes must be a whole number of 6 or more, but is 5"),
+    ({"maxAttempts": 0}, "maxAttempts must be a whole number of 1 or more, but is 0"),
+    (
+        {"consumerMaxConcurrency": 1},
+        "consumerMaxConcurrency must be a whole number from 2 to 1000, but is 1",
+    ),
+    (
+        {"consumerMaxConcurrency": 1001},
+        "consumerMaxConcurrency must be a whole number from 2 to 1000, but is 1001",
+    ),
+    ({"functionMemoryMb": 64}, "functionMemoryMb must be a whole number from 128 to 10240, but is 64"),
+    ({"functionMemoryMb": 256.5}, "functionMemoryMb must be a whole number from 128 to 10240, but is 256.5"),
+    ({"functionMemoryMb": "much"}, "functionMemoryMb must be a whole number from 128 to 10240, but is much"),
+    ({"deletionProtection": "yes"}, "deletionProtection must be one of true, false, but is yes"),
+    ({"defaultCurrency": "Euro"}, "defaultCurrency must be an ISO 4217 code such as EUR, but is Euro"),
+    (
+        {"tableReadCapacity": 5},
+        "tableReadCapacity must be 0 when tableBillingMode is PAY_PER_REQUEST, but is 5",
+    ),
+    (
+        {"tableBillingMode": "PROVISIONED", "tableReadCapacity": 5},
+        "tableWriteCapacity must be 1 or more when tableBillingMode is PROVISIONED, but is 0",
+    ),
+    ({"reservedConcurrency": [1]}, "reservedConcurrency must be an object, but is [1]"),
+    (
+        {"reservedConcurrency": {"orders_apl": 1}},
+        "reservedConcurrency names the unknown function orders_apl; the functions are "
+        + ", ".join(FUNCTION_NAMES),
+    ),
+    (
+        {"reservedConcurrency": {"orders_api": -1}},
+        "reservedConcurrency.orders_api must be a whole number of 1 or more, but is -1",
+    ),
+    (
+        {"reservedConcurrency": {"order_consumer": 9}},
+        "reservedConcurrency.order_consumer must be at least orderflow:consumerMaxConcurrency (10), but is 9",
+    ),
+    ({"usagePlans": {}}, "usagePlans must hold at least one plan, but is empty"),
+    (
+        {"usagePlans": {"free": {"burst": 5, "rate": 5}}},
+        "usagePlans.free must have exactly quotaPerDay, burst, rate, but has burst, rate",
+    ),
+    (
+        {"usagePlans": {"free": {"quotaPerDay": 5, "burst": 5, "rate": 5, "size": 1}}},
+        "usagePlans.free must have exactly quotaPerDay, burst, rate, but has quotaPerDay, burst, rate, size",
+    ),
+    (
+        {"usagePlans": {"free": {"quotaPerWeek": 5, "burst": 5, "rate": 5}}},
+        "usagePlans.free must have exactly quotaPerDay, burst, rate, but has quotaPerWeek, burst, rate",
+    ),
+    (
+        {"usagePlans": {"free": 5}},
+        "usagePlans.free must have exactly quotaPerDay, burst, rate, but is 5",
+    ),
+    (
+        {"usagePlans": {"free": {"quotaPerDay": 0, "burst": 5, "rate": 5}}},
+        "usagePlans.free.quotaPerDay must be a whole number of 1 or more, but is 0",
+    ),
+    (
+        {"usagePlans": {"free": {"quotaPerDay": 5, "burst": 5, "rate": 0}}},
+        "usagePlans.free.rate must be a number of requests per second above 0, but is 0",
+    ),
+    ({"corsOrigins": []}, 'corsOrigins must be a list of origins or ["*"], but is []'),
+    (
+        {"corsOrigins": ["https://shop.example.com/"]},
+        f"{ORIGINS} but holds https://shop.example.com/",
+    ),
+    (
+        {"corsOrigins": ["*", "https://shop.example.com"]},
+        f"{ORIGINS} but holds *",
+    ),
+    (
+        {"tags": {"aws:team": "orders"}},
+        "tags.aws:team must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
+        "but is orders",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"), MISTAKES, ids=[next(iter(changes)) for changes, _ in MISTAKES]
+)
+def test_a_mistake_is_one_sentence_that_names_the_key(changes: dict[str, Any], sentence: str) -> None:
+    assert mistake(**changes) == f"orderflow:{sentence}."
+
+
+@pytest.mark.parametrize("days", [-1, 0, 2, 15, 4000, "14.5", "a week"])
+def test_a_retention_that_cloudwatch_does_not_know_is_refused(days: object) -> None:
+    sentence = mistake(logRetentionDays=days)
+    assert sentence.startswith("orderflow:logRetentionDays must be one of 1, 3, 5, 7, 14, 30, ")
+    assert sentence.endswith(f"3653, but is {days}.")
+
+
+def test_a_missing_key_is_named() -> None:
+    config = Config("dev")
+    del config.values["workflowType"]
+    with pytest.raises(SettingsError, match=r"^orderflow:workflowType is missing: .* no default for it\.$"):
+        StackSettings.read(config)
+
+
+def test_a_misspelt_key_is_named() -> None:
+    config = Config("dev", {"deletionProtecton": True})
+    with pytest.raises(
+        SettingsError, match=r"^orderflow:deletionProtecton is unknown; the keys are consumerMax"
+    ):
+        StackSettings.read(config, config.values)
+
+
+def test_every_key_of_the_schema_is_read() -> None:
+    config = Config("dev")
+    StackSettings.read(config, config.values)
+
+
+def test_an_infinite_number_is_no_number() -> None:
+    assert mistake(maxAttempts="Infinity").endswith("but is Infinity.")
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = read(logLevel="INFO")
+    assert settings.functions.log_retention_days == 14
+    assert settings.workflow.type == "STANDARD"
+    assert settings.api.usage_plans == {
+        "free": UsagePlan(quota_per_day=5, burst=5, rate=5.0),
+        "paid": UsagePlan(quota_per_day=5000, burst=200, rate=100.0),
+    }
+    assert settings.functions.reserved_concurrency == {}
+
+
+def test_production_keeps_its_data() -> None:
+    tables = read("prod").tables
+    assert (tables.point_in_time_recovery, tables.deletion_protection, tables.protect) == (True, True, True)
+
+
+def test_the_settings_cannot_be_changed_later() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read().max_attempts = 5  # type: ignore[misc]

@@ -1,0 +1,129 @@
+"""The state machine: its file is filled in, and its role may call its tasks and nothing else."""
+
+import json
+
+import pytest
+
+from components.workflow import DefinitionError, fill_in, placeholders
+from local.recorder import ACCOUNT_ID, REGION
+from tests.components.recorded import (
+    FUNCTION,
+    LOG_GROUP,
+    ROLE,
+    ROLE_POLICY,
+    STACKS,
+    depends_on,
+    grants_of,
+    policies_of,
+    recorded,
+    recorded_with,
+    role_of,
+    statements,
+)
+
+TEMPLATE = '{"Resource": "arn:${partition}:x", "F": "${taskArn}", "J": "{% $states.input.a & $parse($x) %}"}'
+VALUES = {"partition": "aws", "taskArn": "arn:aws:lambda:function:task"}
+
+
+def test_every_name_in_braces_is_replaced_and_jsonata_stays_as_it_is() -> None:
+    filled = json.loads(fill_in(TEMPLATE, VALUES))
+    assert filled == {
+        "Resource": "arn:aws:x",
+        "F": "arn:aws:lambda:function:task",
+        "J": "{% $states.input.a & $parse($x) %}",
+    }
+
+
+def test_a_name_that_nobody_fills_in_is_an_error_that_names_it() -> None:
+    with pytest.raises(
+        DefinitionError, match=r"^The state machine asks for \$\{taskArn\}, which nobody fills in\.$"
+    ):
+        fill_in(TEMPLATE, {"partition": "aws"})
+
+
+def test_a_value_without_a_place_is_an_error_that_names_it() -> None:
+    with pytest.raises(DefinitionError, match=r"^The state machine has no place for \$\{otherArn\}\.$"):
+        fill_in(TEMPLATE, {**VALUES, "otherArn": "x"})
+
+
+def test_a_file_that_is_not_json_is_an_error() -> None:
+    with pytest.raises(DefinitionError, match=r"^The state machine is not valid JSON: .*\.$"):
+        fill_in("{", {})
+
+
+def test_white_space_in_the_file_makes_no_difference() -> None:
+    assert fill_in(TEMPLATE, VALUES) == fill_in(TEMPLATE.replace(", ", ",\n    "), VALUES)
+
+
+def test_only_names_in_braces_count() -> None:
+    assert placeholders("$states ${a} $b ${} ${ c } ${d.e} ${f1}") == {"a", "f1"}
+
+
+# --- The state machine as the program declares it ---
+
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+MACHINE = "aws:sfn/stateMachine:StateMachine"
+TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")
+
+
+@each_stack
+def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
+    run = recorded(stack)
+    definition = run.get(MACHINE, "order_fulfillment").inputs["definition"]
+    assert not placeholders(definition)
+    for name in TASKS:
+        assert run.get(FUNCTION, name).outputs["arn"] in definition
+
+
+@each_stack
+def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -> None:
+    run = recorded(stack)
+    role = role_of(run, run.get(MACHINE, "order_fulfillment").inputs["roleArn"])
+    granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
+    invoked = {grant.resource for grant in granted if grant.action == "lambda:InvokeFunction"}
+    assert invoked == {run.get(FUNCTION, name).outputs["arn"] for name in TASKS}
+    others = {grant.action for grant in granted if grant.resource not in invoked}
+    assert {action.split(":")[0] for action in others} == {"logs", "xray"}
+
+
+@each_stack
+def test_only_this_account_s_state_machine_may_take_its_role(stack: str) -> None:
+    (statement,) = statements(recorded(stack).get(ROLE, "order_fulfillment-role"))
+    assert statement["Principal"] == {"Service": "states.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:order_fulfillment*"},
+    }
+    machine = recorded(stack).get(MACHINE, "order_fulfillment")
+    assert machine.physical_name.startswith("order_fulfillment")
+
+
+@each_stack
+def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) -> None:
+    run = recorded(stack)
+    inputs = run.get(MACHINE, "order_fulfillment").inputs
+    group = run.get(LOG_GROUP, "order_fulfillment-logs")
+    assert inputs["tracingConfiguration"] == {"enabled": True}
+    assert group.inputs["name"].startswith("/aws/vendedlogs/states/")
+    assert group.inputs["retentionInDays"] == {"dev": 14, "prod": 90}[stack]
+    assert inputs["loggingConfiguration"] == {
+        "level": {"dev": "ALL", "prod": "ERROR"}[stack],
+        "includeExecutionData": stack == "dev",
+        "logDestination": f"{group.outputs['arn']}:*",
+    }
+
+
+@each_stack
+def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> None:
+    run = recorded(stack)
+    machine = run.get(MACHINE, "order_fulfillment")
+    for policy in run.of_type(ROLE_POLICY):
+        if policy.name.startswith((*(f"{task}-" for task in TASKS), "order_fulfillment-")):
+            assert depends_on(run, machine, policy), policy.name
+
+
+def test_the_kind_of_the_state_machine_comes_from_the_configuration() -> None:
+    assert recorded("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
+    express = recorded_with(workflowType="EXPRESS")
+    assert express.get(MACHINE, "order_fulfillment").inputs["type"] == "EXPRESS"
