@@ -149,7 +149,7 @@ def _table(cases: list[_Case]) -> Table:
 def _path(order: Mapping[str, Any]) -> str:
     """`PENDING → VALIDATED 412 → FULFILLED 655`: each state, with milliseconds since the order was placed."""
     start = datetime.fromisoformat(order["createdAt"])
-    steps = []
+    steps: list[str] = []
     for entry in order["history"]:
         elapsed = round((datetime.fromisoformat(entry["at"]) - start).total_seconds() * 1000)
         colour = _COLOURS.get(entry["status"])

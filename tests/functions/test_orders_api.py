@@ -87,7 +87,8 @@ def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -
         placed.append(world.order("u-1", {"p-1": 1}))
         world.set_order(placed[-1], createdAt=f"2026-01-01T00:0{minute}:00.000Z")
     world.order("u-2", {"p-1": 1})
-    seen, token = [], None
+    seen: list[str] = []
+    token = None
     while True:
         query = {"limit": "2"} | ({"nextToken": token} if token else {})
         page = world.api.get("/users/u-1/orders", query=query).body

@@ -9,7 +9,7 @@ import pytest
 
 from tests.functions.world import HttpAnswer, World
 
-RECORDS = {
+RECORDS: dict[str, dict[str, object]] = {
     "users": {"name": "Ada", "email": "ada@example.com"},
     "products": {"title": "Lamp", "price": 1999, "stock": 5, "description": "Bright"},
 }
