@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from functions.fulfill_order.fulfillment import fulfill
+from functions.fulfill_order.fulfillment import FulfillmentSystem, fulfill
 from functions.shared import aws, clock
 from functions.shared.domain.orders import OrderLine, Shipment
-from functions.shared.environment import required
+from functions.shared.environment import optional, required
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.task import Task, task_handler
 
+
+def _outside() -> FulfillmentSystem | None:
+    url = optional("FULFILLMENT_URL")
+    if url is None:
+        return None
+    from functions.fulfill_order import warehouse  # only then: not every stack pays for it at a cold start
+
+    return warehouse.Warehouse(
+        warehouse.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),
+        warehouse.SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
+        warehouse.open_transport(),
+    )
+
+
 _orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_fulfillment_system = _outside()
 
 
 class FulfillTask(Task, frozen=True, rename="camel"):
@@ -21,4 +36,12 @@ class FulfillTask(Task, frozen=True, rename="camel"):
 @task_handler(FulfillTask)
 def lambda_handler(task: FulfillTask) -> Shipment:
     """Answer the shipment, or raise `OrderRejected` for want of stock."""
-    return fulfill(task.order_id, task.attempt, task.items, orders=_orders, at=clock.now())
+    return fulfill(
+        task.order_id,
+        task.attempt,
+        task.items,
+        correlation_id=task.correlation_id,
+        orders=_orders,
+        outside=_fulfillment_system,
+        at=clock.now(),
+    )

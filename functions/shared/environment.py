@@ -9,6 +9,15 @@ class MissingEnvironmentVariable(RuntimeError):
     """A function was started without a variable that it needs."""
 
 
+class InvalidEnvironmentVariable(RuntimeError):
+    """A function was started with a variable whose value it cannot work with."""
+
+
+def optional(name: str) -> str | None:
+    """The value of an environment variable, or None when it is absent or empty."""
+    return os.environ.get(name) or None
+
+
 def required(name: str) -> str:
     """The value of an environment variable.
 

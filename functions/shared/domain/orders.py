@@ -169,6 +169,11 @@ class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         return self.reservation is not None and self.reservation.state is ReservationState.HELD
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether the order went to an outside fulfilment system, which may ship it at any time."""
+        return self.holds_stock and self.reservation is not None and self.reservation.handed_over
+
+    @property
     def pricing(self) -> Pricing | None:
         """The frozen prices, or None while the order was never validated."""
         if self.total is None or self.currency is None:
@@ -293,7 +298,7 @@ def stock_allows(order: Order, to: OrderStatus) -> bool:
     if rule is StockRule.NOT_HELD:
         return not order.holds_stock
     if rule is StockRule.NOT_HELD_OR_HANDED_OVER:
-        return not order.holds_stock or (order.reservation is not None and order.reservation.handed_over)
+        return not order.holds_stock or order.is_handed_over
     return True
 
 

@@ -228,7 +228,7 @@ class OrderRepository:
     def hand_over(self, order_id: str, attempt: int, *, at: str) -> None:
         """Note that a held order is about to go to an outside fulfilment system.
 
-        Raises `OrderCancelled` or `Superseded` when the order holds no goods for this attempt any more.
+        Raises `Superseded` when the order moved on meanwhile.
         """
         update = (
             UpdateExpression()
@@ -241,8 +241,7 @@ class OrderRepository:
         try:
             self._update(order_id, update)
         except ClientError as error:
-            order = self._order_before(error, order_id)
-            refuse_reservation(order, attempt)
+            raise self._superseded(error, order_id) from error
 
     def release(self, order: Order, *, at: str, even_if_handed_over: bool) -> bool:
         """Put the goods of an order back on the shelf, once; a product that is gone is passed over.
@@ -327,8 +326,7 @@ class OrderRepository:
         try:
             return self._update(order.order_id, update)
         except ClientError as error:
-            now = self._order_before(error, order.order_id)
-            raise Superseded(f"the order is {now.status.value} in attempt {now.attempt}") from error
+            raise self._superseded(error, order.order_id) from error
 
     # --- how it is done -----------------------------------------------------------------------------------
 
@@ -376,6 +374,10 @@ class OrderRepository:
         self._client.transact_write_items(
             TransactItems=[{"Update": change} for change in (order_change, *stock_changes)]
         )
+
+    def _superseded(self, error: ClientError, order_id: str) -> Superseded:
+        now = self._order_before(error, order_id)
+        return Superseded(f"the order is {now.status.value} in attempt {now.attempt}")
 
     @staticmethod
     def _order_before(error: ClientError, order_id: str) -> Order:

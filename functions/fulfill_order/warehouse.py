@@ -1,0 +1,229 @@
+"""The fulfilment system outside: one signed HTTPS request per order. The contract is `docs/fulfillment.md`.
+
+A request is a POST of `{"orderId", "attempt", "items": [{"productId", "quantity", "title"}]}` with the
+headers
+
+- `Idempotency-Key`: the order's id. The other side ships at most once per key, and answers a repeat with the
+  first shipment (2xx or 409).
+- `X-Orderflow-Timestamp`: seconds since 1970 (UTC) at which the request was signed.
+- `X-Orderflow-Signature`: `v1=` and, in hex, the HMAC-SHA256 under the shared secret of the timestamp, a full
+  stop, and the body, byte for byte. The other side refuses a timestamp more than five minutes off; a replay
+  within them is a repeat, and ships nothing.
+- `X-Correlation-Id`: the id of the client's request that began it all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
+from functions.shared.domain.orders import OrderLine, Shipment
+from functions.shared.environment import InvalidEnvironmentVariable
+from functions.shared.observability import logger
+
+# Seconds that a shipment may take in all, well inside the function's timeout of 6.
+TIMEOUT = 4.0
+# Seconds after which the secret is read again, so that a rotation is noticed.
+SECRET_LIFETIME = 300.0
+# More than any answer that makes sense.
+MAX_ANSWER_BYTES = 16 * 1024
+
+# The signature or the credentials are not accepted: our configuration is wrong, and not the order. Failing
+# orders for it would cost their stock; so they wait, and are tried again once it is mended.
+_MISCONFIGURED = frozenset({401, 403})
+# 4xx that say "later", not "no": Request Timeout, Too Early, Too Many Requests.
+_PASSING = frozenset({408, 425, 429})
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Parcel(msgspec.Struct, frozen=True, rename="camel"):
+    """One product to ship, and how many of it."""
+
+    product_id: str
+    quantity: int
+    title: str | None
+
+
+class ShipmentRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """What the other side is asked to ship. Of two requests with one id, the higher attempt is the newer."""
+
+    order_id: str
+    attempt: int
+    items: list[Parcel]
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    detail: str = ""
+
+
+class Reply(NamedTuple):
+    """An HTTP answer: its status, and at most a little more than `MAX_ANSWER_BYTES` of its body."""
+
+    status: int
+    body: bytes
+
+
+Transport = Callable[[SplitResult, bytes, dict[str, str], float], Reply]
+
+
+class SigningSecret:
+    """The shared secret, from Secrets Manager; kept for a while, and never logged."""
+
+    def __init__(self, client: Callable[[], Any], arn: str) -> None:
+        self._client = client
+        self._arn = arn
+        self._value = b""
+        self._read_at = -SECRET_LIFETIME
+
+    def value(self) -> bytes:
+        """The secret as it was at most `SECRET_LIFETIME` ago. Raises botocore's errors."""
+        if time.monotonic() - self._read_at >= SECRET_LIFETIME:
+            self.renew()
+        return self._value
+
+    def renew(self) -> bool:
+        """Read the secret now. Returns whether it is another one than before."""
+        before = self._value
+        self._value = self._client().get_secret_value(SecretId=self._arn)["SecretString"].encode()
+        self._read_at = time.monotonic()
+        return self._value != before
+
+
+class Warehouse:
+    """The fulfilment system behind a URL."""
+
+    def __init__(self, url: SplitResult, secret: SigningSecret, transport: Transport) -> None:
+        self._url = url
+        self._secret = secret
+        self._transport = transport
+
+    def prepare(self) -> None:
+        """Do what may fail before an order is handed over, so that afterwards only the outcome is unknown."""
+        self._secret.value()
+
+    def ship(
+        self, order_id: str, attempt: int, lines: Sequence[OrderLine], *, correlation_id: str
+    ) -> Shipment:
+        """Have the goods of an order shipped, once however often it is asked.
+
+        Raises `FulfillmentRefused` for a definitive no, and `FulfillmentUnavailable` when the outcome is not
+        known.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        parcels = [Parcel(line.product_id, line.quantity, line.title) for line in lines]
+        body = msgspec.json.encode(ShipmentRequest(order_id, attempt, parcels))
+        reply = self._post(order_id, body, correlation_id, deadline)
+        if reply.status in _MISCONFIGURED and self._secret.renew():
+            reply = self._post(order_id, body, correlation_id, deadline)
+        return read_reply(reply)
+
+    def _post(self, order_id: str, body: bytes, correlation_id: str, deadline: float) -> Reply:
+        timestamp = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": "orderflow",
+            "Idempotency-Key": order_id,
+            "X-Correlation-Id": correlation_id,
+            "X-Orderflow-Timestamp": timestamp,
+            "X-Orderflow-Signature": sign(self._secret.value(), timestamp, body),
+        }
+        return self._transport(self._url, body, headers, deadline - time.monotonic())
+
+
+def sign(secret: bytes, timestamp: str, body: bytes) -> str:
+    """The value of `X-Orderflow-Signature`."""
+    return "v1=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def read_reply(reply: Reply) -> Shipment:
+    """What an answer means: a shipment, `FulfillmentRefused`, or `FulfillmentUnavailable`."""
+    status = reply.status
+    if 200 <= status < 300 or status == 409:
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.json.decode(reply.body, type=Shipment)
+        raise FulfillmentUnavailable(f"the fulfilment system answered {status} without a shipment")
+    if status in _MISCONFIGURED:
+        logger.error("the fulfilment system does not accept our signature", status=status)
+    elif 400 <= status < 500 and status not in _PASSING:
+        raise FulfillmentRefused(f"the fulfilment system refused the order ({status}){_detail(reply.body)}")
+    raise FulfillmentUnavailable(f"the fulfilment system answered {status}")
+
+
+def read_url(text: str, *, allow_http: bool) -> SplitResult:
+    """The fulfilment system's URL, checked.
+
+    Only https, for a signature protects an order from change and not from being read; `allow_http` lets
+    plain http through to this very machine. Raises `InvalidEnvironmentVariable`.
+    """
+    url = urlsplit(text)
+    is_plain_but_local = allow_http and url.scheme == "http" and url.hostname in _LOOPBACK
+    if not url.hostname or not (url.scheme == "https" or is_plain_but_local) or url.username is not None:
+        raise InvalidEnvironmentVariable("FULFILLMENT_URL must be an https URL without credentials")
+    return url
+
+
+def open_transport() -> Transport:
+    """Requests over a connection of their own, with TLS verified. No redirect is followed."""
+    tls = ssl.create_default_context()
+
+    def post(url: SplitResult, body: bytes, headers: dict[str, str], seconds: float) -> Reply:
+        """Raises `FulfillmentUnavailable` when there is no whole answer within that time."""
+        deadline = time.monotonic() + seconds
+        host = url.hostname or ""
+        connection: HTTPConnection
+        try:
+            if url.scheme == "https":
+                connection = HTTPSConnection(host, url.port, timeout=seconds, context=tls)
+            else:
+                connection = HTTPConnection(host, url.port, timeout=seconds)
+            with contextlib.closing(connection):
+                connection.connect()
+                with _cut_off_at(deadline, connection.sock):
+                    target = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
+                    connection.request("POST", target, body, headers)
+                    response = connection.getresponse()
+                    return Reply(response.status, response.read(MAX_ANSWER_BYTES + 1))
+        except (OSError, HTTPException, ValueError) as error:
+            raise FulfillmentUnavailable("the fulfilment system did not answer") from error
+
+    return post
+
+
+@contextlib.contextmanager
+def _cut_off_at(deadline: float, connected: socket.socket) -> Any:
+    """End whatever waits on a socket when the time is up: the socket's own timeout begins anew with every
+    byte that trickles in."""
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _detail(body: bytes) -> str:
+    """The reason in a refusal, if it is a problem document that gives one (RFC 9457)."""
+    with contextlib.suppress(msgspec.DecodeError):
+        detail = msgspec.json.decode(body, type=_Refusal).detail
+        return f": {detail[:200]}" if detail else ""
+    return ""
