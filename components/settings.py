@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
 
 Choice = TypeVar("Choice", str, int)
 
@@ -154,12 +155,17 @@ class StackSettings:
     def load(cls) -> "StackSettings":
         """The settings of the stack that Pulumi is running."""
         config = pulumi.Config()
-        prefix = f"{config.name}:"
-        # The SDK has no public list of the keys that are set; without it a misspelt key would pass unnoticed.
-        given = [
-            key.removeprefix(prefix) for key in pulumi.runtime.config.CONFIG.get() if key.startswith(prefix)
-        ]
-        return cls.read(config, given)
+        return cls.read(config, _given_keys(config.name))
+
+
+def _given_keys(project: str) -> list[str]:
+    """The keys of the project that are set, without its name.
+
+    The SDK has no public list of them, and without one a misspelt key would pass unnoticed. The Pulumi CLI
+    hands its configuration over in the environment, a program that embeds Pulumi sets it.
+    """
+    given = {**get_config_env(), **CONFIG.get()}
+    return [key.removeprefix(f"{project}:") for key in given if key.startswith(f"{project}:")]
 
 
 class _Values:

@@ -20,10 +20,10 @@ from tests.components.recorded import (
     as_list,
     grants_of,
     policies_of,
-    recorded,
     recorded_with,
     statements,
 )
+from tests.program import declared
 
 ALL_STACKS = (*STACKS, "local")
 
@@ -68,38 +68,38 @@ def identity(resource: Resource) -> tuple[str, str, str]:
 @pytest.mark.parametrize("stack", ALL_STACKS)
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 def test_all_inputs_are_as_the_sdk_declares_them(stack: str, preview: bool) -> None:
-    assert check_inputs(recorded(stack, preview=preview).resources) == []
+    assert check_inputs(declared(stack, preview=preview).resources) == []
 
 
 @pytest.mark.parametrize("stack", ALL_STACKS)
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 def test_the_program_runs_without_a_warning(stack: str, preview: bool) -> None:
-    assert recorded(stack, preview=preview).messages == ()
+    assert declared(stack, preview=preview).messages == ()
 
 
 @pytest.mark.parametrize("stack", ALL_STACKS)
 def test_a_preview_shows_what_an_update_declares(stack: str) -> None:
-    assert {identity(found) for found in recorded(stack, preview=True).resources} == {
-        identity(found) for found in recorded(stack).resources
+    assert {identity(found) for found in declared(stack, preview=True).resources} == {
+        identity(found) for found in declared(stack).resources
     }
 
 
 def test_production_differs_from_development_by_values_only() -> None:
-    assert {identity(found) for found in recorded("prod").resources} == {
-        identity(found) for found in recorded("dev").resources
+    assert {identity(found) for found in declared("prod").resources} == {
+        identity(found) for found in declared("dev").resources
     }
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_role_may_take_an_action_by_wildcard(stack: str) -> None:
-    for policy in recorded(stack).of_type(ROLE_POLICY):
+    for policy in declared(stack).of_type(ROLE_POLICY):
         for grant in grants_of(policy):
             assert "*" not in grant.action, policy.name
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_only_traces_and_log_deliveries_are_granted_on_everything(stack: str) -> None:
-    for policy in recorded(stack).of_type(ROLE_POLICY):
+    for policy in declared(stack).of_type(ROLE_POLICY):
         for grant in grants_of(policy):
             if grant.action in UNBOUNDED_ACTIONS:
                 continue
@@ -111,7 +111,7 @@ def test_only_traces_and_log_deliveries_are_granted_on_everything(stack: str) ->
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_role_is_trusted_by_one_service_and_has_a_policy(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     for role in run.of_type(ROLE):
         (statement,) = statements(role)
         (service,) = as_list(statement["Principal"]["Service"])
@@ -121,7 +121,7 @@ def test_every_role_is_trusted_by_one_service_and_has_a_policy(stack: str) -> No
 
 @pytest.mark.parametrize("stack", ALL_STACKS)
 def test_all_that_can_carry_tags_says_project_and_stack(stack: str) -> None:
-    for resource in recorded(stack).resources:
+    for resource in declared(stack).resources:
         arguments = arguments_class(resource.type) if resource.custom else None
         if arguments is not None and hasattr(arguments, "tags"):
             assert resource.inputs["tags"] == {"project": "orderflow", "stack": stack}, resource.name
@@ -138,7 +138,7 @@ def test_tags_of_the_configuration_are_added() -> None:
 
 @pytest.mark.parametrize("stack", ALL_STACKS)
 def test_everything_belongs_to_a_component(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     components = {found.urn for found in run.resources if not found.custom}
     assert all(found.parent in components for found in run.resources if found.custom)
     assert {found.type for found in run.resources if not found.custom} == {
@@ -154,7 +154,7 @@ def test_everything_belongs_to_a_component(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", ALL_STACKS)
 def test_the_exports_are_those_that_others_rely_on(stack: str) -> None:
-    values = recorded(stack).outputs.values
+    values = declared(stack).outputs.values
     assert set(values) == EXPORTS
     assert all(values.values())
     assert set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == {"free", "paid"}
@@ -165,13 +165,13 @@ def test_the_exports_are_those_that_others_rely_on(stack: str) -> None:
 
 
 def test_keys_are_exported_by_id_and_never_by_value() -> None:
-    run = recorded("prod")
+    run = declared("prod")
     keys = run.of_type("aws:apigateway/apiKey:ApiKey")
     assert run.outputs.values["apiKeyIds"] == {key.name: key.id for key in keys}
 
 
 def test_the_health_answer_knows_stack_and_version() -> None:
-    variables = recorded("prod").get(FUNCTION, "service_api").inputs["environment"]["variables"]
+    variables = declared("prod").get(FUNCTION, "service_api").inputs["environment"]["variables"]
     assert variables["STACK_NAME"] == "prod"
     assert re.fullmatch("[0-9a-f]{12}", variables["SERVICE_VERSION"])
 
@@ -188,7 +188,7 @@ for name, variables in given.items():
 
 
 def test_every_function_starts_with_the_environment_that_the_program_gives_it() -> None:
-    run = recorded("dev")
+    run = declared("dev")
     given = {found.name: found.inputs["environment"]["variables"] for found in run.of_type(FUNCTION)}
     result = subprocess.run(
         [sys.executable, "-c", START_ALL],

@@ -1,9 +1,8 @@
-"""What the program declares, recorded once per stack and process, and what tests ask of it."""
+"""What tests of the infrastructure ask of the recorded program."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +20,6 @@ RESOURCE: Final = "aws:apigateway/resource:Resource"
 DEPLOYMENT: Final = "aws:apigateway/deployment:Deployment"
 TABLE: Final = "aws:dynamodb/table:Table"
 QUEUE: Final = "aws:sqs/queue:Queue"
-
-
-@cache
-def recorded(stack: str, *, preview: bool = False) -> ProgramRun:
-    """The program as it is, run for a stack."""
-    return run_program(stack, Recorder(), preview=preview)
 
 
 def recorded_with(stack: str = "dev", **config: Any) -> ProgramRun:

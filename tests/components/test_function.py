@@ -15,10 +15,10 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
-    recorded,
     role_of,
     statements,
 )
+from tests.program import declared
 
 # What each function's code does, beside logging and tracing. A table's index is written table/index.
 MAY = {
@@ -47,12 +47,12 @@ each_function = pytest.mark.parametrize("name", FUNCTION_NAMES)
 
 
 def function(stack: str, name: str) -> Resource:
-    return recorded(stack).get(FUNCTION, name)
+    return declared(stack).get(FUNCTION, name)
 
 
 def arn(stack: str, target: str) -> str:
     """The ARN of what the table above calls `target`."""
-    run = recorded(stack)
+    run = declared(stack)
     table, _, index = target.partition("/")
     found = {
         "queue": ("aws:sqs/queue:Queue", "orders"),
@@ -64,19 +64,19 @@ def arn(stack: str, target: str) -> str:
 
 @each_stack
 def test_the_program_declares_exactly_the_known_functions(stack: str) -> None:
-    assert {found.name for found in recorded(stack).of_type(FUNCTION)} == set(FUNCTION_NAMES) == set(MAY)
+    assert {found.name for found in declared(stack).of_type(FUNCTION)} == set(FUNCTION_NAMES) == set(MAY)
 
 
 @each_stack
 def test_no_two_functions_share_a_role(stack: str) -> None:
-    roles = [found.inputs["role"] for found in recorded(stack).of_type(FUNCTION)]
+    roles = [found.inputs["role"] for found in declared(stack).of_type(FUNCTION)]
     assert len(set(roles)) == len(roles)
 
 
 @each_stack
 @each_function
 def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     group = run.get(LOG_GROUP, f"{name}-logs").outputs["arn"]
     expected = {
         Grant(action="logs:CreateLogStream", resource=f"{group}:*"),
@@ -95,7 +95,7 @@ def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> 
 @each_stack
 @each_function
 def test_only_lambda_may_take_a_function_role(stack: str, name: str) -> None:
-    (statement,) = statements(recorded(stack).get(ROLE, f"{name}-role"))
+    (statement,) = statements(declared(stack).get(ROLE, f"{name}-role"))
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert statement["Action"] == "sts:AssumeRole"
 
@@ -103,7 +103,7 @@ def test_only_lambda_may_take_a_function_role(stack: str, name: str) -> None:
 @each_stack
 @each_function
 def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     group = run.get(LOG_GROUP, f"{name}-logs")
     assert group.inputs["retentionInDays"] == {"dev": 14, "prod": 90}[stack]
     assert function(stack, name).inputs["loggingConfig"]["logGroup"] == group.inputs["name"]
@@ -113,7 +113,7 @@ def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name
 @each_stack
 @each_function
 def test_a_function_exists_only_after_it_may_log(stack: str, name: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     assert depends_on(
         run, function(stack, name), run.get("aws:iam/rolePolicy:RolePolicy", f"{name}-telemetry")
     )
@@ -128,7 +128,7 @@ def test_a_function_runs_own_code_on_arm_with_tracing(stack: str, name: str) -> 
     assert inputs["handler"] == f"functions.{name}.handler.lambda_handler"
     assert inputs["tracingConfig"] == {"mode": "Active"}
     assert inputs["layers"] == [
-        recorded(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
+        declared(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
     ]
     assert isinstance(inputs["code"], pulumi.AssetArchive)
     assert set(inputs["code"].assets) == set(function_files(name))
@@ -151,14 +151,14 @@ def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
 def test_lambda_drops_no_line_that_the_function_wrote() -> None:
     """A level above INFO in Lambda's own filter would drop the metrics too."""
     assert {
-        found.inputs["loggingConfig"]["applicationLogLevel"] for found in recorded("prod").of_type(FUNCTION)
+        found.inputs["loggingConfig"]["applicationLogLevel"] for found in declared("prod").of_type(FUNCTION)
     } == {"DEBUG"}
 
 
 def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
     assert all(
         found.inputs["timeout"] < 29
-        for found in recorded("prod").of_type(FUNCTION)
+        for found in declared("prod").of_type(FUNCTION)
         if found.name.endswith("_api")
     )
 
@@ -166,13 +166,13 @@ def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
 def test_only_what_the_stack_reserves_is_capped() -> None:
     caps = {
         found.name: found.inputs.get("reservedConcurrentExecutions")
-        for found in recorded("local").of_type(FUNCTION)
+        for found in declared("local").of_type(FUNCTION)
     }
     assert caps["orders_api"] == 12
     assert caps["fulfill_order"] == 3
     assert caps["order_consumer"] is None
     assert not [
         found
-        for found in recorded("prod").of_type(FUNCTION)
+        for found in declared("prod").of_type(FUNCTION)
         if "reservedConcurrentExecutions" in found.inputs
     ]

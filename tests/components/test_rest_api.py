@@ -13,10 +13,10 @@ from tests.components.recorded import (
     RESOURCE,
     STACKS,
     depends_on,
-    recorded,
     recorded_program,
     recorded_with,
 )
+from tests.program import declared
 
 OPEN = {"GET /", "GET /openapi.json", "GET /docs"}
 ROUTES = {
@@ -65,7 +65,7 @@ def methods(run: ProgramRun) -> dict[str, bool]:
 
 @each_stack
 def test_every_route_is_answered_by_its_function(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     at = paths(run)
     found: dict[str, set[str]] = {}
     for integration in run.of_type(INTEGRATION):
@@ -78,13 +78,13 @@ def test_every_route_is_answered_by_its_function(stack: str) -> None:
 
 @each_stack
 def test_every_method_needs_a_key_but_the_open_routes_and_preflights(stack: str) -> None:
-    without_key = {route for route, needs_key in methods(recorded(stack)).items() if not needs_key}
+    without_key = {route for route, needs_key in methods(declared(stack)).items() if not needs_key}
     assert {route for route in without_key if not route.startswith("OPTIONS")} == OPEN
 
 
 @each_stack
 def test_every_path_answers_a_preflight_that_names_its_methods(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     at = paths(run)
     named = {
         at[response.inputs["resourceId"]]: response.inputs["responseParameters"][
@@ -94,27 +94,27 @@ def test_every_path_answers_a_preflight_that_names_its_methods(stack: str) -> No
     }
     assert set(named) == set(at.values())
     for path, value in named.items():
-        declared = {route.split()[0] for route in methods(run) if route.split()[1] == path}
-        assert set(value.strip("'").split(",")) == declared
-        assert "OPTIONS" in declared
+        expected = {route.split()[0] for route in methods(run) if route.split()[1] == path}
+        assert set(value.strip("'").split(",")) == expected
+        assert "OPTIONS" in expected
 
 
 @each_stack
 def test_every_mapped_header_is_declared_by_its_method(stack: str) -> None:
-    run = recorded(stack)
-    declared = {
+    run = declared(stack)
+    of_method = {
         response.inputs["resourceId"]: set(response.inputs["responseParameters"])
         for response in run.of_type("aws:apigateway/methodResponse:MethodResponse")
     }
     for response in run.of_type("aws:apigateway/integrationResponse:IntegrationResponse"):
-        assert set(response.inputs["responseParameters"]) == declared[response.inputs["resourceId"]]
+        assert set(response.inputs["responseParameters"]) == of_method[response.inputs["resourceId"]]
 
 
 @each_stack
 def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_read(stack: str) -> None:
     responses = {
         response.inputs["responseType"]: response.inputs
-        for response in recorded(stack).of_type("aws:apigateway/response:Response")
+        for response in declared(stack).of_type("aws:apigateway/response:Response")
     }
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "THROTTLED", "QUOTA_EXCEEDED"} <= set(responses)
     assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
@@ -128,7 +128,7 @@ def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_re
 
 @each_stack
 def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     (api,) = run.of_type("aws:apigateway/restApi:RestApi")
     permissions = run.of_type("aws:lambda/permission:Permission")
     assert {permission.inputs["function"] for permission in permissions} == {
@@ -141,7 +141,7 @@ def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) ->
 
 @each_stack
 def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for kind in (
         "method:Method",
@@ -157,7 +157,7 @@ def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
 
 @each_stack
 def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for permission in run.of_type("aws:lambda/permission:Permission"):
         assert depends_on(run, deployment, permission)
@@ -168,7 +168,7 @@ def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
 
 @each_stack
 def test_the_stage_is_traced_measured_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     assert stage.inputs["stageName"] == "v1"
     assert stage.inputs["xrayTracingEnabled"] is True
@@ -183,7 +183,7 @@ def test_the_stage_is_traced_measured_and_limited_to_what_the_plans_allow_togeth
 
 @each_stack
 def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     (api,) = run.of_type("aws:apigateway/restApi:RestApi")
     plans = {plan.name: plan.inputs for plan in run.of_type("aws:apigateway/usagePlan:UsagePlan")}
     assert plans["free"]["quotaSettings"] == {"limit": 5, "period": "DAY"}
@@ -197,7 +197,7 @@ def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
 
 
 def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
-    for key in recorded("prod").of_type("aws:apigateway/apiKey:ApiKey"):
+    for key in declared("prod").of_type("aws:apigateway/apiKey:ApiKey"):
         assert "value" not in key.inputs
         assert "value" in key.additional_secret_outputs
 
@@ -249,13 +249,13 @@ def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
 
 def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) == trigger_of(tmp_path / "after", ROUTE)
-    assert trigger(recorded("dev")) == trigger(recorded_with("dev", functionMemoryMb=1024))
+    assert trigger(declared("dev")) == trigger(recorded_with("dev", functionMemoryMb=1024))
 
 
 def test_changed_origins_are_deployed() -> None:
-    assert trigger(recorded("dev")) != trigger(recorded_with("dev", corsOrigins=["https://shop.example.com"]))
+    assert trigger(declared("dev")) != trigger(recorded_with("dev", corsOrigins=["https://shop.example.com"]))
 
 
 def test_a_preview_of_a_new_stack_knows_no_trigger_yet_and_still_works() -> None:
-    (deployment,) = recorded("dev", preview=True).of_type(DEPLOYMENT)
+    (deployment,) = declared("dev", preview=True).of_type(DEPLOYMENT)
     assert deployment.inputs["triggers"] in (UNKNOWN, {"contents": UNKNOWN})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.packaging import PROJECT_ROOT
-from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan
+from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan, _given_keys
 from local.stack_config import load_stack_config
 
 
@@ -165,6 +165,11 @@ def test_a_misspelt_key_is_named() -> None:
 def test_every_key_of_the_schema_is_read() -> None:
     config = Config("dev")
     StackSettings.read(config, config.values)
+
+
+def test_the_keys_that_the_pulumi_cli_hands_over_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG", '{"orderflow:logLevel": "INFO", "aws:region": "us-east-1"}')
+    assert _given_keys("orderflow") == ["logLevel"]
 
 
 def test_an_infinite_number_is_no_number() -> None:

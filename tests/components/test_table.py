@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.components.recorded import STACKS, TABLE, recorded, recorded_with
+from tests.components.recorded import STACKS, TABLE, recorded_with
+from tests.program import declared
 
 KEYS = {"users": "userId", "products": "productId", "orders": "orderId"}
 
@@ -18,7 +19,7 @@ def indexes(table: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_each_table_has_its_key_and_only_orders_has_indexes(stack: str) -> None:
-    tables = {table.name: table.inputs for table in recorded(stack).of_type(TABLE)}
+    tables = {table.name: table.inputs for table in declared(stack).of_type(TABLE)}
     assert {name: table["hashKey"] for name, table in tables.items()} == KEYS
     assert {name: indexes(table) for name, table in tables.items()} == {
         "users": {},
@@ -32,23 +33,23 @@ def test_each_table_has_its_key_and_only_orders_has_indexes(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_table_declares_exactly_the_attributes_of_its_keys_as_strings(stack: str) -> None:
-    for table in recorded(stack).of_type(TABLE):
+    for table in declared(stack).of_type(TABLE):
         used = {table.inputs["hashKey"]} | {
             part for keys in indexes(table.inputs).values() for part, _ in keys
         }
-        declared = [(attribute["name"], attribute["type"]) for attribute in table.inputs["attributes"]]
-        assert sorted(declared) == sorted((name, "S") for name in used)
+        attributes = [(attribute["name"], attribute["type"]) for attribute in table.inputs["attributes"]]
+        assert sorted(attributes) == sorted((name, "S") for name in used)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_an_index_holds_keys_only_so_that_a_status_change_costs_no_index_write(stack: str) -> None:
-    (orders,) = [table for table in recorded(stack).of_type(TABLE) if table.name == "orders"]
+    (orders,) = [table for table in declared(stack).of_type(TABLE) if table.name == "orders"]
     assert {index["projectionType"] for index in orders.inputs["globalSecondaryIndexes"]} == {"KEYS_ONLY"}
 
 
 @pytest.mark.parametrize(("stack", "guarded"), [("dev", False), ("prod", True)])
 def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) -> None:
-    for table in recorded(stack).of_type(TABLE):
+    for table in declared(stack).of_type(TABLE):
         assert table.inputs["pointInTimeRecovery"] == {"enabled": guarded}
         assert table.inputs["deletionProtectionEnabled"] is guarded
         assert table.protect is guarded
@@ -56,7 +57,7 @@ def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) 
 
 
 def test_tables_billed_per_request_declare_no_capacity() -> None:
-    for table in recorded("prod").of_type(TABLE):
+    for table in declared("prod").of_type(TABLE):
         assert table.inputs["billingMode"] == "PAY_PER_REQUEST"
         assert "readCapacity" not in table.inputs
 

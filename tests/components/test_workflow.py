@@ -15,11 +15,11 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
-    recorded,
     recorded_with,
     role_of,
     statements,
 )
+from tests.program import declared
 
 TEMPLATE = '{"Resource": "arn:${partition}:x", "F": "${taskArn}", "J": "{% $states.input.a & $parse($x) %}"}'
 VALUES = {"partition": "aws", "taskArn": "arn:aws:lambda:function:task"}
@@ -69,7 +69,7 @@ TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_statu
 
 @each_stack
 def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     definition = run.get(MACHINE, "order_fulfillment").inputs["definition"]
     assert not placeholders(definition)
     for name in TASKS:
@@ -78,7 +78,7 @@ def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
 
 @each_stack
 def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     role = role_of(run, run.get(MACHINE, "order_fulfillment").inputs["roleArn"])
     granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
     invoked = {grant.resource for grant in granted if grant.action == "lambda:InvokeFunction"}
@@ -89,19 +89,19 @@ def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -
 
 @each_stack
 def test_only_this_account_s_state_machine_may_take_its_role(stack: str) -> None:
-    (statement,) = statements(recorded(stack).get(ROLE, "order_fulfillment-role"))
+    (statement,) = statements(declared(stack).get(ROLE, "order_fulfillment-role"))
     assert statement["Principal"] == {"Service": "states.amazonaws.com"}
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
         "ArnLike": {"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:order_fulfillment*"},
     }
-    machine = recorded(stack).get(MACHINE, "order_fulfillment")
+    machine = declared(stack).get(MACHINE, "order_fulfillment")
     assert machine.physical_name.startswith("order_fulfillment")
 
 
 @each_stack
 def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     inputs = run.get(MACHINE, "order_fulfillment").inputs
     group = run.get(LOG_GROUP, "order_fulfillment-logs")
     assert inputs["tracingConfiguration"] == {"enabled": True}
@@ -116,7 +116,7 @@ def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) 
 
 @each_stack
 def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     machine = run.get(MACHINE, "order_fulfillment")
     for policy in run.of_type(ROLE_POLICY):
         if policy.name.startswith((*(f"{task}-" for task in TASKS), "order_fulfillment-")):
@@ -124,6 +124,6 @@ def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> N
 
 
 def test_the_kind_of_the_state_machine_comes_from_the_configuration() -> None:
-    assert recorded("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
+    assert declared("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
     express = recorded_with(workflowType="EXPRESS")
     assert express.get(MACHINE, "order_fulfillment").inputs["type"] == "EXPRESS"
