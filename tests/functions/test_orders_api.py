@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+from typing import Any
 
 import pytest
 
+from functions.shared import clock
+from functions.shared.domain.orders import Order
+from functions.shared.persistence.orders import OrderRepository
+from tests.functions.dynamodb_hooks import first
 from tests.functions.world import World, invoke_task
 
 
@@ -75,6 +82,69 @@ def test_another_order_under_the_same_key_is_a_422(world: World) -> None:
         answer = world.api.post("/orders", body, headers=headers)
         assert answer.status == status
     assert answer.body["code"] == "idempotency_key_reused"
+
+
+def test_the_same_key_and_body_of_two_users_are_two_orders(world: World) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    assert world.order("u-1", {"p-1": 1}, headers=headers) != world.order("u-2", {"p-1": 1}, headers=headers)
+
+
+def test_a_repeat_that_overtakes_the_first_makes_no_second_order(world: World) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    answers = []
+
+    def send() -> None:
+        answers.append(world.api.post("/orders", body, headers={"Idempotency-Key": "key-1"}))
+
+    with first("PutItem", send):
+        send()
+    overtaking, overtaken = answers
+    assert (overtaking.status, overtaken.status) == (201, 200)
+    assert overtaking.body == overtaken.body
+    assert len(world.messages()) == 1
+
+
+def test_repeats_in_parallel_make_one_order_and_queue_it_once(world: World) -> None:
+    from functions.orders_api import handler
+    from functions.orders_api.placing import place_order
+    from functions.shared.domain.orders import NewOrder, NewOrderLine
+
+    new = NewOrder(user_id="u-1", items=[NewOrderLine(product_id="p-1", quantity=2)])
+    clients = 8
+    ready = Barrier(clients)
+    one_at_a_time = Lock()  # moto is not made for threads
+
+    class Client:
+        def put_item(self, **parameters: Any) -> Any:
+            ready.wait(timeout=10)  # nobody writes before everybody is about to
+            with one_at_a_time:
+                return world.dynamodb.put_item(**parameters)
+
+    def place(number: int) -> tuple[Order, bool]:
+        return place_order(
+            new,
+            key="key-1",
+            correlation_id=f"request-{number}",
+            at=clock.now(),
+            orders=OrderRepository(Client(), "orders"),
+            queue=handler._queue,
+        )
+
+    with ThreadPoolExecutor(clients) as pool:
+        placed = list(pool.map(place, range(clients)))
+    assert sorted(is_new for _, is_new in placed) == [False] * (clients - 1) + [True]
+    assert len({order.order_id for order, _ in placed}) == 1
+    assert world.dynamodb.scan(TableName="orders")["Count"] == len(world.messages()) == 1
+
+
+def test_a_repeat_long_after_answers_the_order_as_it_is_by_then(world: World) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    headers = {"Idempotency-Key": "key-1"}
+    order_id = world.api.post("/orders", body, headers=headers).body["orderId"]
+    world.api.post(f"/orders/{order_id}/cancel")
+    repeat = world.api.post("/orders", body, headers=headers)
+    assert (repeat.status, repeat.body["status"]) == (200, "CANCELLED")
+    assert repeat.headers["location"] == f"/v1/orders/{order_id}"
 
 
 def test_equal_orders_without_a_key_are_two_orders(world: World) -> None:

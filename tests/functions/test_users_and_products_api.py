@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.functions.dynamodb_hooks import first
 from tests.functions.world import HttpAnswer, World
 
 RECORDS: dict[str, dict[str, object]] = {
@@ -76,6 +77,57 @@ def test_a_patch_and_a_delete_honour_if_match(world: World, kind: str, if_match:
     assert world.api.delete(path, headers={"If-Match": if_match}).status == (204 if status == 200 else 412)
 
 
+# Two fields of each kind, changed by two clients at the same time.
+CHANGES = {
+    "users": ({"name": "New"}, {"email": "new@example.com"}),
+    "products": ({"title": "New"}, {"price": 1}),
+}
+
+
+@each_kind
+def test_two_patches_of_different_fields_at_the_same_time_both_survive(world: World, kind: str) -> None:
+    created = create(world, kind)
+    path = path_of(kind, created)
+    mine, theirs = CHANGES[kind]
+    with first("UpdateItem", lambda: world.api.patch(path, theirs)):
+        patched = world.api.patch(path, mine)
+    assert patched.status == 200
+    stored = world.api.get(path)
+    assert stored.body == created.body | mine | theirs | {
+        "version": 3,
+        "updatedAt": stored.body["updatedAt"],
+    }
+    assert stored.headers["etag"] == '"3"'
+
+
+@each_kind
+def test_of_two_patches_of_the_same_version_at_the_same_time_one_wins(world: World, kind: str) -> None:
+    created = create(world, kind)
+    path, headers = path_of(kind, created), {"If-Match": created.headers["etag"]}
+    mine, theirs = CHANGES[kind]
+    with first("UpdateItem", lambda: world.api.patch(path, theirs, headers=headers)):
+        patched = world.api.patch(path, mine, headers=headers)
+    assert (patched.status, patched.body["code"]) == (412, "version_mismatch")
+    stored = world.api.get(path).body
+    assert stored == created.body | theirs | {"version": 2, "updatedAt": stored["updatedAt"]}
+
+
+@each_kind
+def test_a_patch_never_brings_back_what_is_deleted_at_the_same_time(world: World, kind: str) -> None:
+    path = path_of(kind, create(world, kind))
+    with first("UpdateItem", lambda: world.api.delete(path)):
+        assert world.api.patch(path, CHANGES[kind][0]).status == 404
+    assert world.dynamodb.scan(TableName=kind)["Count"] == 0
+
+
+@each_kind
+def test_a_record_from_before_there_were_versions_is_counted_from_zero(world: World, kind: str) -> None:
+    created = create(world, kind)
+    key = {ID[kind]: {"S": created.body[ID[kind]]}}
+    world.dynamodb.update_item(TableName=kind, Key=key, UpdateExpression="REMOVE version")
+    assert world.api.patch(path_of(kind, created), CHANGES[kind][0]).headers["etag"] == '"1"'
+
+
 @each_kind
 def test_a_deleted_record_is_gone(world: World, kind: str) -> None:
     path = path_of(kind, create(world, kind))
@@ -123,6 +175,8 @@ def _token(content: object) -> str:
         _token({"list": "user", "key": {"userId": ""}}),
         _token({"list": "product", "key": {"productId": 1}}),
         _token({"list": "orders of u", "key": {"userId": "x"}}),
+        _token({"list": "user", "key": {"userId": "x" * 3000}}),
+        _token({"list": "product", "key": {"productId": "a\nb"}}),
     ],
 )
 def test_a_page_token_that_the_list_did_not_hand_out_is_a_400(world: World, kind: str, token: str) -> None:

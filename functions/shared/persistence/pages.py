@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ from functions.shared.persistence.dynamodb import Item, from_item, to_item
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+
+# Ids and times: all that our keys are made of. DynamoDB would refuse others, some only for their length.
+_KEY_VALUE = re.compile(r"[A-Za-z0-9_:.-]{1,64}")
 
 T = TypeVar("T")
 
@@ -59,7 +63,7 @@ def decode_token(list_name: str, key_names: frozenset[str], token: str | None) -
         decoded is None
         or decoded.list != list_name
         or decoded.key.keys() != key_names
-        or "" in decoded.key.values()
+        or not all(_KEY_VALUE.fullmatch(value) for value in decoded.key.values())
     ):
         raise InvalidPageToken("this list did not hand out the nextToken")
     return {"ExclusiveStartKey": to_item(decoded.key)}

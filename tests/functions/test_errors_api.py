@@ -1,0 +1,265 @@
+"""Errors over HTTP: what they say to people, and what they never tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from tests.functions.dynamodb_hooks import raised, refused
+from tests.functions.world import HttpAnswer, LambdaContext, World
+
+# What an answer must never carry; the provoked errors are full of it.
+SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/users-prod-1a2b3c is locked by admin@10.0.0.7"
+NEVER = (
+    "arn:",
+    "users-prod",
+    "10.0.0.7",
+    "Traceback",
+    "botocore",
+    "Exception",
+    "Error:",
+    "dynamodb",
+    "line ",
+)
+
+REQUESTS: dict[str, Callable[[World], HttpAnswer]] = {
+    "a read": lambda world: world.api.get("/users/u-1"),
+    "a list": lambda world: world.api.get("/products"),
+    "a list by user": lambda world: world.api.get("/users/u-1/orders"),
+    "a creation": lambda world: world.api.post("/users", {"name": "Ada", "email": "ada@example.com"}),
+    "a change": lambda world: world.api.patch("/products/p-1", {"title": "x"}),
+    "a deletion": lambda world: world.api.delete("/users/u-1"),
+    "an order": lambda world: world.api.post(
+        "/orders", {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 1}]}
+    ),
+    "a cancel": lambda world: world.api.post("/orders/o-1/cancel"),
+}
+each_request = pytest.mark.parametrize("send", REQUESTS.values(), ids=REQUESTS)
+
+
+def assert_tells_nothing(answer: HttpAnswer) -> None:
+    shown = json.dumps([answer.headers, answer.body])
+    assert not [word for word in NEVER if word in shown]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body["requestId"] == "request-1"
+
+
+@each_request
+@pytest.mark.parametrize(
+    "code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException", "UnheardOf"]
+)
+def test_a_refusal_that_is_ours_to_repair_is_a_500_that_tells_nothing(
+    world: World, send: Callable[[World], HttpAnswer], code: str
+) -> None:
+    with refused(code, SECRET):
+        answer = send(world)
+    assert (answer.status, answer.body["code"]) == (500, "internal_error")
+    assert_tells_nothing(answer)
+
+
+@each_request
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ProvisionedThroughputExceededException", 400),
+        ("ThrottlingException", 400),
+        ("InternalServerError", 500),
+    ],
+)
+def test_a_refusal_that_passes_is_a_503_to_be_tried_again(
+    world: World, send: Callable[[World], HttpAnswer], code: str, status: int
+) -> None:
+    with refused(code, SECRET, status):
+        answer = send(world)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
+    assert_tells_nothing(answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (botocore.exceptions.EndpointConnectionError(endpoint_url=SECRET), 503),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url=SECRET), 503),
+        (botocore.exceptions.ConnectionClosedError(endpoint_url=SECRET), 503),
+        (botocore.exceptions.NoCredentialsError(), 503),
+        (KeyError(SECRET), 500),
+        (RecursionError(SECRET), 500),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, SECRET), 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_exception_never_shows(world: World, error: Exception, status: int) -> None:
+    for send in REQUESTS.values():
+        with raised(error):
+            answer = send(world)
+        assert answer.status == status
+        assert_tells_nothing(answer)
+
+
+def test_what_an_answer_hides_stands_in_the_log(
+    world: World, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    with refused("AccessDeniedException", SECRET):
+        world.api.get("/users/u-1")
+    unexpected = next(line for line in log_lines() if line["message"] == "unexpected error")
+    assert SECRET in unexpected["exception"]
+    assert unexpected["correlation_id"] == "request-1"
+
+
+# --- in words for people ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "message"),
+    [
+        ("/users", [], "body", "expected an object with name, email"),
+        ("/users", None, "body", "expected an object with name, email"),
+        ("/users", {"email": "a@b"}, "name", "missing: expected a text of 1 to 200 characters"),
+        ("/users", {"name": 1, "email": "a@b"}, "name", "expected a text of 1 to 200 characters"),
+        (
+            "/users",
+            {"name": "A", "email": "a b"},
+            "email",
+            "expected an e-mail address of 3 to 254 characters",
+        ),
+        (
+            "/users",
+            {"name": "A", "email": "a@b\n"},
+            "email",
+            "expected an e-mail address of 3 to 254 characters",
+        ),
+        (
+            "/users",
+            {"name": "A", "email": "a@b", "admin": True},
+            "admin",
+            "unknown: expected nothing but name, email",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1, "stock": 1, "description": 1},
+            "description",
+            "expected a text of at most 2000 characters or null",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1, "stock": 1, "currency": "EUR\n"},
+            "currency",
+            "expected an ISO 4217 currency code such as EUR or null",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1.5, "stock": 1},
+            "price",
+            "expected a whole number from 0 to 100000000",
+        ),
+        ("/orders", {"userId": "u", "items": []}, "items", "expected a list of 1 to 50 elements"),
+        (
+            "/orders",
+            {"userId": "u", "items": [1]},
+            "items[0]",
+            "expected an object with productId, quantity",
+        ),
+        (
+            "/orders",
+            {"userId": "u", "items": [{"productId": "a b", "quantity": 1}]},
+            "items[0].productId",
+            "expected an id (letters, digits, - and _) of 1 to 64 characters",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path_with_what_was_expected_in_words(
+    world: World, path: str, body: object, field: str, message: str
+) -> None:
+    answer = world.api.post(path, json.dumps(body))
+    assert (answer.status, answer.body["code"]) == (422, "invalid_input")
+    assert answer.body["errors"] == [{"field": field, "message": message}]
+    assert answer.body["detail"] == f"Invalid {field}: {message}."
+
+
+def test_all_wrong_fields_of_a_body_are_named_at_once(world: World) -> None:
+    items = [{"productId": "", "quantity": 0}, {"quantity": 1}, {"productId": "p", "quantity": 1, "price": 1}]
+    answer = world.api.post("/orders", {"items": items, "total": 1})
+    wrong = [
+        "userId",
+        "items[0].productId",
+        "items[0].quantity",
+        "items[1].productId",
+        "items[2].price",
+        "total",
+    ]
+    assert [error["field"] for error in answer.body["errors"]] == wrong
+    assert answer.body["detail"] == f"6 fields are invalid: {', '.join(wrong)}."
+
+
+def test_a_body_full_of_mistakes_is_answered_in_bounds(world: World) -> None:
+    answer = world.api.post("/users", {f"{number}" + "x" * 500: 1 for number in range(100)})
+    assert len(answer.body["errors"]) == 20
+    assert len(json.dumps(answer.body)) < 20_000
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 30_000, '{"name":' * 8_000, "1e400", "NaN", '{"name": "\\ud800"}', "\0"]
+)
+def test_a_body_that_no_reader_of_json_takes_is_a_400(world: World, body: str) -> None:
+    answer = world.api.post("/users", body)
+    assert (answer.status, answer.body["code"]) == (400, "malformed_body")
+
+
+def test_a_body_may_be_64_kb_and_not_a_byte_more(world: World) -> None:
+    body = json.dumps({"name": "Ada", "email": "ada@example.com"})
+    assert world.api.post("/users", body.ljust(64 * 1024)).status == 201
+    assert world.api.post("/users", body.ljust(64 * 1024 + 1)).status == 413
+
+
+@pytest.mark.parametrize("record_id", ["a b", "x" * 65, "ä", "a.b", "%00", "x" * 3000])
+@pytest.mark.parametrize("path", ["/users/{}", "/products/{}", "/orders/{}", "/users/{}/orders"])
+def test_an_id_that_no_record_can_have_is_a_404(world: World, path: str, record_id: str) -> None:
+    answer = world.api.get(path.format(record_id))
+    assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+# --- for pages of other origins -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answer_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[str, list[str]]]:
+    """The headers of an error, for a page of this origin, where two origins are allowed."""
+    from functions.shared.http import Api
+
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,https://b.example.com")
+    api = Api()
+
+    def send(origin: str | None) -> dict[str, list[str]]:
+        event = {
+            "httpMethod": "GET",
+            "path": "/nowhere",
+            "headers": {"Origin": origin} if origin else {},
+            "requestContext": {"requestId": "request-1"},
+        }
+        headers: dict[str, list[str]] = api.handle(event, LambdaContext())["multiValueHeaders"]
+        return headers
+
+    return send
+
+
+@pytest.mark.parametrize("origin", ["https://a.example.com", "https://b.example.com"])
+def test_an_error_can_be_read_by_a_page_of_each_allowed_origin(
+    world: World, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str
+) -> None:
+    headers = answer_to(origin)
+    assert (headers["Access-Control-Allow-Origin"], headers["Vary"]) == ([origin], ["Origin"])
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", "https://a.example.com.evil.com", "null", None]
+)
+def test_an_error_cannot_be_read_by_a_page_of_another_origin(
+    world: World, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str | None
+) -> None:
+    headers = answer_to(origin)
+    assert "Access-Control-Allow-Origin" not in headers
+    assert headers["Vary"] == ["Origin"]

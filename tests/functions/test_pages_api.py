@@ -1,0 +1,145 @@
+"""Walking long lists over HTTP: complete, in order, and at a cost that does not grow with the table."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from functions.shared.persistence.dynamodb import AttributeValue, Item, to_item
+from tests.functions.dynamodb_hooks import Call, recorded_calls
+from tests.functions.world import World
+
+AT = "2026-01-01T00:00:00.000Z"
+LISTS = {"users": "/users", "products": "/products", "orders": "/users/u-1/orders"}
+ID = {"users": "userId", "products": "productId", "orders": "orderId"}
+
+each_list = pytest.mark.parametrize("kind", LISTS)
+
+
+def record(kind: str, number: int) -> dict[str, object]:
+    """A stored record; all of a kind have the same size."""
+    stamps = {ID[kind]: f"id-{number:06}", "createdAt": AT, "updatedAt": AT}
+    if kind == "users":
+        return {"name": "Ada", "email": "ada@example.com", "version": 1, **stamps}
+    if kind == "products":
+        # 2,000 characters make the records of a page cost more than one unit.
+        return {
+            "title": "Lamp",
+            "description": "x" * 2000,
+            "price": 1999,
+            "currency": "EUR",
+            "stock": 5,
+            "version": 1,
+            **stamps,
+        }
+    placed = f"2026-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.000Z"
+    return {
+        "userId": "u-1",
+        "items": [{"productId": f"p-{line}", "quantity": 1} for line in range(2)],
+        "status": "PENDING",
+        "history": [{"status": "PENDING", "at": AT}],
+        "attempt": 1,
+        "openShard": "0",
+        "openSince": AT,
+        **stamps,
+        "createdAt": placed,
+    }
+
+
+def fill(world: World, kind: str, count: int) -> list[str]:
+    """Put records of a kind into its table, and answer their ids in the order in which they were made."""
+    requests = [{"PutRequest": {"Item": to_item(record(kind, number))}} for number in range(count)]
+    for start in range(0, count, 25):
+        world.dynamodb.batch_write_item(RequestItems={kind: requests[start : start + 25]})
+    return [f"id-{number:06}" for number in range(count)]
+
+
+def walk(world: World, kind: str, limit: int) -> list[str]:
+    """The ids on all pages of a list."""
+    found: list[str] = []
+    token = None
+    while True:
+        query = {"limit": str(limit)} | ({"nextToken": token} if token else {})
+        page = world.api.get(LISTS[kind], query=query).body
+        assert len(page["items"]) <= limit
+        found += [item[ID[kind]] for item in page["items"]]
+        token = page.get("nextToken")
+        if token is None:
+            return found
+
+
+# --- what a page costs --------------------------------------------------------------------------------------
+
+
+def size(value: AttributeValue) -> int:
+    """Bytes of a value, as DynamoDB bills it.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "N":
+        return math.ceil(len(content.lstrip("-")) / 2) + 1
+    if kind == "L":
+        return 3 + sum(1 + size(element) for element in content)
+    if kind == "M":
+        return 3 + sum(1 + len(name) + size(element) for name, element in content.items())
+    return 1
+
+
+def item_size(item: Item) -> int:
+    return sum(len(name.encode()) + size(value) for name, value in item.items())
+
+
+def read_units(call: Call) -> float:
+    """Read capacity units of an eventually consistent read: half a unit for each 4 KB, rounded up over the
+    whole page of a Scan or Query, and per item of a BatchGetItem."""
+    assert "FilterExpression" not in call.parameters  # else more would be read than came back
+    if call.operation == "BatchGetItem":
+        (items,) = call.answer["Responses"].values()
+        return sum(math.ceil(item_size(item) / 4096) / 2 for item in items)
+    assert call.operation in {"Scan", "Query"}
+    assert not call.parameters.get("ConsistentRead")
+    assert len(call.answer["Items"]) <= call.parameters["Limit"]
+    return math.ceil(sum(map(item_size, call.answer["Items"])) / 4096) / 2
+
+
+@each_list
+def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_in_a_small_table(
+    world: World, kind: str
+) -> None:
+    few = fill(world, kind, 20)
+    with recorded_calls() as first_page:
+        world.api.get(LISTS[kind], query={"limit": "7"})
+    many = fill(world, kind, 1000)
+    with recorded_calls() as all_pages:
+        seen = walk(world, kind, 7)
+    assert set(few) < set(many)
+    assert sorted(seen) == many
+    per_page = len(first_page)
+    costs = [
+        sum(map(read_units, all_pages[start : start + per_page]))
+        for start in range(0, len(all_pages), per_page)
+    ]
+    assert max(costs) == sum(map(read_units, first_page))
+    assert len(costs) == math.ceil(1000 / 7)
+
+
+def test_a_page_of_a_users_orders_is_one_query_and_one_batch(world: World) -> None:
+    fill(world, "orders", 30)
+    with recorded_calls() as calls:
+        world.api.get("/users/u-1/orders", query={"limit": "20"})
+    assert [call.operation for call in calls] == ["Query", "BatchGetItem"]
+
+
+def test_the_orders_of_a_user_come_newest_first_and_only_hers(world: World) -> None:
+    placed = fill(world, "orders", 25)
+    world.order("u-2", {"p-1": 1})
+    assert walk(world, "orders", 4) == placed[::-1]
+
+
+def test_a_user_without_orders_has_an_empty_page(world: World) -> None:
+    answer = world.api.get("/users/nobody/orders")
+    assert (answer.status, answer.body) == (200, {"items": []})
