@@ -52,7 +52,7 @@ def start_execution(message: OrderMessage, body: str) -> str:
     """
     try:
         _step_functions.start_execution(
-            stateMachineArn=_state_machine_arn, name=f"{message.order_id}-{message.attempt}", input=body
+            stateMachineArn=_state_machine_arn, name=message.execution_name, input=body
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":

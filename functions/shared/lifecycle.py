@@ -58,6 +58,15 @@ class OrderLifecycle:
         self._announce(order, order.status)
         self._orders.leave_open(order.order_id)
 
+    def retry(self, order: Order) -> Order:
+        """Put a failed order back to PENDING for an operator, who then sends it to the queue.
+
+        Raises what `finish` and `OrderRepository.retry` raise.
+        """
+        if order.open_since is not None and not order.is_open:
+            self.finish(order)  # or the event of its failure would never go out
+        return self._orders.retry(order, at=clock.now())
+
     def _announce(self, order: Order, status: OrderStatus) -> None:
         change = last_change_to(order, status)
         if change is not None and status in DETAIL_TYPES:

@@ -27,6 +27,9 @@ ENVIRONMENT = {
     "DEFAULT_CURRENCY": "EUR",
     "STACK_NAME": "test",
     "SERVICE_VERSION": "0123456789ab",
+    "WORKFLOW_TYPE": "STANDARD",
+    "STALLED_AFTER_MINUTES": "10",
+    "MAX_ATTEMPTS": "3",
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:order_fulfillment",
 }
 
@@ -39,10 +42,11 @@ class LambdaContext:
     memory_limit_in_mb: int = 256
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:function"
     aws_request_id: str = "11111111-2222-3333-4444-555555555555"
+    remaining_time_in_millis: int = 60_000
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the function's timeout."""
-        return 10_000
+        return self.remaining_time_in_millis
 
 
 @dataclass(frozen=True, kw_only=True)

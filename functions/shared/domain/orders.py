@@ -157,11 +157,17 @@ class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     request_hash: str | None = None
     open_shard: str | None = None
     open_since: str | None = None
+    first_attempt: int = 1
 
     @property
     def is_open(self) -> bool:
         """Whether the order still wants work."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def attempts_used(self) -> int:
+        """How many attempts there were since the order was placed, or since an operator's last retry."""
+        return self.attempt - self.first_attempt + 1
 
     @property
     def holds_stock(self) -> bool:

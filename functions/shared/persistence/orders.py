@@ -77,11 +77,11 @@ class OrderRepository:
 
         Returns None, or, when there is an order under this id already, that order as it is now.
         """
-        shard = OPEN_SHARDS[zlib.crc32(order.order_id.encode()) % len(OPEN_SHARDS)]
+        stored = msgspec.structs.replace(order, open_shard=_shard_of(order.order_id))
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item=struct_to_item(msgspec.structs.replace(order, open_shard=shard)),
+                Item=struct_to_item(stored),
                 ConditionExpression="attribute_not_exists(orderId)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -162,6 +162,27 @@ class OrderRepository:
             refuse_move(order, move)
             return order
 
+    def retry(self, order: Order, *, at: str) -> Order:
+        """Put a failed order back to PENDING and among the open ones, with a new attempt and all that may
+        follow it. Prices and goods it has stay its own.
+
+        Raises `Superseded` when the order is not as `order` shows it any more, or did not fail.
+        """
+        update = (
+            UpdateExpression()
+            .set("status", OrderStatus.PENDING)
+            .set("updatedAt", at)
+            .append("history", {"status": OrderStatus.PENDING, "at": at})
+            .set("attempt", order.attempt + 1)
+            .set("firstAttempt", order.attempt + 1)
+            .set("openShard", _shard_of(order.order_id))
+            .set("openSince", at)
+            .remove("statusReason")
+            .require_equal("attempt", order.attempt)
+            .require_one_of("status", sources_of(OrderStatus.PENDING))
+        )
+        return self._update_or_superseded(order.order_id, update)
+
     def leave_open(self, order_id: str) -> None:
         """Take a final order out of the index of open ones; leaves an order alone that is open again."""
         update = (
@@ -174,10 +195,9 @@ class OrderRepository:
 
     def enter_open(self, order: Order, at: str) -> None:
         """Put a final order back into the index of open ones, because its event could not be sent."""
-        shard = OPEN_SHARDS[zlib.crc32(order.order_id.encode()) % len(OPEN_SHARDS)]
         update = (
             UpdateExpression()
-            .set("openShard", shard)
+            .set("openShard", _shard_of(order.order_id))
             .set("openSince", at)
             .require_equal("status", order.status)
         )
@@ -238,10 +258,7 @@ class OrderRepository:
             .require_equal("attempt", attempt)
             .require_equal("reservation.state", ReservationState.HELD)
         )
-        try:
-            self._update(order_id, update)
-        except ClientError as error:
-            raise self._superseded(error, order_id) from error
+        self._update_or_superseded(order_id, update)
 
     def release(self, order: Order, *, at: str, even_if_handed_over: bool) -> bool:
         """Put the goods of an order back on the shelf, once; a product that is gone is passed over.
@@ -323,10 +340,7 @@ class OrderRepository:
             .require_equal("attempt", order.attempt)
             .require_one_of("status", OPEN_STATUSES)
         )
-        try:
-            return self._update(order.order_id, update)
-        except ClientError as error:
-            raise self._superseded(error, order.order_id) from error
+        return self._update_or_superseded(order.order_id, update)
 
     # --- how it is done -----------------------------------------------------------------------------------
 
@@ -375,15 +389,22 @@ class OrderRepository:
             TransactItems=[{"Update": change} for change in (order_change, *stock_changes)]
         )
 
-    def _superseded(self, error: ClientError, order_id: str) -> Superseded:
-        now = self._order_before(error, order_id)
-        return Superseded(f"the order is {now.status.value} in attempt {now.attempt}")
+    def _update_or_superseded(self, order_id: str, update: UpdateExpression) -> Order:
+        try:
+            return self._update(order_id, update)
+        except ClientError as error:
+            now = self._order_before(error, order_id)
+            raise Superseded(f"the order is {now.status.value} in attempt {now.attempt}") from error
 
     @staticmethod
     def _order_before(error: ClientError, order_id: str) -> Order:
         if not is_condition_failure(error):
             raise error
         return _order_or_not_found(item_before(error), order_id)
+
+
+def _shard_of(order_id: str) -> str:
+    return OPEN_SHARDS[zlib.crc32(order_id.encode()) % len(OPEN_SHARDS)]
 
 
 def _key(order_id: str) -> Item:

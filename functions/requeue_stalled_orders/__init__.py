@@ -1,0 +1,1 @@
+"""Scheduled: finds the orders that nobody works on any more, and gets them going again."""

@@ -1,0 +1,74 @@
+"""Invoked by a schedule: no order that was accepted is ever forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.requeue_stalled_orders.requeue import Outcome, Requeue
+from functions.requeue_stalled_orders.signs_of_life import Backlog, Executions, never_running
+from functions.shared import aws, clock
+from functions.shared.dispatch import OrderQueue
+from functions.shared.environment import required
+from functions.shared.events import EventBus
+from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.observability import emit, logger
+from functions.shared.persistence.orders import OrderRepository
+
+# Milliseconds that must be left to begin with another order: enough for it and for the last batch of
+# messages, should every call go to the end of its timeouts.
+_RESERVE = 20_000
+
+_stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
+_max_attempts = int(required("MAX_ATTEMPTS"))
+_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
+_lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
+_backlog = Backlog(aws.client("cloudwatch"), required("ORDERS_QUEUE_URL"))
+_is_running = (
+    never_running
+    if required("WORKFLOW_TYPE") == "EXPRESS"
+    else Executions(aws.client("stepfunctions"), required("STATE_MACHINE_ARN")).is_running
+)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
+    """See to the stalled orders; answers how many met which end, and whether all were seen to.
+
+    Does nothing while the queue itself is that far behind: then the orders are waiting their turn, and their
+    attempts must not be used up by it.
+    """
+    at = clock.now()
+    age = _backlog.age(at)
+    if age >= _stalled_after_minutes * 60:
+        logger.warning("the queue is behind, no order is requeued", oldest_message_seconds=age)
+        return {"skipped": True}
+    requeue = Requeue(
+        orders=_orders,
+        queue=_queue,
+        lifecycle=_lifecycle,
+        is_running=_is_running,
+        max_attempts=_max_attempts,
+        correlation_id=context.aws_request_id,
+    )
+    try:
+        is_complete = requeue.run(
+            clock.minutes_before(at, _stalled_after_minutes),
+            lambda: context.get_remaining_time_in_millis() > _RESERVE,
+        )
+    finally:
+        _measure(requeue)
+    report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome}
+    logger.info("stalled orders seen to", extra={**report, "complete": is_complete})
+    return {**report, "complete": is_complete}
+
+
+def _measure(requeue: Requeue) -> None:
+    done = requeue.outcomes
+    emit(
+        totals={
+            "OrdersStalled": done[Outcome.REQUEUED] + done[Outcome.EXHAUSTED] + done[Outcome.FAILED],
+            "OrdersRequeued": done[Outcome.REQUEUED],
+            "AttemptsExhausted": done[Outcome.EXHAUSTED],
+        }
+    )

@@ -1,0 +1,145 @@
+"""What is done about an order that waits for too long in the index of open ones."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from enum import StrEnum
+
+from functions.requeue_stalled_orders.signs_of_life import IsRunning
+from functions.shared import clock
+from functions.shared.dispatch import MAX_BATCH, OrderMessage, OrderQueue
+from functions.shared.domain.errors import OrderCancelled, Superseded
+from functions.shared.domain.orders import Move, Order, OrderStatus
+from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.observability import logger
+from functions.shared.persistence.dynamodb import Item
+from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+
+_PAGE = 100
+
+
+class Outcome(StrEnum):
+    """What became of an order that was found in the index."""
+
+    REQUEUED = "requeued"  # its next attempt is on the queue
+    EXHAUSTED = "exhausted"  # its attempts are used up: FAILED
+    FINISHED = "finished"  # it was final; its event went out again
+    RUNNING = "running"  # its execution runs: left alone
+    MOVED_ON = "movedOn"  # it changed while we looked: left alone
+    FAILED = "failed"  # something went wrong; it stays in the index for the next run
+
+
+class Requeue:
+    """One run over all shards of the index.
+
+    Every order is read, judged and changed by itself, and every change is fenced by its attempt: a run may
+    stop anywhere, run twice, or race a workflow, and does no harm.
+    """
+
+    def __init__(
+        self,
+        *,
+        orders: OrderRepository,
+        queue: OrderQueue,
+        lifecycle: OrderLifecycle,
+        is_running: IsRunning,
+        max_attempts: int,
+        correlation_id: str,
+    ) -> None:
+        self._orders = orders
+        self._queue = queue
+        self._lifecycle = lifecycle
+        self._is_running = is_running
+        self._max_attempts = max_attempts
+        self._correlation_id = correlation_id
+        self._unsent: list[OrderMessage] = []
+        self.outcomes: Counter[Outcome] = Counter()
+
+    def run(self, before: str, has_time: Callable[[], bool]) -> bool:
+        """See to every order that is in the index since before a time, the oldest of each shard first.
+
+        Returns whether all were seen to; False when the time was up before. `outcomes` tells what was done,
+        also when it raises: botocore's errors, when the index cannot be read or the queue takes nothing.
+        Without the queue it stops at once, for every order that is not sent has used up an attempt.
+        """
+        # A page of each shard in turn, so that none has to wait for the others' end.
+        pages: deque[tuple[str, Item | None]] = deque((shard, None) for shard in OPEN_SHARDS)
+        while pages:
+            shard, start = pages.popleft()
+            entries, following = self._orders.list_open(shard, before, _PAGE, start)
+            for entry in entries:
+                if not has_time():
+                    self._send()
+                    return False
+                self._see_to(entry.order_id, before)
+            if following is not None:
+                pages.append((shard, following))
+        self._send()
+        return True
+
+    def _see_to(self, order_id: str, before: str) -> None:
+        with logger.append_context_keys(order_id=order_id):
+            try:
+                outcome = self._treat(order_id, before)
+            except (Superseded, OrderCancelled):
+                outcome = Outcome.MOVED_ON
+            except Exception:  # noqa: BLE001
+                # Whatever is wrong with this order, the others must not wait for it.
+                logger.exception("stalled order not seen to")
+                outcome = Outcome.FAILED
+        if outcome is not None:
+            self.outcomes[outcome] += 1
+        if len(self._unsent) == MAX_BATCH:
+            self._send()
+
+    def _treat(self, order_id: str, before: str) -> Outcome | None:
+        """Returns None for an order that is to be sent: what becomes of it is known only then."""
+        order = self._orders.get(order_id)
+        if order.open_since is None or order.open_since >= before:
+            return Outcome.MOVED_ON  # the index lags behind
+        if not order.is_open:
+            self._lifecycle.finish(order)
+            return Outcome.FINISHED
+        if self._is_running(self._message(order)):
+            return Outcome.RUNNING
+        is_last = order.attempts_used >= self._max_attempts
+        order = self._orders.begin_attempt(order, at=clock.now())
+        if is_last:
+            self._give_up(order)
+            return Outcome.EXHAUSTED
+        self._unsent.append(self._message(order))
+        return None
+
+    def _give_up(self, order: Order) -> None:
+        """Fail an order whose new attempt nobody is told of, so that nobody but us can change it."""
+        reason = f"attempts_used_up: {order.attempts_used - 1} attempts came to no end"
+        if order.is_handed_over:
+            reason += "; the goods stay held, for the fulfilment system may have shipped them"
+        elif order.holds_stock:
+            self._orders.release(order, at=clock.now(), even_if_handed_over=False)
+        logger.error("order failed: its attempts are used up", handed_over=order.is_handed_over)
+        self._lifecycle.settle(
+            Move(
+                order_id=order.order_id,
+                to=OrderStatus.FAILED,
+                at=clock.now(),
+                attempt=order.attempt,
+                reason=reason,
+            )
+        )
+
+    def _send(self) -> None:
+        messages, self._unsent = self._unsent, []
+        if not messages:
+            return
+        refused = self._queue.send_all(messages)
+        for message in refused:
+            logger.error("the queue did not take the order", order_id=message.order_id)
+        self.outcomes[Outcome.FAILED] += len(refused)
+        self.outcomes[Outcome.REQUEUED] += len(messages) - len(refused)
+
+    def _message(self, order: Order) -> OrderMessage:
+        return OrderMessage(
+            order_id=order.order_id, attempt=order.attempt, correlation_id=self._correlation_id
+        )

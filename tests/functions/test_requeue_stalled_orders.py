@@ -1,0 +1,362 @@
+"""The schedule that gets forgotten orders going again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from functions.shared.domain.errors import OrderCancelled
+from functions.shared.domain.orders import Move, OrderStatus
+from tests.functions.world import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
+
+LONG_AGO = "2026-01-01T00:00:00.000Z"
+ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+def requeue(context: Any = None) -> Any:
+    """Run the schedule once; only what it did something about is answered."""
+    report = handler_of("requeue_stalled_orders")({}, context or LambdaContext())
+    return {outcome: count for outcome, count in report.items() if count}
+
+
+def stalled_order(world: World, *, validated: bool = False, attempt: int = 1, **attributes: object) -> str:
+    """An order that is open for long; its first message is gone."""
+    quantities = {world.product(stock=5): 2}
+    order_id = world.validated_order(quantities) if validated else world.order(world.user(), quantities)
+    world.messages()
+    world.events()
+    world.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
+    return order_id
+
+
+@pytest.fixture
+def executions(world: World) -> Iterator[Callable[[str, str], None]]:
+    """Makes Step Functions answer the status of one execution, and nothing of others."""
+    from functions.requeue_stalled_orders import handler
+
+    client = handler._is_running.__self__._client  # type: ignore[union-attr]
+    arn = ENVIRONMENT["STATE_MACHINE_ARN"].replace("stateMachine", "execution")
+    with Stubber(client) as stub:
+
+        def tell(name: str, status: str) -> None:
+            execution = {"executionArn": f"{arn}:{name}", "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"]}
+            start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+            stub.add_response(
+                "describe_execution",
+                {**execution, "status": status, "startDate": start},
+                {"executionArn": f"{arn}:{name}"},
+            )
+
+        yield tell
+        stub.assert_no_pending_responses()
+
+
+# --- orders that are sent again ---------------------------------------------------------------------------
+
+
+def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(world: World) -> None:
+    order_id = stalled_order(world)
+    assert requeue() == {"requeued": 1, "complete": True}
+    assert world.messages() == [
+        {"orderId": order_id, "attempt": 2, "correlationId": LambdaContext().aws_request_id}
+    ]
+    order = world.stored_order(order_id)
+    assert (order["status"], order["attempt"]) == ("PENDING", 2)
+    assert order["openSince"] > LONG_AGO
+
+
+def test_an_order_is_sent_once_and_then_waits_again(world: World) -> None:
+    stalled_order(world)
+    requeue()
+    assert requeue() == {"complete": True}
+    assert len(world.messages()) == 1
+
+
+def test_an_order_that_is_open_for_a_short_time_is_left_alone(world: World) -> None:
+    order_id = world.order(world.user(), {world.product(): 1})
+    before = world.stored_order(order_id)
+    assert requeue() == {"complete": True}
+    assert world.stored_order(order_id) == before
+
+
+def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(world: World) -> None:
+    order_id = stalled_order(world, validated=True)
+    world.reserve(order_id)
+    requeue()
+    assert invoke_task("validate_order", order_id, 2)["total"] == 2 * 1999
+    invoke_task(
+        "update_order_status",
+        order_id,
+        2,
+        status="VALIDATED",
+        pricing=invoke_task("validate_order", order_id, 2),
+    )
+    shipment = world.reserve(order_id, attempt=2)
+    invoke_task("update_order_status", order_id, 2, status="FULFILLED", shipment=shipment)
+    assert world.stored_order(order_id)["status"] == "FULFILLED"
+
+
+def test_an_order_whose_execution_ended_is_sent_again(
+    world: World, executions: Callable[[str, str], None]
+) -> None:
+    order_id = stalled_order(world)
+    executions(f"{order_id}-1", "TIMED_OUT")
+    assert requeue() == {"requeued": 1, "complete": True}
+
+
+def test_an_order_whose_execution_still_runs_is_left_alone(
+    world: World, executions: Callable[[str, str], None]
+) -> None:
+    order_id = stalled_order(world)
+    executions(f"{order_id}-1", "RUNNING")
+    before = world.stored_order(order_id)
+    assert requeue() == {"running": 1, "complete": True}
+    assert world.stored_order(order_id) == before
+    assert world.messages() == []
+
+
+def test_of_express_executions_nothing_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functions.requeue_stalled_orders import handler
+    from functions.requeue_stalled_orders.signs_of_life import never_running
+
+    monkeypatch.setattr(handler, "_is_running", never_running)
+    order_id = stalled_order(world)
+    assert requeue() == {"requeued": 1, "complete": True}
+    assert [message["orderId"] for message in world.messages()] == [order_id]
+
+
+# --- a queue that is behind -------------------------------------------------------------------------------
+
+
+def measure_oldest_message(seconds: float, *, minutes_ago: int = 0) -> None:
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace="AWS/SQS",
+        MetricData=[
+            {
+                "MetricName": "ApproximateAgeOfOldestMessage",
+                "Dimensions": [{"Name": "QueueName", "Value": "orders"}],
+                "Timestamp": datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=minutes_ago),
+                "Value": seconds,
+            }
+        ],
+    )
+
+
+def test_an_order_that_waits_in_a_long_queue_is_left_alone(world: World) -> None:
+    order_id = stalled_order(world)
+    measure_oldest_message(20, minutes_ago=5)
+    measure_oldest_message(601, minutes_ago=1)
+    assert requeue() == {"skipped": True}
+    assert world.stored_order(order_id)["attempt"] == 1
+    assert world.messages() == []
+
+
+def test_a_queue_that_has_caught_up_holds_nobody_back(world: World) -> None:
+    stalled_order(world)
+    measure_oldest_message(3000, minutes_ago=5)
+    measure_oldest_message(20, minutes_ago=1)
+    assert requeue() == {"requeued": 1, "complete": True}
+
+
+# --- orders whose attempts are used up --------------------------------------------------------------------
+
+
+def test_an_order_that_holds_nothing_fails_after_its_last_attempt(world: World) -> None:
+    order_id = stalled_order(world, attempt=3)
+    assert requeue() == {"exhausted": 1, "complete": True}
+    order = world.stored_order(order_id)
+    assert (order["status"], order["statusReason"]) == (
+        "FAILED",
+        "attempts_used_up: 3 attempts came to no end",
+    )
+    assert "openShard" not in order
+    assert [event["detail-type"] for event in world.events()] == ["OrderFailed"]
+    assert world.messages() == []
+
+
+def test_goods_that_were_not_handed_over_go_back_on_the_shelf(world: World) -> None:
+    order_id = stalled_order(world, validated=True)
+    world.reserve(order_id)
+    (line,) = world.stored_order(order_id)["items"]
+    world.set_order(order_id, attempt=3)
+    assert requeue() == {"exhausted": 1, "complete": True}
+    assert world.stock(line["productId"]) == 5
+    order = world.stored_order(order_id)
+    assert (order["status"], order["reservation"]["state"]) == ("FAILED", "RELEASED")
+
+
+def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(world: World) -> None:
+    order_id = stalled_order(world, validated=True)
+    world.reserve(order_id)
+    (line,) = world.stored_order(order_id)["items"]
+    world.set_order(order_id, attempt=3, reservation={"state": "HELD", "attempt": 1, "handedOver": True})
+    assert requeue() == {"exhausted": 1, "complete": True}
+    order = world.stored_order(order_id)
+    assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")
+    assert order["statusReason"].endswith(
+        "; the goods stay held, for the fulfilment system may have shipped them"
+    )
+    assert world.stock(line["productId"]) == 3
+
+
+def test_whatever_still_runs_for_the_last_attempt_can_change_nothing_more(world: World) -> None:
+    order_id = stalled_order(world, validated=True, attempt=3)
+    requeue()
+    for task in ("validate_order", "release_order"):
+        with pytest.raises(Exception, match=r"FAILED in attempt 4"):
+            invoke_task(task, order_id, 3)
+    with pytest.raises(Exception, match=r"FAILED in attempt 4"):
+        world.reserve(order_id, attempt=3)
+
+
+def test_an_order_that_an_operator_retried_has_all_its_attempts_again(world: World) -> None:
+    from functions.orders_api import handler as orders_api
+
+    order_id = stalled_order(world, attempt=3)
+    requeue()
+    orders_api._lifecycle.retry(orders_api._orders.get(order_id))
+    for attempt in (6, 7):
+        world.set_order(order_id, openSince=LONG_AGO)
+        assert requeue() == {"requeued": 1, "complete": True}
+        assert world.stored_order(order_id)["attempt"] == attempt
+    world.set_order(order_id, openSince=LONG_AGO)
+    assert requeue() == {"exhausted": 1, "complete": True}
+    order = world.stored_order(order_id)
+    assert [entry["status"] for entry in order["history"]] == ["PENDING", "FAILED", "PENDING", "FAILED"]
+    assert order["statusReason"] == "attempts_used_up: 3 attempts came to no end"
+
+
+def test_a_retry_first_announces_a_failure_that_nobody_heard_of(world: World) -> None:
+    from functions.orders_api import handler as orders_api
+
+    order_id = stalled_order(world)
+    order = orders_api._orders.get(order_id)
+    failed = Move(order_id=order_id, to=OrderStatus.FAILED, at=LONG_AGO, attempt=1)
+    orders_api._orders.move(failed, stay_open=True)
+    orders_api._lifecycle.retry(orders_api._orders.get(order_id))
+    assert [event["detail-type"] for event in world.events()] == ["OrderFailed"]
+    with pytest.raises(Exception, match="PENDING in attempt 2"):
+        orders_api._lifecycle.retry(order)
+
+
+# --- what was cut off -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
+def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_index(
+    world: World, status: str
+) -> None:
+    order_id = stalled_order(world)
+    (entry,) = world.stored_order(order_id)["history"]
+    world.set_order(order_id, status=status, history=[entry, {"status": status, "at": LONG_AGO}])
+    assert requeue() == {"finished": 1, "complete": True}
+    assert [event["detail"]["status"] for event in world.events()] == [status]
+    order = world.stored_order(order_id)
+    assert "openShard" not in order
+    assert order["attempt"] == 1
+    assert requeue() == {"complete": True}
+
+
+# --- when something goes wrong ----------------------------------------------------------------------------
+
+
+def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
+    world: World, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    bad = stalled_order(world, items="nonsense")
+    good = [stalled_order(world) for _ in range(3)]
+    assert requeue() == {"requeued": 3, "failed": 1, "complete": True}
+    assert sorted(message["orderId"] for message in world.messages()) == sorted(good)
+    errors = [line for line in log_lines() if line["level"] == "ERROR"]
+    assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not seen to", bad)]
+
+
+def test_an_order_that_is_cancelled_under_our_hands_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.requeue_stalled_orders import handler
+
+    order_id = stalled_order(world)
+    begin = handler._orders.begin_attempt
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        world.api.post(f"/orders/{order_id}/cancel")
+        return begin(*args, **kwargs)
+
+    monkeypatch.setattr(handler._orders, "begin_attempt", overtaken)
+    assert requeue() == {"movedOn": 1, "complete": True}
+    assert world.stored_order(order_id)["status"] == "CANCELLED"
+    with pytest.raises(OrderCancelled):
+        invoke_task("validate_order", order_id)
+
+
+def test_what_the_queue_does_not_take_is_tried_once_more_and_then_waits(world: World) -> None:
+    from functions.requeue_stalled_orders import handler
+
+    order_ids = sorted(stalled_order(world) for _ in range(3))
+    refused = {"Code": "InternalError", "SenderFault": False}
+    with Stubber(handler._queue._client) as stub:
+        stub.add_response(
+            "send_message_batch",
+            {"Successful": [], "Failed": [{"Id": "0", **refused}, {"Id": "2", **refused}]},
+        )
+        stub.add_response("send_message_batch", {"Successful": [], "Failed": [{"Id": "1", **refused}]})
+        assert requeue() == {"requeued": 2, "failed": 1, "complete": True}
+    for order_id in order_ids:
+        world.set_order(order_id, openSince=LONG_AGO)
+    assert requeue() == {"requeued": 3, "complete": True}
+
+
+def test_without_the_queue_it_stops_before_it_uses_up_more_attempts(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from functions.requeue_stalled_orders import handler
+
+    order_ids = [stalled_order(world) for _ in range(12)]
+
+    def unreachable(_messages: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://sqs")
+
+    monkeypatch.setattr(handler._queue, "send_all", unreachable)
+    with pytest.raises(EndpointConnectionError):
+        requeue()
+    assert sorted(world.stored_order(order_id)["attempt"] for order_id in order_ids) == [1, 1] + [2] * 10
+
+
+def test_it_stops_before_its_time_is_up_and_says_so(world: World) -> None:
+    class Hurried:
+        """A context in which the time is nearly up after three orders."""
+
+        aws_request_id = "r"
+        function_name = invoked_function_arn = "function"
+        memory_limit_in_mb = 256
+        times = iter([60_000, 50_000, 40_000, 19_999])
+
+        def get_remaining_time_in_millis(self) -> int:
+            return next(self.times)
+
+    for _ in range(5):
+        stalled_order(world)
+    assert requeue(Hurried()) == {"requeued": 3}
+    assert len(world.messages()) == 3
+    assert requeue() == {"requeued": 2, "complete": True}
+
+
+def test_its_metrics_say_what_it_found_and_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    stalled_order(world)
+    stalled_order(world, attempt=3)
+    capsys.readouterr()
+    requeue()
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert (metrics["OrdersStalled"], metrics["OrdersRequeued"], metrics["AttemptsExhausted"]) == (
+        [2.0],
+        [1.0],
+        [1.0],
+    )
