@@ -1,0 +1,71 @@
+"""Queues lose nothing: dead letters are kept, and a message does not come back while it is worked on."""
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from pulumi_policy import Policy, PolicyResource
+
+from policy.resources import EVENT_SOURCE_MAPPING, FUNCTION, QUEUE, get, linked, number, of_type
+from policy.rule import stack_rule
+
+# AWS's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+_VISIBILITY_PER_TIMEOUT: Final = 6
+# The providers' defaults, in seconds.
+_DEFAULT_VISIBILITY: Final = 30
+_DEFAULT_TIMEOUT: Final = 3
+_DEFAULT_RETENTION: Final = 345_600
+
+
+def queues_have_dead_letters(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
+    """Every queue has a dead-letter queue in this stack, which keeps messages longer than it does itself."""
+    queues = of_type(stack, QUEUE)
+    targets = {queue.urn: linked(queue, "redrivePolicy", QUEUE, stack) for queue in queues}
+    dead_letters = {target.urn for found in targets.values() for target in found}
+    for queue in queues:
+        if queue.urn in dead_letters:
+            continue
+        if not targets[queue.urn]:
+            yield queue, "has no dead-letter queue: what fails again and again is lost in the end"
+        policy = get(queue.props, "redrivePolicy")
+        if isinstance(policy, str) and int(json.loads(policy).get("maxReceiveCount") or 0) < 1:
+            yield queue, "never moves a message to its dead-letter queue (maxReceiveCount)"
+        for target in targets[queue.urn]:
+            own = number(queue.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
+            kept = number(target.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
+            # A message keeps its age when it moves.
+            if own is not None and kept is not None and kept <= own:
+                yield target, f"must keep messages longer than {queue.name} ({own:g} s), not {kept:g} s"
+
+
+def visibility_covers_the_consumer(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
+    """A batch that is throttled or slow must not come back while it is still being tried."""
+    for mapping in of_type(stack, EVENT_SOURCE_MAPPING):
+        window = number(mapping.props, "maximumBatchingWindowInSeconds", 0)
+        for queue in linked(mapping, "eventSourceArn", QUEUE, stack):
+            visibility = number(queue.props, "visibilityTimeoutSeconds", _DEFAULT_VISIBILITY)
+            for function in linked(mapping, "functionName", FUNCTION, stack):
+                timeout = number(function.props, "timeout", _DEFAULT_TIMEOUT)
+                if visibility is None or timeout is None or window is None:
+                    continue
+                least = _VISIBILITY_PER_TIMEOUT * timeout + window
+                if visibility < least:
+                    yield (
+                        queue,
+                        f"hides a message for {visibility:g} s, but {function.name} runs for {timeout:g} s: "
+                        f"at least {least:g} s are needed",
+                    )
+
+
+RULES: Final[tuple[Policy, ...]] = (
+    stack_rule(
+        "queues-have-dead-letters",
+        "Every queue has a dead-letter queue that keeps messages longer than it does.",
+        queues_have_dead_letters,
+    ),
+    stack_rule(
+        "visibility-covers-the-consumer",
+        "A queue hides messages for at least six times its consumer's timeout.",
+        visibility_covers_the_consumer,
+    ),
+)

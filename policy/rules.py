@@ -1,0 +1,16 @@
+"""All rules. Those over one resource are checked before it is made, those over a stack at the end."""
+
+from typing import Final
+
+from pulumi_policy import Policy
+
+from policy import access, api, functions, monitoring, protection, queues
+
+RULES: Final[tuple[Policy, ...]] = (
+    *access.RULES,
+    *functions.RULES,
+    *api.RULES,
+    *queues.RULES,
+    *protection.RULES,
+    *monitoring.RULES,
+)

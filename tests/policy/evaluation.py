@@ -1,0 +1,134 @@
+"""Evaluates the rules in this process, over recorded resources or over small ones made for one test."""
+
+import contextvars
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pulumi.runtime.config import set_all_config
+from pulumi_policy import (
+    Policy,
+    PolicyCustomTimeouts,
+    PolicyResource,
+    PolicyResourceOptions,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
+
+from local.program import UNKNOWN, ProgramRun, run_program
+from local.recorder import Recorder
+from policy.resources import STACK
+from policy.rules import RULES
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One finding: the rule, and the resource's logical name and message."""
+
+    rule: str
+    message: str
+
+
+def rule(name: str) -> Policy:
+    """The rule of this name."""
+    (found,) = [candidate for candidate in RULES if candidate.name == name]
+    return found
+
+
+def evaluate(
+    rules: Iterable[Policy], resources: Sequence[PolicyResource], config: Mapping[str, str] | None = None
+) -> list[Violation]:
+    """What the rules find, as the engine would run them: each resource by itself, then the whole stack."""
+    found: list[Violation] = []
+
+    def run() -> None:
+        # The engine hands the stack's configuration to the process that serves the rules.
+        set_all_config(dict(config or {}), [])
+        for policy in rules:
+            _evaluate(policy, resources, found)
+
+    contextvars.copy_context().run(run)
+    return found
+
+
+def _evaluate(policy: Policy, resources: Sequence[PolicyResource], found: list[Violation]) -> None:
+    def report(message: str, urn: str | None = None) -> None:
+        assert urn
+        found.append(Violation(policy.name, message))
+
+    if isinstance(policy, StackValidationPolicy):
+        policy.validate(StackValidationArgs(list(resources)), report)
+    if isinstance(policy, ResourceValidationPolicy):
+        for resource in resources:
+            args = ResourceValidationArgs(
+                resource.resource_type, resource.props, resource.urn, resource.name, resource.opts, None
+            )
+            try:
+                policy.validate(args, report)
+            except UnknownValueError:
+                # The engine makes an advice of it in a preview, and asks again in the update.
+                continue
+
+
+def resource(
+    type_: str,
+    name: str = "sample",
+    props: Mapping[str, Any] | None = None,
+    *,
+    refers: Mapping[str, PolicyResource] | None = None,
+    protect: bool = False,
+) -> PolicyResource:
+    """A resource as the engine shows it to rules. `refers` says which property came from which resource."""
+    options = PolicyResourceOptions(protect, [], None, [], PolicyCustomTimeouts(0, 0, 0), [])
+    dependencies = {key: [target] for key, target in (refers or {}).items()}
+    urn = f"urn:pulumi:test::orderflow::{type_}::{name}"
+    return PolicyResource(
+        type_,
+        unknown_checking_proxy(_sentinels(dict(props or {}))),
+        urn,
+        name,
+        options,
+        None,
+        None,
+        [],
+        dependencies,
+    )
+
+
+@cache
+def recording(stack: str, preview: bool = False) -> ProgramRun:
+    """What the program declares for a stack."""
+    return run_program(stack, Recorder(), preview=preview)
+
+
+def recorded(run: ProgramRun) -> list[PolicyResource]:
+    """All resources of a recorded run, with the stack itself and its exports."""
+    found = {
+        item.urn: resource(item.type, item.name, {**item.inputs, **item.outputs}, protect=item.protect)
+        for item in run.resources
+    }
+    for item in run.resources:
+        found[item.urn].property_dependencies = {
+            key: [found[urn] for urn in urns if urn in found]
+            for key, urns in item.property_dependencies.items()
+        }
+    return [*found.values(), resource(STACK, run.config.stack, run.outputs.values)]
+
+
+def config_of(run: ProgramRun) -> Mapping[str, str]:
+    """The configuration of a recorded run, as the engine hands it out."""
+    return dict(run.config.values)
+
+
+def _sentinels(value: Any) -> Any:
+    if value is UNKNOWN:
+        return UNKNOWN_STRING_VALUE
+    if isinstance(value, dict):
+        return {key: _sentinels(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_sentinels(item) for item in value]
+    return value

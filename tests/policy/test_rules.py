@@ -1,0 +1,454 @@
+"""Each rule fires on a stack that breaks it, and on nothing else; each keeps quiet on a good one.
+
+Good ones are the recorded stacks, which `test_stacks` holds to all rules. Here one thing of them is broken at
+a time, and what they do not have yet is made up.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from pulumi_policy import PolicyResource
+
+from policy.resources import (
+    API_KEY,
+    API_METHOD,
+    COMPOSITE_ALARM,
+    EVENT_SOURCE_MAPPING,
+    FUNCTION,
+    KMS_KEY,
+    LOG_GROUP,
+    METRIC_ALARM,
+    PERMISSION,
+    QUEUE,
+    ROLE,
+    ROLE_POLICY,
+    ROLE_POLICY_ATTACHMENT,
+    STACK,
+    STATE_MACHINE,
+    TABLE,
+    TOPIC,
+)
+from policy.rules import RULES
+from tests.policy.evaluation import config_of, evaluate, recorded, recording, resource, rule
+
+ACCOUNT = "123456789012"
+LAMBDA = "lambda.amazonaws.com"
+SCHEDULER = "scheduler.amazonaws.com"
+MACHINE = f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:flow"
+SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+
+
+def document(*statements: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action: object, on: object, **more: object) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": on, **more}
+
+
+def trust(service: object, condition: object = None, **more: object) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}, **more}
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def messages(name: str, *resources: PolicyResource, config: Mapping[str, str] | None = None) -> list[str]:
+    return [violation.message for violation in evaluate([rule(name)], resources, config)]
+
+
+# --- One thing of the real stack broken at a time ---------------------------------------------------------
+
+BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
+    (
+        "no-wildcard-actions",
+        ROLE_POLICY,
+        "users_api-reads-users",
+        {"policy": document(allow("dynamodb:*", "arn:aws:dynamodb:eu-west-1:1:table/users"))},
+    ),
+    (
+        "no-wildcard-resources",
+        ROLE_POLICY,
+        "users_api-reads-users",
+        {"policy": document(allow("dynamodb:GetItem", "arn:aws:dynamodb:eu-west-1:1:table/*"))},
+    ),
+    (
+        "roles-trust-one-service",
+        ROLE,
+        "order_fulfillment-role",
+        {"assumeRolePolicy": document(trust("states.amazonaws.com"))},
+    ),
+    ("callers-are-named", PERMISSION, "orderflow-invokes-orders_api", {"sourceArn": None}),
+    ("functions-log-to-a-declared-group", FUNCTION, "orders_api", {"loggingConfig": {"logFormat": "JSON"}}),
+    ("log-groups-expire", LOG_GROUP, "orders_api-logs", {"retentionInDays": 0}),
+    ("http-functions-answer-in-time", FUNCTION, "orders_api", {"timeout": 29}),
+    ("queues-have-dead-letters", QUEUE, "orders", {"redrivePolicy": None}),
+    ("visibility-covers-the-consumer", QUEUE, "orders", {"visibilityTimeoutSeconds": 59}),
+    ("encrypted-at-rest", QUEUE, "orders", {"sqsManagedSseEnabled": False}),
+    ("encrypted-at-rest", TABLE, "orders", {"serverSideEncryption": {"enabled": False}}),
+    ("tables-are-protected-as-configured", TABLE, "orders", {"pointInTimeRecovery": {"enabled": False}}),
+    ("tables-are-protected-as-configured", TABLE, "orders", {"deletionProtectionEnabled": False}),
+    ("methods-require-a-key", API_METHOD, "orderflow-get-users", {"apiKeyRequired": False}),
+    ("methods-require-a-key", API_METHOD, "orderflow-post-orders-orderId-cancel", {"apiKeyRequired": False}),
+    ("tags-present", QUEUE, "orders", {"tags": {"project": "orderflow"}}),
+    (
+        "no-secret-in-the-open",
+        FUNCTION,
+        "orders_api",
+        {"environment": {"variables": {"FULFILLMENT_SECRET": "hunter22"}}},
+    ),
+]
+
+
+def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[PolicyResource]:
+    """The resources of prod, one of them changed; what it no longer names it no longer refers to."""
+    hits = 0
+    for item in recorded(recording("prod")):
+        if (item.resource_type, item.name) == (type_, name):
+            hits += 1
+            changed = resource(type_, name, {**item.props, **changes}, protect=item.opts.protect)
+            item.props = changed.props
+            for key in changes:
+                item.property_dependencies.pop(key, None)
+        yield item
+    assert hits == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "what", "changes"), BROKEN, ids=[f"{row[0]}: {row[2]}" for row in BROKEN]
+)
+def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
+    name: str, type_: str, what: str, changes: dict[str, Any]
+) -> None:
+    config = config_of(recording("prod"))
+    found = evaluate(RULES, list(broken(type_, what, changes)), config)
+    assert {violation.rule for violation in found} == {name}
+
+
+def test_every_rule_is_shown_firing() -> None:
+    assert {candidate.name for candidate in RULES} == {row[0] for row in BROKEN} | {
+        "one-role-each",
+        "alarms-lead-to-somebody",
+    }
+
+
+def test_a_rule_says_which_resource_breaks_it() -> None:
+    found = messages("encrypted-at-rest", resource(QUEUE, "orders", {}))
+    assert found == ["orders is not encrypted: set sqsManagedSseEnabled or kmsMasterKeyId."]
+
+
+def test_what_a_preview_cannot_know_is_not_judged() -> None:
+    from local.program import UNKNOWN
+
+    samples = [
+        resource(ROLE_POLICY, "p", {"policy": UNKNOWN}),
+        resource(ROLE, "r", {"assumeRolePolicy": UNKNOWN}),
+        resource(
+            FUNCTION, "f", {"role": UNKNOWN, "loggingConfig": {"logGroup": UNKNOWN}, "timeout": UNKNOWN}
+        ),
+        resource(PERMISSION, "q", {"principal": "apigateway.amazonaws.com", "sourceArn": UNKNOWN}),
+    ]
+    names = (
+        "no-wildcard-actions",
+        "no-wildcard-resources",
+        "roles-trust-one-service",
+        "callers-are-named",
+        "one-role-each",
+        "functions-log-to-a-declared-group",
+        "http-functions-answer-in-time",
+    )
+    assert [message for name in names for message in messages(name, *samples)] == []
+
+
+# --- Policies ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        allow("*", "arn:aws:sqs:eu-west-1:1:q"),
+        allow("dynamodb:Get*", "arn:aws:dynamodb:eu-west-1:1:table/t"),
+        allow(["sqs:SendMessage", "sqs:*"], "arn:aws:sqs:eu-west-1:1:q"),
+        {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:sqs:eu-west-1:1:q"},
+    ],
+)
+def test_a_broad_action_is_found_wherever_it_stands(statement: dict[str, Any]) -> None:
+    for type_, props in (
+        (ROLE_POLICY, {"policy": document(statement)}),
+        ("aws:iam/policy:Policy", {"policy": document(statement)}),
+        ("aws:sqs/queuePolicy:QueuePolicy", {"policy": document(statement)}),
+        ("aws:sns/topicPolicy:TopicPolicy", {"policy": document(statement)}),
+        (ROLE, {"inlinePolicies": [{"name": "x", "policy": document(statement)}]}),
+    ):
+        assert len(messages("no-wildcard-actions", resource(type_, "p", props))) == 1
+
+
+def test_a_refusal_may_be_as_broad_as_it_likes() -> None:
+    refusal = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+    sample = resource("aws:sqs/queuePolicy:QueuePolicy", "p", {"policy": document(refusal)})
+    for name in ("no-wildcard-actions", "no-wildcard-resources", "callers-are-named"):
+        assert messages(name, sample) == []
+
+
+def test_policies_that_aws_keeps_are_not_attached() -> None:
+    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    for sample in (
+        resource(ROLE_POLICY_ATTACHMENT, "a", {"policyArn": arn}),
+        resource(ROLE, "r", {"managedPolicyArns": [arn]}),
+    ):
+        assert len(messages("no-wildcard-actions", sample)) == 1
+    own = resource(ROLE_POLICY_ATTACHMENT, "a", {"policyArn": f"arn:aws:iam::{ACCOUNT}:policy/own"})
+    assert messages("no-wildcard-actions", own) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "on", "problems"),
+    [
+        ("xray:PutTraceSegments", "*", 0),
+        ("dynamodb:GetItem", "*", 1),
+        (["xray:PutTraceSegments", "s3:GetObject"], "*", 1),
+        ("logs:PutLogEvents", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/lambda/f:*", 0),
+        ("logs:PutLogEvents", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:*:*", 1),
+        ("logs:PutLogEvents", "*", 1),
+        ("sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders", 0),
+    ],
+)
+def test_a_wildcard_resource_needs_its_exception(action: object, on: str, problems: int) -> None:
+    sample = resource(ROLE_POLICY, "p", {"policy": document(allow(action, on))})
+    assert len(messages("no-wildcard-resources", sample)) == problems
+
+
+def test_allowing_by_exclusion_of_resources_is_refused() -> None:
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "NotResource": "arn:aws:sqs:eu-west-1:1:q"}
+    assert (
+        len(messages("no-wildcard-resources", resource(ROLE_POLICY, "p", {"policy": document(statement)})))
+        == 1
+    )
+
+
+def test_the_policy_of_a_key_lets_its_account_administer_it_and_one_service_use_it() -> None:
+    administer = allow("kms:*", "*", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+    condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    use = allow(
+        ["kms:Decrypt", "kms:GenerateDataKey"],
+        "*",
+        Principal={"Service": "cloudwatch.amazonaws.com"},
+        Condition=condition,
+    )
+    good = resource(KMS_KEY, "key", {"policy": document(administer, use)})
+    bad = resource(
+        KMS_KEY, "key", {"policy": document(allow("kms:*", "*", Principal={"Service": "sns.amazonaws.com"}))}
+    )
+    for name in ("no-wildcard-actions", "no-wildcard-resources", "callers-are-named"):
+        assert messages(name, good) == []
+    assert len(messages("no-wildcard-actions", bad)) == 1
+    assert len(messages("callers-are-named", bad)) == 1
+
+
+# --- Roles and callers ------------------------------------------------------------------------------------
+
+OF_ACCOUNT = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def from_source(arn: str, operator: str = "ArnLike") -> dict[str, Any]:
+    return {operator: {"aws:SourceArn": arn, "AWS:SourceAccount": ACCOUNT}}
+
+
+GROUP = f"arn:aws:scheduler:eu-west-1:{ACCOUNT}:schedule-group/orderflow"
+
+
+@pytest.mark.parametrize(
+    ("statements", "problems"),
+    [
+        ([trust(LAMBDA)], 0),
+        ([trust([LAMBDA, "edgelambda.amazonaws.com"])], 1),
+        ([trust(LAMBDA), trust("states.amazonaws.com", from_source(MACHINE))], 1),
+        ([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}], 1),
+        ([trust(LAMBDA) | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}], 1),
+        ([trust(LAMBDA, Action=["sts:AssumeRole", "sts:TagSession"])], 1),
+        ([trust("ec2.amazonaws.com")], 1),
+        ([trust("states.amazonaws.com", from_source(f"{MACHINE}*"))], 0),
+        ([trust("states.amazonaws.com", from_source(MACHINE, "StringEqualsIfExists"))], 2),
+        ([trust("states.amazonaws.com", from_source(MACHINE.replace("flow", "*")))], 1),
+        ([trust("states.amazonaws.com", OF_ACCOUNT)], 1),
+        ([trust("states.amazonaws.com", {"ArnLike": {"aws:SourceArn": MACHINE}})], 1),
+        ([trust(SCHEDULER, from_source(GROUP, "StringEquals"))], 0),
+        ([trust(SCHEDULER, from_source(GROUP.replace("schedule-group", "schedule")))], 1),
+        ([trust(SCHEDULER, from_source(GROUP.replace("orderflow", "*")))], 1),
+    ],
+)
+def test_a_role_is_trusted_as_aws_documents_it(statements: list[dict[str, Any]], problems: int) -> None:
+    sample = resource(ROLE, "r", {"assumeRolePolicy": document(*statements)})
+    assert len(messages("roles-trust-one-service", sample)) == problems
+
+
+API = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:abc123"
+
+
+@pytest.mark.parametrize(
+    ("principal", "source", "problems"),
+    [
+        ("apigateway.amazonaws.com", f"{API}/v1/*", 0),
+        ("apigateway.amazonaws.com", f"{API}/v1/POST/orders", 0),
+        ("apigateway.amazonaws.com", f"{API}/*", 1),
+        ("apigateway.amazonaws.com", f"{API}/*/*", 1),
+        ("apigateway.amazonaws.com", "*", 1),
+        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/orderflow/shipped", 0),
+        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/*", 1),
+        ("*", f"{API}/v1/*", 1),
+    ],
+)
+def test_a_lambda_permission_names_its_caller(principal: str, source: str, problems: int) -> None:
+    sample = resource(PERMISSION, "p", {"principal": principal, "sourceArn": source})
+    assert len(messages("callers-are-named", sample)) == problems
+
+
+@pytest.mark.parametrize(
+    ("principal", "condition", "problems"),
+    [
+        ("*", OF_ACCOUNT, 1),
+        ({"AWS": "*"}, None, 1),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, None, 0),
+        ({"Service": "events.amazonaws.com"}, None, 1),
+        ({"Service": "events.amazonaws.com"}, OF_ACCOUNT, 0),
+    ],
+)
+def test_a_resource_policy_names_its_callers(principal: object, condition: object, problems: int) -> None:
+    statement = allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:1:q", Principal=principal)
+    if condition:
+        statement["Condition"] = condition
+    sample = resource("aws:sqs/queuePolicy:QueuePolicy", "p", {"policy": document(statement)})
+    assert len(messages("callers-are-named", sample)) == problems
+
+
+def test_two_functions_do_not_share_a_role() -> None:
+    role = resource(ROLE, "shared", {"arn": "arn:aws:iam::1:role/shared"})
+    other = resource(ROLE, "own", {"arn": "arn:aws:iam::1:role/own"})
+    first = resource(FUNCTION, "first", refers={"role": role})
+    second = resource(FUNCTION, "second", {"role": "arn:aws:iam::1:role/shared"})
+    machine = resource(STATE_MACHINE, "machine", refers={"roleArn": other})
+    assert messages("one-role-each", role, other, first, machine) == []
+    assert messages("one-role-each", role, other, first, second, machine) == [
+        "shared is shared by first, second: give each a role of its own."
+    ]
+
+
+def test_a_function_does_not_run_under_a_role_from_elsewhere() -> None:
+    sample = resource(FUNCTION, "f", {"role": "arn:aws:iam::1:role/elsewhere"})
+    assert len(messages("one-role-each", sample)) == 1
+
+
+# --- Queues and functions ---------------------------------------------------------------------------------
+
+
+def queue_pair(**own: Any) -> tuple[PolicyResource, PolicyResource]:
+    dead = resource(QUEUE, "dead", {"messageRetentionSeconds": 1_209_600})
+    redrive = json.dumps({"deadLetterTargetArn": "arn", "maxReceiveCount": 5})
+    queue = resource(QUEUE, "queue", {"redrivePolicy": redrive, **own}, refers={"redrivePolicy": dead})
+    return queue, dead
+
+
+def test_dead_letters_are_reached_and_outlive_the_queue() -> None:
+    assert messages("queues-have-dead-letters", *queue_pair()) == []
+    longer = queue_pair(messageRetentionSeconds=1_209_600)
+    assert len(messages("queues-have-dead-letters", *longer)) == 1
+    never = queue_pair(redrivePolicy=json.dumps({"deadLetterTargetArn": "arn", "maxReceiveCount": 0}))
+    assert len(messages("queues-have-dead-letters", *never)) == 1
+
+
+@pytest.mark.parametrize(
+    ("visibility", "window", "problems"), [(60, 0, 0), (60, 1, 1), (59, 0, 1), (None, 0, 1)]
+)
+def test_the_batching_window_counts_towards_the_visibility(
+    visibility: int | None, window: int, problems: int
+) -> None:
+    queue = resource(QUEUE, "queue", {"visibilityTimeoutSeconds": visibility} if visibility else {})
+    function = resource(FUNCTION, "consumer", {"timeout": 10})
+    mapping = resource(
+        EVENT_SOURCE_MAPPING,
+        "feeds",
+        {"maximumBatchingWindowInSeconds": window},
+        refers={"eventSourceArn": queue, "functionName": function},
+    )
+    assert len(messages("visibility-covers-the-consumer", queue, function, mapping)) == problems
+
+
+def test_a_function_without_a_named_log_group_needs_the_one_that_lambda_would_make() -> None:
+    function = resource(FUNCTION, "f", {"name": "f-dev"})
+    group = resource(LOG_GROUP, "g", {"name": "/aws/lambda/f-dev"})
+    assert messages("functions-log-to-a-declared-group", function, group) == []
+    assert len(messages("functions-log-to-a-declared-group", function)) == 1
+
+
+# --- Topics, alarms, secrets, tables ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "problems"), [(None, 1), ("alias/aws/sns", 1), ("arn:aws:kms:eu-west-1:1:key/2", 0)]
+)
+def test_a_topic_is_encrypted_with_a_key_that_alarms_may_use(key: str | None, problems: int) -> None:
+    sample = resource(TOPIC, "alarms", {"kmsMasterKeyId": key} if key else {})
+    assert len(messages("encrypted-at-rest", sample)) == problems
+
+
+@pytest.mark.parametrize(
+    ("props", "problems"),
+    [
+        ({"alarmActions": ["arn"], "alarmDescription": "Look: docs/operations.md#dead-letters"}, 0),
+        ({"alarmActions": ["arn"], "alarmDescription": "https://wiki.example.com/orderflow"}, 0),
+        ({"alarmDescription": "docs/operations.md#dead-letters"}, 1),
+        ({"alarmActions": [], "alarmDescription": "docs/operations.md#dead-letters"}, 1),
+        ({"alarmActions": ["arn"], "alarmDescription": "Something is wrong"}, 1),
+        ({"alarmActions": ["arn"]}, 1),
+        ({"alarmActions": ["arn"], "alarmDescription": "docs/a.md#b", "actionsEnabled": False}, 1),
+        ({}, 2),
+    ],
+)
+def test_an_alarm_leads_to_somebody_who_knows_what_to_do(props: dict[str, Any], problems: int) -> None:
+    for type_ in (METRIC_ALARM, COMPOSITE_ALARM):
+        assert len(messages("alarms-lead-to-somebody", resource(type_, "alarm", props))) == problems
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problems"),
+    [
+        ("FULFILLMENT_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x", 0),
+        ("TOKEN_TABLE", "tokens", 0),
+        ("LOG_LEVEL", "INFO", 0),
+        ("DATABASE_PASSWORD", "x", 1),
+        ("apiKey", "x", 1),
+        ("NOTHING", "AKIAIOSFODNN7EXAMPLE", 1),
+        ("NOTHING", "-----BEGIN PRIVATE KEY-----", 1),
+        ("NOTHING", "prefix s3cr3t-value suffix", 1),
+    ],
+)
+def test_an_environment_variable_holds_no_secret(name: str, value: str, problems: int) -> None:
+    function = resource(FUNCTION, "f", {"environment": {"variables": {name: value}}})
+    secret = resource(SECRET_VERSION, "s", {"secretString": "s3cr3t-value"})
+    assert len(messages("no-secret-in-the-open", function, secret)) == problems
+
+
+def test_no_export_holds_the_value_of_a_key() -> None:
+    key = resource(API_KEY, "paid", {"id": "k1", "value": "value-of-the-key"})
+    good = resource(STACK, "prod", {"apiKeyIds": {"paid": "k1"}})
+    bad = resource(STACK, "prod", {"keys": {"list": [{"paid": "value-of-the-key"}]}})
+    assert messages("no-secret-in-the-open", key, good) == []
+    assert messages("no-secret-in-the-open", key, bad) == ["prod exports a secret as keys."]
+
+
+def test_a_table_is_protected_only_where_the_configuration_asks() -> None:
+    table = resource(TABLE, "t", {})
+    names = ("pointInTimeRecovery", "deletionProtection", "protectData")
+    for name in names:
+        asked = {f"orderflow:{other}": str(other == name).lower() for other in names}
+        found = messages("tables-are-protected-as-configured", table, config=asked)
+        assert len(found) == 1, name
+        assert messages("tables-are-protected-as-configured", table, config={}) == []
+    good = resource(
+        TABLE,
+        "t",
+        {"pointInTimeRecovery": {"enabled": True}, "deletionProtectionEnabled": True},
+        protect=True,
+    )
+    everything = {f"orderflow:{name}": "true" for name in names}
+    assert messages("tables-are-protected-as-configured", good, config=everything) == []

@@ -1,0 +1,55 @@
+"""The program keeps to all rules, in dev and in prod, and no exception has outlived its reason."""
+
+import pytest
+
+from local.sdk_types import arguments_class
+from policy.access import is_excepted
+from policy.exceptions import OPEN_METHODS, WILDCARD_RESOURCES
+from policy.protection import TAGGABLE
+from policy.resources import API_METHOD, ROLE_POLICY, many, statements
+from policy.rules import RULES
+from tests.policy.evaluation import config_of, evaluate, recorded, recording
+
+each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
+
+
+@each_stack
+@pytest.mark.parametrize("preview", [False, True], ids=["update", "first preview"])
+def test_the_stack_breaks_no_rule(stack: str, preview: bool) -> None:
+    run = recording(stack, preview)
+    assert evaluate(RULES, recorded(run), config_of(run)) == []
+
+
+def test_every_wildcard_exception_is_still_needed() -> None:
+    used = set()
+    for item in recording("prod").of_type(ROLE_POLICY):
+        for statement in statements(item.inputs["policy"]):
+            for wildcard in [name for name in many(statement["Resource"]) if "*" in name]:
+                used |= {(action, wildcard) for action in many(statement["Action"])}
+    assert all(is_excepted(action, wildcard) for action, wildcard in used)
+    for row in WILDCARD_RESOURCES:
+        needed = {action for action, wildcard in used if row.resource.fullmatch(wildcard)}
+        assert row.actions <= needed, row.reason
+
+
+def test_every_open_method_is_there() -> None:
+    assert len(OPEN_METHODS) == len(
+        [
+            item
+            for item in recording("prod").of_type(API_METHOD)
+            if not item.inputs["apiKeyRequired"] and item.inputs["httpMethod"] != "OPTIONS"
+        ]
+    )
+
+
+@each_stack
+def test_the_list_of_what_takes_tags_is_the_sdks(stack: str) -> None:
+    """The rules run where the AWS SDK of Pulumi is not installed, so they have a list of their own."""
+    declared = {item.type for item in recording(stack).resources if item.custom}
+    takes_tags = {
+        token
+        for token in declared | TAGGABLE
+        if (arguments := arguments_class(token)) is not None and hasattr(arguments, "tags")
+    }
+    assert declared & takes_tags <= TAGGABLE
+    assert takes_tags >= TAGGABLE
