@@ -64,7 +64,6 @@ fulfill_order = function(
     "fulfill_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
 )
 products.grant_write(fulfill_order, "UpdateItem")
-orders.grant_read(fulfill_order, "GetItem")
 orders.grant_write(fulfill_order, "UpdateItem")
 
 release_order = function(

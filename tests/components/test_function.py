@@ -36,7 +36,7 @@ MAY = {
         "workflow": {"StartExecution"},
     },
     "validate_order": {"users": {"GetItem"}, "products": {"BatchGetItem"}, "orders": {"GetItem"}},
-    "fulfill_order": {"products": {"UpdateItem"}, "orders": {"GetItem", "UpdateItem"}},
+    "fulfill_order": {"products": {"UpdateItem"}, "orders": {"UpdateItem"}},
     "release_order": {"products": {"UpdateItem"}, "orders": {"GetItem", "UpdateItem"}},
     "update_order_status": {"orders": {"UpdateItem"}, "bus": {"PutEvents"}},
 }
