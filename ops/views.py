@@ -1,0 +1,163 @@
+"""Orders and dead letters as people and programs read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from functions.shared import clock
+from functions.shared.domain.orders import Order, OrderStatus
+from ops.dead_letters import DeadLetter
+from ops.executions import Execution
+from ops.orders import Done, Inspected
+
+_COLOURS = {
+    OrderStatus.FULFILLED: "green",
+    OrderStatus.REJECTED: "yellow",
+    OrderStatus.CANCELLED: "yellow",
+    OrderStatus.FAILED: "red",
+}
+_BODY_SHOWN = 30  # characters
+
+
+def as_json(value: object) -> str:
+    """Anything of ours as JSON for scripts."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def inspected_as_data(inspected: Inspected) -> dict[str, Any]:
+    """The order as it is stored, with its execution under `execution`."""
+    return {**msgspec.to_builtins(inspected.order), "execution": msgspec.to_builtins(inspected.execution)}
+
+
+def done_as_data(done: Done) -> dict[str, Any]:
+    """What an action did, and the order after it."""
+    return {"changed": done.changed, "message": done.sentence, "order": msgspec.to_builtins(done.order)}
+
+
+def order_view(inspected: Inspected, now: str) -> RenderableType:
+    """All that an operator wants to know of one order."""
+    order = inspected.order
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    facts.add_row("Order", order.order_id)
+    facts.add_row("Status", _status(order.status))
+    if order.status_reason:
+        facts.add_row("Reason", escape(order.status_reason))
+    facts.add_row("User", order.user_id)
+    for number, line in enumerate(order.items):
+        facts.add_row(
+            "Items" if number == 0 else "", escape(_line(line.quantity, line.title, line.product_id))
+        )
+    if order.total is not None:
+        facts.add_row("Total", f"{order.total} {order.currency} (in minor units)")
+    facts.add_row("Attempt", str(order.attempt))
+    facts.add_row("Goods", _goods(order))
+    facts.add_row("Shipment", escape(order.shipment.shipment_id) if order.shipment else "none")
+    if order.open_since is not None:
+        note = "" if order.is_open else "; its event is not out yet"
+        facts.add_row("Open since", f"{order.open_since} ({_ago(order.open_since, now)}{note})")
+    for number, text in enumerate(_execution(inspected.execution)):
+        facts.add_row("Execution" if number == 0 else "", escape(text))
+    return Group(facts, _history(order))
+
+
+def stalled_view(found: Sequence[Inspected], now: str) -> RenderableType:
+    """Orders that wait, one per line."""
+    table = Table("order", "status", "waits for", "goods", "execution", box=SIMPLE, pad_edge=False)
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for inspected in found:
+        order = inspected.order
+        table.add_row(
+            order.order_id,
+            _status(order.status),
+            _ago(order.open_since or now, now),
+            _goods(order),
+            f"{inspected.execution.status}, attempt {order.attempt}" if order.is_open else "event not sent",
+        )
+    return table
+
+
+def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType:
+    """Dead letters, one per line; malformed ones with the beginning of their body."""
+    table = Table("order or body", "age", "received", "why", box=SIMPLE, pad_edge=False)
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for letter in letters:
+        body = letter.body if len(letter.body) <= _BODY_SHOWN else f"{letter.body[:_BODY_SHOWN]}…"
+        verdict = f"[red]{letter.verdict}[/]" if letter.verdict.is_hopeless else letter.verdict.value
+        table.add_row(
+            letter.order_id or escape(repr(body)),
+            _ago(letter.sent_at, now),
+            str(letter.received),
+            f"{verdict}: {escape(letter.reason)}",
+        )
+    return table
+
+
+def _status(status: OrderStatus) -> str:
+    colour = _COLOURS.get(status)
+    return f"[{colour}]{status.value}[/]" if colour else status.value
+
+
+def _line(quantity: int, title: str | None, product_id: str) -> str:
+    return f"{quantity} x {title} ({product_id})" if title else f"{quantity} x {product_id}"
+
+
+def _goods(order: Order) -> str:
+    if order.reservation is None:
+        return "not taken"
+    if not order.holds_stock:
+        return "put back"
+    if order.status is OrderStatus.FULFILLED:
+        return "shipped"
+    return "held, handed over" if order.is_handed_over else "held"
+
+
+def _execution(execution: Execution) -> Iterable[str]:
+    took = "" if execution.seconds is None else f" after {execution.seconds:.1f} s"
+    yield f"{execution.status}{took} ({execution.name})"
+    if execution.failed_state:
+        yield f"failed in {execution.failed_state}"
+    if execution.error:
+        yield f"{execution.error}: {execution.cause}" if execution.cause else execution.error
+    if execution.note:
+        yield execution.note
+
+
+def _history(order: Order) -> Table:
+    table = Table("status", "at", "after", "why", box=SIMPLE, pad_edge=False)
+    table.columns[3].overflow = "fold"
+    previous = None
+    for entry in order.history:
+        after = "" if previous is None else _duration(clock.seconds_between(previous, entry.at))
+        table.add_row(_status(entry.status), entry.at, after, escape(entry.reason or ""))
+        previous = entry.at
+    return table
+
+
+def _ago(since: str, now: str) -> str:
+    return _duration(max(0.0, clock.seconds_between(since, now)))
+
+
+def _duration(seconds: float) -> str:
+    """`412 ms`, `3.1 s`, `5 min 2 s`, `3 h 7 min`, `2 d 4 h`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
