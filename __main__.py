@@ -11,6 +11,7 @@ from components.function import LambdaFunction
 from components.layer import DependencyLayer
 from components.queue import Queue
 from components.rest_api import RestApi
+from components.schedule import Schedule
 from components.settings import FUNCTION_NAMES, StackSettings
 from components.table import Index, Table
 from components.tags import tag_everything
@@ -24,6 +25,9 @@ tag_everything({"project": pulumi.get_project(), "stack": pulumi.get_stack(), **
 HTTP_TIMEOUT = 10
 CONSUMER_TIMEOUT = 10
 TASK_TIMEOUT = 6
+# Long enough for hundreds of stalled orders; what is left over waits for the next run.
+REQUEUE_TIMEOUT = 60
+REQUEUE_EVERY_MINUTES = 5
 
 # --- Where things are kept, queued and announced ---
 
@@ -96,6 +100,32 @@ workflow = Workflow(
 order_consumer = function("order_consumer", CONSUMER_TIMEOUT, {"STATE_MACHINE_ARN": workflow.arn})
 workflow.grant_start(order_consumer)
 queue.feeds(order_consumer, max_concurrency=settings.consumer_max_concurrency)
+
+# --- What gets forgotten orders going again ---
+
+requeue_stalled_orders = function(
+    "requeue_stalled_orders",
+    REQUEUE_TIMEOUT,
+    {
+        "ORDERS_TABLE": orders.name,
+        "PRODUCTS_TABLE": products.name,
+        "ORDERS_QUEUE_URL": queue.url,
+        "EVENT_BUS_NAME": bus.name,
+        "STATE_MACHINE_ARN": workflow.arn,
+        "WORKFLOW_TYPE": settings.workflow.type,
+        "STALLED_AFTER_MINUTES": str(settings.stalled_after_minutes),
+        "MAX_ATTEMPTS": str(settings.max_attempts),
+    },
+)
+orders.grant_query(requeue_stalled_orders, "open")
+orders.grant_read(requeue_stalled_orders, "GetItem")
+orders.grant_write(requeue_stalled_orders, "UpdateItem")
+products.grant_write(requeue_stalled_orders, "UpdateItem")
+queue.grant_metrics(requeue_stalled_orders)
+queue.grant_send(requeue_stalled_orders)
+bus.grant_put(requeue_stalled_orders)
+workflow.grant_describe(requeue_stalled_orders)
+Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_EVERY_MINUTES)
 
 # --- The functions behind the API ---
 

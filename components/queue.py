@@ -77,6 +77,11 @@ class Queue(pulumi.ComponentResource):
         """Let the function send messages."""
         function.allow(f"sends-to-{self._name}", ["sqs:SendMessage"], [self.arn])
 
+    def grant_metrics(self, function: LambdaFunction) -> None:
+        """Let the function read the queue's metrics, which tell how far its consumer is behind."""
+        # CloudWatch has no resource for a metric that a policy could name: this allows reading all of them.
+        function.allow(f"reads-metrics-of-{self._name}", ["cloudwatch:GetMetricStatistics"], ["*"])
+
     def feeds(self, function: LambdaFunction, *, max_concurrency: int, batch_size: int = 10) -> None:
         """Have the messages delivered to the function, which answers which of a batch failed.
 

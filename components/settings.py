@@ -27,6 +27,7 @@ FUNCTION_NAMES: Final = (
     "fulfill_order",
     "release_order",
     "update_order_status",
+    "requeue_stalled_orders",
 )
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -89,6 +89,7 @@ class Workflow(pulumi.ComponentResource):
     ) -> None:
         super().__init__("orderflow:workflow:Workflow", name, None, opts)
         self._name = name
+        self._type = settings.type
         child = pulumi.ResourceOptions(parent=self)
         text = (root / definition).read_text("utf-8")
         # Before anything is declared, and in a preview too, where the ARNs are not known yet.
@@ -163,3 +164,11 @@ class Workflow(pulumi.ComponentResource):
     def grant_start(self, function: LambdaFunction) -> None:
         """Let the function start executions."""
         function.allow(f"starts-{self._name}", ["states:StartExecution"], [self.arn])
+
+    def grant_describe(self, function: LambdaFunction) -> None:
+        """Let the function look executions up. Nothing for EXPRESS, of whose executions AWS tells nothing."""
+        if self._type == "STANDARD":
+            # An execution's ARN ends in its name, which is made up later: all of this machine's is the
+            # narrowest that AWS offers.
+            executions = self.arn.apply(lambda arn: arn.replace(":stateMachine:", ":execution:", 1) + ":*")
+            function.allow(f"describes-{self._name}", ["states:DescribeExecution"], [executions])

@@ -50,6 +50,16 @@ WILDCARD_RESOURCES: Final = (
         resource=re.compile(r"arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*:]+:\*"),
         reason="Lambda names the streams itself; all streams of one log group is the narrowest there is.",
     ),
+    WildcardResource(
+        actions=frozenset({"states:DescribeExecution"}),
+        resource=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^*:]+:\*"),
+        reason="An execution is named when it starts; all of one state machine is the narrowest there is.",
+    ),
+    WildcardResource(
+        actions=frozenset({"cloudwatch:GetMetricStatistics"}),
+        resource=re.compile(r"\*"),
+        reason="CloudWatch's metrics have no ARN: whoever reads one may read all.",
+    ),
 )
 
 # Method and path to the reason why no API key is asked for. Every OPTIONS is open besides: browsers send no

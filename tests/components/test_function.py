@@ -39,8 +39,23 @@ MAY = {
     "fulfill_order": {"products": {"UpdateItem"}, "orders": {"UpdateItem"}},
     "release_order": {"products": {"UpdateItem"}, "orders": {"GetItem", "UpdateItem"}},
     "update_order_status": {"orders": {"UpdateItem"}, "bus": {"PutEvents"}},
+    "requeue_stalled_orders": {
+        "orders": {"GetItem", "UpdateItem"},
+        "orders/open": {"Query"},
+        "products": {"UpdateItem"},
+        "queue": {"SendMessage"},
+        "bus": {"PutEvents"},
+        "executions": {"DescribeExecution"},
+        "metrics": {"GetMetricStatistics"},
+    },
 }
-SERVICES = {"queue": "sqs", "bus": "events", "workflow": "states"}
+SERVICES = {
+    "queue": "sqs",
+    "bus": "events",
+    "workflow": "states",
+    "executions": "states",
+    "metrics": "cloudwatch",
+}
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 each_function = pytest.mark.parametrize("name", FUNCTION_NAMES)
@@ -52,6 +67,10 @@ def function(stack: str, name: str) -> Resource:
 
 def arn(stack: str, target: str) -> str:
     """The ARN of what the table above calls `target`."""
+    if target == "metrics":
+        return "*"
+    if target == "executions":
+        return arn(stack, "workflow").replace(":stateMachine:", ":execution:") + ":*"
     run = declared(stack)
     table, _, index = target.partition("/")
     found = {

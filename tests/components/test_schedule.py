@@ -1,0 +1,99 @@
+"""The schedule of the requeue: who may invoke it, how often, and what becomes of a failed run."""
+
+import pytest
+
+from local.program import ProgramRun
+from local.recorder import ACCOUNT_ID
+from tests.components.recorded import (
+    FUNCTION,
+    ROLE,
+    ROLE_POLICY,
+    STACKS,
+    Grant,
+    depends_on,
+    grants_of,
+    policies_of,
+    recorded_with,
+    role_of,
+    statements,
+)
+from tests.program import declared
+
+SCHEDULE = "aws:scheduler/schedule:Schedule"
+GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"
+NAME = "requeue_stalled_orders"
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def requeue_arn(run: ProgramRun) -> str:
+    arn: str = run.get(FUNCTION, NAME).outputs["arn"]
+    return arn
+
+
+@each_stack
+def test_the_requeue_runs_every_five_minutes_on_the_minute(stack: str) -> None:
+    run = declared(stack)
+    inputs = run.get(SCHEDULE, "requeue").inputs
+    assert inputs["scheduleExpression"] == "rate(5 minutes)"
+    assert inputs["flexibleTimeWindow"] == {"mode": "OFF"}
+    assert inputs["groupName"] == run.get(GROUP, "requeue").outputs["name"]
+    assert inputs["target"]["arn"] == requeue_arn(run)
+
+
+@each_stack
+def test_a_run_ends_before_the_next_one_begins(stack: str) -> None:
+    assert declared(stack).get(FUNCTION, NAME).inputs["timeout"] < 5 * 60
+
+
+@each_stack
+def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) -> None:
+    run = declared(stack)
+    assert run.get(SCHEDULE, "requeue").inputs["target"]["retryPolicy"]["maximumEventAgeInSeconds"] == 300
+    (config,) = run.of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
+    assert config.inputs["functionName"] == requeue_arn(run)
+    assert config.inputs["maximumEventAgeInSeconds"] == 300
+    assert config.inputs["maximumRetryAttempts"] == 0
+
+
+@each_stack
+def test_the_schedule_may_invoke_this_function_and_nothing_else(stack: str) -> None:
+    run = declared(stack)
+    role = role_of(run, run.get(SCHEDULE, "requeue").inputs["target"]["roleArn"])
+    granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
+    assert granted == {Grant(action="lambda:InvokeFunction", resource=requeue_arn(run))}
+
+
+@each_stack
+def test_only_schedules_of_this_group_may_take_its_role(stack: str) -> None:
+    run = declared(stack)
+    (statement,) = statements(run.get(ROLE, "requeue-role"))
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "aws:SourceAccount": ACCOUNT_ID,
+            "aws:SourceArn": run.get(GROUP, "requeue").outputs["arn"],
+        }
+    }
+
+
+@each_stack
+def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
+    run = declared(stack)
+    for policy in run.of_type(ROLE_POLICY):
+        if policy.name.startswith((f"{NAME}-", "requeue-")):
+            assert depends_on(run, run.get(SCHEDULE, "requeue"), policy), policy.name
+
+
+def test_executions_of_an_express_machine_are_not_looked_up() -> None:
+    run = recorded_with(workflowType="EXPRESS")
+    role = run.get(ROLE, f"{NAME}-role")
+    actions = {grant.action for policy in policies_of(run, role) for grant in grants_of(policy)}
+    assert "states:DescribeExecution" not in actions
+    assert run.get(FUNCTION, NAME).inputs["environment"]["variables"]["WORKFLOW_TYPE"] == "EXPRESS"
+
+
+def test_the_requeue_is_told_what_the_configuration_says() -> None:
+    run = recorded_with(stalledAfterMinutes=12, maxAttempts=5)
+    variables = run.get(FUNCTION, NAME).inputs["environment"]["variables"]
+    assert (variables["STALLED_AFTER_MINUTES"], variables["MAX_ATTEMPTS"]) == ("12", "5")
