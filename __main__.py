@@ -6,7 +6,9 @@ client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workf
 import pulumi
 
 from components import packaging
+from components.custom_domain import CustomDomain
 from components.event_bus import EventBus
+from components.firewall import Firewall
 from components.function import LambdaFunction
 from components.layer import DependencyLayer
 from components.queue import Queue
@@ -20,10 +22,8 @@ from components.workflow import Workflow
 settings = StackSettings.load()
 tag_everything({"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags})
 
-# Seconds a function may run. An HTTP answer must come before API Gateway's 29; the tasks' fit into the
-# timeouts of their states (statemachines/order_fulfillment.asl.json).
-HTTP_TIMEOUT = 10
-CONSUMER_TIMEOUT = 10
+# Seconds a task may run. Not in the configuration, because the timeouts of the tasks' states
+# (statemachines/order_fulfillment.asl.json) and of the calls that a task makes are built around it.
 TASK_TIMEOUT = 6
 # Long enough for hundreds of stalled orders; what is left over waits for the next run.
 REQUEUE_TIMEOUT = 60
@@ -42,7 +42,7 @@ orders = Table(
     ],
     settings=settings.tables,
 )
-queue = Queue("orders", consumer_timeout=CONSUMER_TIMEOUT, require_tls=settings.require_tls)
+queue = Queue("orders", consumer_timeout=settings.consumer_timeout_seconds, require_tls=settings.require_tls)
 bus = EventBus("orderflow", description="What happened to orders")
 layer = DependencyLayer("dependencies")
 
@@ -97,7 +97,9 @@ workflow = Workflow(
 
 # --- From the queue into the workflow ---
 
-order_consumer = function("order_consumer", CONSUMER_TIMEOUT, {"STATE_MACHINE_ARN": workflow.arn})
+order_consumer = function(
+    "order_consumer", settings.consumer_timeout_seconds, {"STATE_MACHINE_ARN": workflow.arn}
+)
 workflow.grant_start(order_consumer)
 queue.feeds(order_consumer, max_concurrency=settings.consumer_max_concurrency)
 
@@ -131,13 +133,13 @@ Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_EVERY
 
 cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors_origins)}
 
-users_api = function("users_api", HTTP_TIMEOUT, {"USERS_TABLE": users.name, **cors})
+users_api = function("users_api", settings.api_timeout_seconds, {"USERS_TABLE": users.name, **cors})
 users.grant_read(users_api, "GetItem", "Scan")
 users.grant_write(users_api, "PutItem", "UpdateItem", "DeleteItem")
 
 products_api = function(
     "products_api",
-    HTTP_TIMEOUT,
+    settings.api_timeout_seconds,
     {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.default_currency, **cors},
 )
 products.grant_read(products_api, "GetItem", "Scan")
@@ -145,7 +147,7 @@ products.grant_write(products_api, "PutItem", "UpdateItem", "DeleteItem")
 
 orders_api = function(
     "orders_api",
-    HTTP_TIMEOUT,
+    settings.api_timeout_seconds,
     {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
 )
 orders.grant_read(orders_api, "GetItem", "BatchGetItem")
@@ -156,7 +158,7 @@ bus.grant_put(orders_api)
 
 service_api = function(
     "service_api",
-    HTTP_TIMEOUT,
+    settings.api_timeout_seconds,
     {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(FUNCTION_NAMES), **cors},
 )
 
@@ -182,9 +184,15 @@ api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)
 api.deploy()
 
+api_url = api.url
+if settings.custom_domain:
+    api_url = CustomDomain("orderflow", api=api, settings=settings.custom_domain).url
+if settings.firewall:
+    Firewall("orderflow", api=api)
+
 # --- What other projects, the command line and the tests rely on ---
 
-pulumi.export("apiUrl", api.url)
+pulumi.export("apiUrl", api_url)
 pulumi.export("apiId", api.id)
 pulumi.export("apiStage", api.stage_name)
 pulumi.export("apiRootResourceId", api.root_resource_id)

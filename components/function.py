@@ -89,7 +89,7 @@ class LambdaFunction(pulumi.ComponentResource):
                 # level above INFO would also drop the metrics, which are log lines (embedded metric format).
                 log_format="JSON",
                 application_log_level="DEBUG",
-                system_log_level="INFO",
+                system_log_level=settings.system_log_level,
                 log_group=log_group.name,
             ),
             tracing_config=aws.lambda_.FunctionTracingConfigArgs(mode="Active"),

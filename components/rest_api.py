@@ -1,6 +1,7 @@
 """A REST API in front of Lambda functions: routes, preflights, errors, keys, usage plans, stage."""
 
 import hashlib
+import json
 from typing import Any, Final
 
 import pulumi
@@ -11,6 +12,21 @@ from components.function import LambdaFunction
 from components.settings import ApiSettings, UsagePlan
 
 STAGE: Final = "v1"
+
+# One line per request. The key is named by its id, which is no secret.
+_ACCESS_LOG: Final = json.dumps(
+    {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTimeEpoch",
+        "ip": "$context.identity.sourceIp",
+        "apiKeyId": "$context.identity.apiKeyId",
+        "method": "$context.httpMethod",
+        "resource": "$context.resourcePath",
+        "status": "$context.status",
+        "milliseconds": "$context.responseLatency",
+        "error": "$context.error.responseType",
+    }
+)
 
 
 class RestApi(pulumi.ComponentResource):
@@ -24,6 +40,7 @@ class RestApi(pulumi.ComponentResource):
     root_resource_id: pulumi.Output[str]
     resource_ids: dict[str, pulumi.Output[str]]
     stage_name: pulumi.Output[str]
+    stage_arn: pulumi.Output[str]
     url: pulumi.Output[str]
     api_key_ids: dict[str, pulumi.Output[str]]
     usage_plan_ids: dict[str, pulumi.Output[str]]
@@ -110,10 +127,13 @@ class RestApi(pulumi.ComponentResource):
             rest_api=self.id,
             deployment=deployment.id,
             stage_name=STAGE,
+            access_log_settings=self._access_log(),
+            # Traced as X-Ray samples by default: one request a second, and a twentieth of the others.
             xray_tracing_enabled=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.stage_name = stage.stage_name
+        self.stage_arn = stage.arn
         self.url = stage.invoke_url
         self._limit_stage()
         self.api_key_ids = {}
@@ -220,6 +240,22 @@ class RestApi(pulumi.ComponentResource):
             source_arn=pulumi.Output.concat(self._api.execution_arn, f"/{STAGE}/*"),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _access_log(self) -> aws.apigateway.StageAccessLogSettingsArgs | None:
+        """Where the stage logs its requests, if it does.
+
+        AWS writes such logs under one role of the whole account and region, so that role is not ours to
+        declare: removing one stack would silence all others. Without it AWS refuses the stage.
+        """
+        if self._settings.access_log_days is None:
+            return None
+        log_group = aws.cloudwatch.LogGroup(
+            f"{self._name}-access-logs",
+            name=f"/aws/apigateway/{pulumi.get_project()}-{pulumi.get_stack()}-{self._name}",
+            retention_in_days=self._settings.access_log_days,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return aws.apigateway.StageAccessLogSettingsArgs(destination_arn=log_group.arn, format=_ACCESS_LOG)
 
     def _limit_stage(self) -> None:
         """Limit each method to what all plans together may use; that also bounds the routes without a key."""

@@ -34,6 +34,7 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 WORKFLOW_TYPES: Final = ("STANDARD", "EXPRESS")
 WORKFLOW_LOG_LEVELS: Final = ("ALL", "ERROR", "FATAL", "OFF")
 BILLING_MODES: Final = ("PAY_PER_REQUEST", "PROVISIONED")
+SYSTEM_LOG_LEVELS: Final = ("DEBUG", "INFO", "WARN")
 
 # What CloudWatch Logs' PutRetentionPolicy accepts.
 LOG_RETENTION_DAYS: Final = (
@@ -61,6 +62,7 @@ class FunctionSettings:
 
     memory_mb: int
     log_level: str
+    system_log_level: str  # of the lines that Lambda itself writes
     log_retention_days: int
     reserved_concurrency: Mapping[str, int]
 
@@ -73,6 +75,7 @@ class TableSettings:
     read_capacity: int
     write_capacity: int
     point_in_time_recovery: bool
+    recovery_days: int  # how far back, when there is point-in-time recovery
     deletion_protection: bool
     protect: bool
 
@@ -97,10 +100,21 @@ class UsagePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """The usage plans by name, and the origins whose pages may call the API (or only "*")."""
+    """The usage plans by name, the origins whose pages may call the API (or only "*"), and for how many days
+    the access log is kept, if there is one."""
 
     usage_plans: Mapping[str, UsagePlan]
     cors_origins: tuple[str, ...]
+    access_log_days: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomDomainSettings:
+    """A name of one's own for the API, the ARN of its certificate, and the Route 53 zone that holds it."""
+
+    name: str
+    certificate_arn: str
+    zone_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +125,10 @@ class StackSettings:
     tables: TableSettings
     workflow: WorkflowSettings
     api: ApiSettings
+    custom_domain: CustomDomainSettings | None
+    firewall: bool
+    api_timeout_seconds: int
+    consumer_timeout_seconds: int
     default_currency: str
     consumer_max_concurrency: int
     stalled_after_minutes: int
@@ -119,10 +137,13 @@ class StackSettings:
     tags: Mapping[str, str]
 
     @classmethod
-    def read(cls, config: ConfigSource, given_keys: Iterable[str] = ()) -> "StackSettings":
+    def read(
+        cls, config: ConfigSource, given_keys: Iterable[str] = (), *, region: str | None = None
+    ) -> "StackSettings":
         """Read and check every key; raises SettingsError with one sentence for the first mistake.
 
-        `given_keys` are the keys that the stack sets: one that nobody reads is a typing mistake.
+        `given_keys` are the keys that the stack sets: one that nobody reads is a typing mistake. `region` is
+        the one that the stack is deployed to, where its configuration says so.
         """
         values = _Values(config)
         log_level = values.one_of("logLevel", LOG_LEVELS)
@@ -132,6 +153,7 @@ class StackSettings:
             functions=FunctionSettings(
                 memory_mb=values.integer("functionMemoryMb", 128, 10240),
                 log_level=log_level,
+                system_log_level=values.one_of("systemLogLevel", SYSTEM_LOG_LEVELS),
                 log_retention_days=retention,
                 reserved_concurrency=_reserved_concurrency(values, consumer_max_concurrency),
             ),
@@ -141,7 +163,16 @@ class StackSettings:
                 log_level=values.one_of("workflowLogLevel", WORKFLOW_LOG_LEVELS),
                 log_retention_days=retention,
             ),
-            api=ApiSettings(usage_plans=_usage_plans(values), cors_origins=_cors_origins(values)),
+            api=ApiSettings(
+                usage_plans=_usage_plans(values),
+                cors_origins=_cors_origins(values),
+                access_log_days=retention if values.boolean("accessLogs") else None,
+            ),
+            custom_domain=_custom_domain(values, region),
+            firewall=values.boolean("firewall"),
+            # Above what a call that AWS does not answer may take, below API Gateway's 29 s.
+            api_timeout_seconds=values.integer("apiTimeoutSeconds", 6, 28),
+            consumer_timeout_seconds=values.integer("consumerTimeoutSeconds", 6, 900),
             default_currency=_currency(values),
             consumer_max_concurrency=consumer_max_concurrency,
             stalled_after_minutes=values.integer("stalledAfterMinutes", 6),
@@ -156,7 +187,7 @@ class StackSettings:
     def load(cls) -> "StackSettings":
         """The settings of the stack that Pulumi is running."""
         config = pulumi.Config()
-        return cls.read(config, _given_keys(config.name))
+        return cls.read(config, _given_keys(config.name), region=pulumi.Config("aws").get("region"))
 
 
 def _given_keys(project: str) -> list[str]:
@@ -269,6 +300,7 @@ def _tables(values: _Values) -> TableSettings:
         read_capacity=capacities["tableReadCapacity"],
         write_capacity=capacities["tableWriteCapacity"],
         point_in_time_recovery=values.boolean("pointInTimeRecovery"),
+        recovery_days=values.integer("recoveryDays", 1, 35),
         deletion_protection=values.boolean("deletionProtection"),
         protect=values.boolean("protectData"),
     )
@@ -318,6 +350,44 @@ def _cors_origins(values: _Values) -> tuple[str, ...]:
                 f'or "*" alone, but holds {_shown(origin)}',
             )
     return tuple(dict.fromkeys(origins))
+
+
+_HOST_NAME: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_CERTIFICATE_ARN: Final = re.compile(r"arn:aws[a-z-]*:acm:(?P<region>[a-z0-9-]+):[0-9]{12}:certificate/\S+")
+_ZONE_ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
+
+
+def _custom_domain(values: _Values, region: str | None) -> CustomDomainSettings | None:
+    key = "customDomain"
+    fields = ("name", "certificateArn", "zoneId")
+    domain = values.mapping(key)
+    if not domain:
+        return None
+    if set(domain) != set(fields):
+        raise values.error(
+            key, f"must be empty or have exactly {', '.join(fields)}, but has {', '.join(domain)}"
+        )
+    name, certificate, zone = (str(domain[field]) for field in fields)
+    if not _HOST_NAME.fullmatch(name):
+        raise values.error(
+            f"{key}.name", f"must be a host name in lower case such as api.example.com, but is {name}"
+        )
+    arn = _CERTIFICATE_ARN.fullmatch(certificate)
+    if not arn:
+        raise values.error(
+            f"{key}.certificateArn",
+            f"must be the ARN of a certificate in AWS Certificate Manager, but is {certificate}",
+        )
+    if region and arn["region"] != region:
+        # A regional endpoint takes certificates of its own region only.
+        raise values.error(
+            f"{key}.certificateArn", f"must be of the stack's region {region}, but is of {arn['region']}"
+        )
+    if not _ZONE_ID.fullmatch(zone):
+        raise values.error(
+            f"{key}.zoneId", f"must be the id of a Route 53 zone such as Z0123456789ABC, but is {zone}"
+        )
+    return CustomDomainSettings(name=name, certificate_arn=certificate, zone_id=zone)
 
 
 def _currency(values: _Values) -> str:

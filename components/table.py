@@ -79,7 +79,8 @@ class Table(pulumi.ComponentResource):
                 for index in indexes
             ],
             point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(
-                enabled=settings.point_in_time_recovery
+                enabled=settings.point_in_time_recovery,
+                recovery_period_in_days=settings.recovery_days if settings.point_in_time_recovery else None,
             ),
             deletion_protection_enabled=settings.deletion_protection,
             opts=pulumi.ResourceOptions(

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from local.deployer.core import OWN, Call, Created, Kind, nested, tag_list
+from local.deployer.core import OWN, Call, Created, Kind, nested, not_emulated, tag_list
 
 
 def _pascal(value: Any) -> Any:
@@ -57,6 +57,7 @@ KINDS: Final = (
                     "metricName": "MetricName",
                 },
             ),
+            "dataProtectionConfig": not_emulated("the emulator samples and logs no requests"),
             "tags": tag_list(),
         },
         outputs=("arn", "name"),

@@ -97,7 +97,9 @@ from components.layer import DependencyLayer
 from components.queue import Queue
 from components.settings import FunctionSettings
 
-settings = FunctionSettings(memory_mb=128, log_level="INFO", log_retention_days=1, reserved_concurrency={})
+settings = FunctionSettings(
+    memory_mb=128, log_level="INFO", system_log_level="WARN", log_retention_days=1, reserved_concurrency={}
+)
 layer = DependencyLayer("dependencies")
 worker = LambdaFunction("service_api", timeout=11, environment={}, layer=layer, settings=settings)
 Queue("jobs", consumer_timeout=10, require_tls=True).feeds(worker, max_concurrency=2)

@@ -9,6 +9,7 @@ from local.program import UNKNOWN, ProgramRun
 from tests.components.recorded import (
     DEPLOYMENT,
     FUNCTION,
+    LOG_GROUP,
     METHOD,
     RESOURCE,
     STACKS,
@@ -202,6 +203,19 @@ def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
         assert "value" in key.additional_secret_outputs
 
 
+def test_the_stage_logs_its_requests_only_when_asked_to_and_never_a_key() -> None:
+    (stage,) = declared("prod").of_type("aws:apigateway/stage:Stage")
+    assert "accessLogSettings" not in stage.inputs
+    run = recorded_with(accessLogs=True, logRetentionDays=30)
+    (stage,) = run.of_type("aws:apigateway/stage:Stage")
+    group = run.get(LOG_GROUP, "orderflow-access-logs")
+    assert group.inputs["retentionInDays"] == 30
+    assert stage.inputs["accessLogSettings"]["destinationArn"] == group.outputs["arn"]
+    line = json.loads(stage.inputs["accessLogSettings"]["format"])
+    assert line["requestId"] == "$context.requestId"
+    assert "$context.identity.apiKey" not in line.values()
+
+
 # --- When the stage is deployed anew ---
 
 
@@ -216,7 +230,9 @@ from components.layer import DependencyLayer
 from components.rest_api import RestApi
 from components.settings import ApiSettings, FunctionSettings, UsagePlan
 
-functions = FunctionSettings(memory_mb=128, log_level="INFO", log_retention_days=1, reserved_concurrency={{}})
+functions = FunctionSettings(
+    memory_mb=128, log_level="INFO", system_log_level="WARN", log_retention_days=1, reserved_concurrency={{}}
+)
 layer = DependencyLayer("dependencies")
 one = LambdaFunction("service_api", timeout=10, environment={{}}, layer=layer, settings=functions)
 two = LambdaFunction("users_api", timeout=10, environment={{}}, layer=layer, settings=functions)

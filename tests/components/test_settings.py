@@ -45,6 +45,11 @@ ORIGINS = (
     'corsOrigins must hold origins like "https://shop.example.com" '
     '(scheme, lower-case host, port if any), or "*" alone,'
 )
+DOMAIN = {
+    "name": "api.example.com",
+    "certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
+    "zoneId": "Z0123456789ABC",
+}
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"logLevel": "LOUD"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is LOUD"),
     ({"logLevel": "info"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is info"),
@@ -125,6 +130,34 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"corsOrigins": ["*", "https://shop.example.com"]},
         f"{ORIGINS} but holds *",
     ),
+    ({"systemLogLevel": "ERROR"}, "systemLogLevel must be one of DEBUG, INFO, WARN, but is ERROR"),
+    ({"apiTimeoutSeconds": 29}, "apiTimeoutSeconds must be a whole number from 6 to 28, but is 29"),
+    ({"consumerTimeoutSeconds": 5}, "consumerTimeoutSeconds must be a whole number from 6 to 900, but is 5"),
+    ({"recoveryDays": 36}, "recoveryDays must be a whole number from 1 to 35, but is 36"),
+    ({"accessLogs": "on"}, "accessLogs must be one of true, false, but is on"),
+    ({"firewall": "on"}, "firewall must be one of true, false, but is on"),
+    (
+        {"customDomain": {"name": "api.example.com"}},
+        "customDomain must be empty or have exactly name, certificateArn, zoneId, but has name",
+    ),
+    (
+        {"customDomain": DOMAIN | {"name": "https://api.example.com"}},
+        "customDomain.name must be a host name in lower case such as api.example.com, "
+        "but is https://api.example.com",
+    ),
+    (
+        {"customDomain": DOMAIN | {"name": "api"}},
+        "customDomain.name must be a host name in lower case such as api.example.com, but is api",
+    ),
+    (
+        {"customDomain": DOMAIN | {"certificateArn": "api.example.com"}},
+        "customDomain.certificateArn must be the ARN of a certificate in AWS Certificate Manager, "
+        "but is api.example.com",
+    ),
+    (
+        {"customDomain": DOMAIN | {"zoneId": "example.com"}},
+        "customDomain.zoneId must be the id of a Route 53 zone such as Z0123456789ABC, but is example.com",
+    ),
     (
         {"tags": {"aws:team": "orders"}},
         "tags.aws:team must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
@@ -138,6 +171,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(changes: dict[str, Any], sentence: str) -> None:
     assert mistake(**changes) == f"orderflow:{sentence}."
+
+
+def test_a_certificate_of_another_region_is_refused_where_the_region_is_known() -> None:
+    config = Config("dev", {"customDomain": DOMAIN})
+    settings = StackSettings.read(config, region="eu-west-1")
+    assert settings == StackSettings.read(config)
+    assert settings.custom_domain is not None
+    with pytest.raises(SettingsError) as error:
+        StackSettings.read(config, region="us-east-1")
+    assert str(error.value) == (
+        "orderflow:customDomain.certificateArn must be of the stack's region us-east-1, but is of eu-west-1."
+    )
 
 
 @pytest.mark.parametrize("days", [-1, 0, 2, 15, 4000, "14.5", "a week"])
@@ -157,7 +202,7 @@ def test_a_missing_key_is_named() -> None:
 def test_a_misspelt_key_is_named() -> None:
     config = Config("dev", {"deletionProtecton": True})
     with pytest.raises(
-        SettingsError, match=r"^orderflow:deletionProtecton is unknown; the keys are consumerMax"
+        SettingsError, match=r"^orderflow:deletionProtecton is unknown; the keys are accessLogs, "
     ):
         StackSettings.read(config, config.values)
 
@@ -185,11 +230,21 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "paid": UsagePlan(quota_per_day=5000, burst=200, rate=100.0),
     }
     assert settings.functions.reserved_concurrency == {}
+    assert (settings.custom_domain, settings.firewall, settings.api.access_log_days) == (None, False, None)
+
+
+def test_production_writes_few_log_lines() -> None:
+    settings = read("prod")
+    assert settings.functions.log_level == "INFO"
+    assert settings.functions.system_log_level == "WARN"
+    assert settings.workflow.log_level == "ERROR"
+    assert settings.api.access_log_days is None
 
 
 def test_production_keeps_its_data() -> None:
     tables = read("prod").tables
     assert (tables.point_in_time_recovery, tables.deletion_protection, tables.protect) == (True, True, True)
+    assert tables.recovery_days == 35
 
 
 def test_the_settings_cannot_be_changed_later() -> None:

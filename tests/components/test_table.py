@@ -50,7 +50,8 @@ def test_an_index_holds_keys_only_so_that_a_status_change_costs_no_index_write(s
 @pytest.mark.parametrize(("stack", "guarded"), [("dev", False), ("prod", True)])
 def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) -> None:
     for table in declared(stack).of_type(TABLE):
-        assert table.inputs["pointInTimeRecovery"] == {"enabled": guarded}
+        recovery = {"enabled": True, "recoveryPeriodInDays": 35} if guarded else {"enabled": False}
+        assert table.inputs["pointInTimeRecovery"] == recovery
         assert table.inputs["deletionProtectionEnabled"] is guarded
         assert table.protect is guarded
         assert table.retain_on_delete is guarded

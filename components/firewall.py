@@ -1,0 +1,93 @@
+"""AWS WAF in front of the API: what is known to be hostile never reaches a function."""
+
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from components.rest_api import RestApi
+
+# AWS's managed rule groups in the order in which they look, and which of their rules only count.
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
+_RULE_GROUPS: Final = {
+    "AWSManagedRulesAmazonIpReputationList": (),
+    "AWSManagedRulesKnownBadInputsRuleSet": (),
+    # The functions bound the body themselves, and with a better answer (413); a long description in an Asian
+    # script is larger than this rule's 8 KB. And clients are programs, which need not say what they are.
+    "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY", "NoUserAgent_HEADER"),
+}
+
+# Sampled requests show all headers, and the key is one of them.
+_PROTECTED_HEADERS: Final = ("x-api-key",)
+
+
+class Firewall(pulumi.ComponentResource):
+    """Filters the requests to the API's stage by AWS's managed rules; what none of them blocks goes through.
+
+    A blocked request is answered by API Gateway as a problem document with status 403 (WAF_FILTERED).
+    """
+
+    def __init__(self, name: str, *, api: RestApi, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("orderflow:api:Firewall", name, None, opts)
+        acl = aws.wafv2.WebAcl(
+            name,
+            scope="REGIONAL",
+            description="AWS's managed rules in front of the API",
+            default_action=aws.wafv2.WebAclDefaultActionArgs(allow=aws.wafv2.WebAclDefaultActionAllowArgs()),
+            rules=[
+                _managed(group, priority, counted)
+                for priority, (group, counted) in enumerate(_RULE_GROUPS.items())
+            ],
+            visibility_config=aws.wafv2.WebAclVisibilityConfigArgs(
+                cloudwatch_metrics_enabled=True,
+                metric_name=f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
+                sampled_requests_enabled=True,
+            ),
+            data_protection_config=aws.wafv2.WebAclDataProtectionConfigArgs(
+                data_protections=[
+                    aws.wafv2.WebAclDataProtectionConfigDataProtectionArgs(
+                        action="SUBSTITUTION",
+                        field=aws.wafv2.WebAclDataProtectionConfigDataProtectionFieldArgs(
+                            field_type="SINGLE_HEADER", field_keys=list(_PROTECTED_HEADERS)
+                        ),
+                    )
+                ]
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.wafv2.WebAclAssociation(
+            name,
+            resource_arn=api.stage_arn,
+            web_acl_arn=acl.arn,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+def _managed(group: str, priority: int, counted: tuple[str, ...]) -> aws.wafv2.WebAclRuleArgs:
+    """A rule group of AWS as it is, but that the rules of `counted` only count."""
+    return aws.wafv2.WebAclRuleArgs(
+        name=group,
+        priority=priority,
+        override_action=aws.wafv2.WebAclRuleOverrideActionArgs(
+            none=aws.wafv2.WebAclRuleOverrideActionNoneArgs()  # type: ignore[no-untyped-call]  # the SDK's
+        ),
+        statement=aws.wafv2.WebAclRuleStatementArgs(
+            managed_rule_group_statement=aws.wafv2.WebAclRuleStatementManagedRuleGroupStatementArgs(
+                vendor_name="AWS",
+                name=group,
+                rule_action_overrides=[
+                    aws.wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideArgs(
+                        name=rule,
+                        action_to_use=aws.wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideActionToUseArgs(
+                            count=aws.wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideActionToUseCountArgs()
+                        ),
+                    )
+                    for rule in counted
+                ],
+            )
+        ),
+        visibility_config=aws.wafv2.WebAclRuleVisibilityConfigArgs(
+            cloudwatch_metrics_enabled=True, metric_name=group, sampled_requests_enabled=True
+        ),
+    )

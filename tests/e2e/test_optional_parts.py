@@ -1,0 +1,36 @@
+"""What a stack can have besides, on the embedded AWS: all of it at once, beside what is always there."""
+
+from __future__ import annotations
+
+from local.emulator import start_emulator
+from local.stack import deploy
+from tests.components.test_custom_domain import HERE
+
+
+def test_every_optional_part_can_be_deployed() -> None:
+    with start_emulator(region="us-east-1") as emulator:
+        zone = (
+            emulator.endpoint.client("route53")
+            .create_hosted_zone(Name="example.com", CallerReference="test")["HostedZone"]["Id"]
+            .removeprefix("/hostedzone/")
+        )
+        run = deploy(
+            emulator.endpoint,
+            config={
+                "customDomain": HERE | {"zoneId": zone},
+                "firewall": True,
+                "accessLogs": True,
+                "tableBillingMode": "PROVISIONED",
+                "tableReadCapacity": 5,
+                "tableWriteCapacity": 5,
+                "pointInTimeRecovery": True,
+            },
+        )
+        assert run.outputs.values["apiUrl"] == "https://api.example.com"
+        apis, firewall = emulator.endpoint.client("apigateway"), emulator.endpoint.client("wafv2")
+        (mapping,) = apis.get_base_path_mappings(domainName="api.example.com")["items"]
+        assert (mapping["restApiId"], mapping["stage"]) == (run.outputs.values["apiId"], "v1")
+        records = emulator.endpoint.client("route53").list_resource_record_sets(HostedZoneId=zone)
+        assert "api.example.com." in {record["Name"] for record in records["ResourceRecordSets"]}
+        (acl,) = firewall.list_web_acls(Scope="REGIONAL")["WebACLs"]
+        assert acl["Name"].startswith("orderflow-local-")
