@@ -20,7 +20,15 @@ from local.demo import DemoError, run_demo
 from local.emulator import EmulatorError
 from local.program import ProgramError
 from local.progress import deployment_progress
-from local.stack import RunningStack, StackError, connect, running_stack, shared_stack, stop_shared
+from local.stack import (
+    RunningStack,
+    StackError,
+    connect,
+    is_recorded,
+    running_stack,
+    shared_stack,
+    stop_shared,
+)
 from local.stack_config import ConfigError
 
 NOT_RUNNING: Final = 3
@@ -77,6 +85,8 @@ def up(
             _console.print("Ctrl-C stops it.")
             with contextlib.suppress(KeyboardInterrupt):
                 emulator.wait()
+                if is_recorded(running):
+                    raise StackError(f"The embedded AWS has ended unexpectedly. {emulator.last_words()}")
         _console.print("Stopped; nothing is left behind.")
 
 

@@ -133,6 +133,13 @@ class Emulator:
         """Returns when the emulator has ended, for whatever reason."""
         self._process.wait()
 
+    def last_words(self) -> str:
+        """The last line of the emulator's log, "" when there is none."""
+        with contextlib.suppress(OSError):
+            lines = (self.folder / "emulator.log").read_text(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
     def stop(self) -> None:
         """Ends the emulator and all Lambda workers, and removes its folder. Repeating it does no harm."""
         if self._stopped:
@@ -265,10 +272,9 @@ def _await_ready(emulator: Emulator) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
     while not emulator.endpoint.answers():
         if process.poll() is not None or time.monotonic() > deadline:
-            lines = (emulator.folder / "emulator.log").read_text(errors="replace").strip().splitlines()
             raise EmulatorError(
                 f"The emulator did not start on port {emulator.endpoint.port}: "
-                f"{lines[-1] if lines else f'no answer in {_START_TIMEOUT:.0f} s'}"
+                f"{emulator.last_words() or f'no answer in {_START_TIMEOUT:.0f} s'}"
             )
         time.sleep(0.02)
 

@@ -9,6 +9,7 @@ the same `__main__.py` serves the recorder of the unit tests and the deployer of
 import asyncio
 import contextlib
 import contextvars
+import gc
 import hashlib
 import linecache
 import re
@@ -16,6 +17,7 @@ import runpy
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -194,10 +196,11 @@ def _run(config: StackConfig, monitor: "_Monitor", preview: bool) -> None:
         with _program_folder(config.program):
             loop.run_until_complete(run_in_stack(lambda: _run_file(main)))
     except Exception as error:
-        raise monitor.failure or _as_program_error(error, config.program) from error
+        failure = monitor.failure or _as_program_error(error, config.program)
+        raise failure from failure.__cause__
     finally:
         monitor.stop()
-        _close(loop, executor)
+        _close(loop, executor, failed=sys.exc_info()[0] is not None)
     if monitor.failure:
         raise monitor.failure
 
@@ -208,12 +211,18 @@ def _run_file(main: Path) -> None:
     runpy.run_path(str(main), run_name="__main__")
 
 
-def _close(loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+def _close(loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor, *, failed: bool) -> None:
+    with warnings.catch_warnings():
+        # After a failure the SDK leaves coroutines behind that nobody awaits any more.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        del tasks
+        if failed:
+            gc.collect()
     executor.shutdown(wait=True, cancel_futures=True)
     loop.close()
 

@@ -27,7 +27,8 @@ from local.emulator import (
 from local.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
 from local.stack_config import load_stack_config
 
-STATE_FOLDER: Final = PROJECT_ROOT / ".local"
+# Where the commands find the one instance that they share; another folder makes room for another instance.
+STATE_FOLDER: Final = Path(os.environ.get("ORDERFLOW_STATE_FOLDER") or PROJECT_ROOT / ".local")
 _DEFAULT_REGION: Final = "us-east-1"
 
 
@@ -178,9 +179,18 @@ def connect(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
 def stop_shared(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
     """Stops what `connect` finds, and answers what it was; raises StackError when there is none."""
     running = connect(state_folder=state_folder)
-    running.stop()
+    # Before the end itself: by this the process that waits for the end sees that it was wanted.
     _forget(state_folder, running.pid)
+    running.stop()
     return running
+
+
+def is_recorded(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> bool:
+    """Whether nobody has stopped this instance on purpose."""
+    try:
+        return bool(json.loads(_state_file(state_folder).read_text())["pid"] == running.pid)
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
 
 
 def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
@@ -225,13 +235,16 @@ def _state_file(folder: Path) -> Path:
 @contextlib.contextmanager
 def _starting(folder: Path) -> Iterator[None]:
     """Lets one process at a time decide that none is running."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "starting").open("w") as lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StackError("The embedded AWS is just being started by another process.") from None
         yield
+    finally:
+        os.close(lock)
 
 
 def _write_state(path: Path, running: RunningStack) -> None:

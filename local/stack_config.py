@@ -7,10 +7,11 @@ a declared key without default must be set, scalars become strings and everythin
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml  # type: ignore[import-untyped]
 
@@ -33,6 +34,7 @@ class StackConfig:
 
 # What the AWS provider does where nothing is configured: the logical name and seven hex digits.
 DEFAULT_NAME_PATTERN = "${name}-${hex(7)}"
+_YAML_1_1_TAGS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 
 
 def load_stack_config(root: Path, stack: str, overrides: Mapping[str, Any] | None = None) -> StackConfig:
@@ -69,9 +71,23 @@ def load_stack_config(root: Path, stack: str, overrides: Mapping[str, Any] | Non
     )
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads scalars as the CLI does (YAML 1.2): `yes`, `on` and dates are text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in _YAML_1_1_TAGS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist.") from None
     except yaml.YAMLError as error:
@@ -85,8 +101,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _section(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     section = content.get(key) or {}
-    if not isinstance(section, dict):
-        raise ConfigError(f"`{key}` in {path} must be a mapping.")
+    if not isinstance(section, dict) or not all(isinstance(name, str) for name in section):
+        raise ConfigError(f"`{key}` in {path} must be a mapping of names.")
     return section
 
 
