@@ -1,0 +1,75 @@
+"""The page of the configuration says what Pulumi.yaml and the stacks' files say, and all of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tools.configuration import DOCUMENT, ROOT, STACKS, ConfigurationError, main, render
+
+SCHEMA: dict[str, Any] = {
+    "pulumi:autonaming": {"value": {"pattern": "${name}"}},
+    "logLevel": {"type": "string", "default": "INFO", "description": "Least severe line."},
+    "corsOrigins": {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": ["*"],
+        "description": "Who may call.",
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two keys, whose stack dev changes one of them."""
+    write(tmp_path, SCHEMA)
+    for stack in STACKS:
+        config = {"shop:logLevel": "DEBUG", "aws:region": "eu-west-1"} if stack == "dev" else {}
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
+    return tmp_path
+
+
+def write(root: Path, schema: dict[str, Any]) -> None:
+    (root / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "shop", "config": schema}, sort_keys=False))
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (ROOT / DOCUMENT).read_text("utf-8") == render(), "run `python -m tools.configuration`"
+
+
+def test_every_key_of_the_schema_is_on_the_page() -> None:
+    page = render()
+    for key in yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))["config"]:
+        assert f"| `{key}` |" in page
+
+
+def test_a_key_has_a_row_with_type_default_meaning_and_the_stacks_own_values(project: Path) -> None:
+    lines = render(project).splitlines()
+    assert "| key | type | default | what it means | dev | prod | local |" in lines
+    assert "| `logLevel` | string | `INFO` | Least severe line. | `DEBUG` |  |  |" in lines
+    assert "| `corsOrigins` | array of strings | `['*']` | Who may call. |  |  |  |" in lines
+    assert any(line.startswith("| `aws:region` |  | AWS region") and "`eu-west-1`" in line for line in lines)
+
+
+@pytest.mark.parametrize("field", ["type", "default", "description"])
+def test_a_key_that_says_too_little_is_an_error(project: Path, field: str) -> None:
+    incomplete = {name: value for name, value in SCHEMA["logLevel"].items() if name != field}
+    write(project, {"logLevel": incomplete})
+    with pytest.raises(ConfigurationError, match=f"^Pulumi.yaml declares logLevel without a {field}"):
+        render(project)
+
+
+def test_a_stale_page_is_found_and_written_anew(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"], project) == 1
+    assert capsys.readouterr().err == (
+        "docs/configuration.md is stale: run `python -m tools.configuration`.\n"
+    )
+    assert main([], project) == 0
+    assert main(["--check"], project) == 0
+
+
+def test_a_key_that_nobody_declares_is_an_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "Pulumi.prod.yaml").write_text(yaml.safe_dump({"config": {"shop:logLevl": "INFO"}}))
+    assert main([], project) == 1
+    assert capsys.readouterr().err == ("A stack's file sets logLevl, which Pulumi.yaml does not declare.\n")
