@@ -1,0 +1,1 @@
+"""The plain handler: what everything else is measured against."""

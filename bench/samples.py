@@ -1,0 +1,177 @@
+"""What the functions are given in a measurement: their environment, one event each, and stored items.
+
+An order of two lines, as in the budgets of `docs/cost.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
+
+REGION: Final = "us-east-1"
+ACCOUNT: Final = "123456789012"
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "POWERTOOLS_SERVICE_NAME": "bench",
+    "POWERTOOLS_METRICS_NAMESPACE": "orderflow",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+    "USERS_TABLE": "users",
+    "PRODUCTS_TABLE": "products",
+    "ORDERS_TABLE": "orders",
+    "ORDERS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders",
+    "EVENT_BUS_NAME": "orderflow",
+    "CORS_ORIGINS": "*",
+    "DEFAULT_CURRENCY": "EUR",
+    "STACK_NAME": "bench",
+    "SERVICE_VERSION": "0123456789ab",
+    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:order_fulfillment",
+    "WORKFLOW_TYPE": "STANDARD",
+    "STALLED_AFTER_MINUTES": "10",
+    "MAX_ATTEMPTS": "3",
+}
+
+_USER: Final = "6f2c1a52-6f0e-4b57-9a37-2f1f0c0f4a11"
+_PRODUCTS: Final = ("0b8f9f0a-4b7e-4f0c-8f57-8a2b3f5e6d71", "c2d7a7de-7d3b-4c39-9a55-0d2a0f6f5b92")
+_ORDER: Final = "3c9a6d5e-2f71-4f43-8f0b-6a1d2e3f4c55"
+_AT: Final = "2026-01-31T08:00:00.000Z"
+_REQUEST: Final = "7d0e3c1b-91fb-4a12-b7a6-5a3a1c9b2d44"
+
+NEW_ORDER: Final = {
+    "userId": _USER,
+    "items": [{"productId": product, "quantity": 2} for product in _PRODUCTS],
+}
+
+USER_ITEM: Final = {
+    "userId": {"S": _USER},
+    "name": {"S": "Ada Lovelace"},
+    "email": {"S": "ada@example.com"},
+    "version": {"N": "1"},
+    "createdAt": {"S": _AT},
+    "updatedAt": {"S": _AT},
+}
+PRODUCT_ITEM: Final = {
+    "productId": {"S": _PRODUCTS[0]},
+    "title": {"S": "Desk lamp, brass"},
+    "price": {"N": "1999"},
+    "currency": {"S": "EUR"},
+    "stock": {"N": "100"},
+    "version": {"N": "1"},
+    "createdAt": {"S": _AT},
+    "updatedAt": {"S": _AT},
+}
+ORDER_ITEM: Final = {
+    "orderId": {"S": _ORDER},
+    "userId": {"S": _USER},
+    "items": {
+        "L": [{"M": {"productId": {"S": product}, "quantity": {"N": "2"}}} for product in _PRODUCTS],
+    },
+    "status": {"S": "PENDING"},
+    "history": {"L": [{"M": {"status": {"S": "PENDING"}, "at": {"S": _AT}}}]},
+    "attempt": {"N": "1"},
+    "createdAt": {"S": _AT},
+    "updatedAt": {"S": _AT},
+    "openShard": {"S": "0"},
+    "openSince": {"S": _AT},
+}
+
+
+def request(method: str, path: str, body: object = None) -> dict[str, Any]:
+    """A request as API Gateway hands it to a function (REST API, Lambda proxy integration)."""
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "Host": f"abcdefghij.execute-api.{REGION}.amazonaws.com",
+        "User-Agent": "shop/1.0",
+        "X-Amzn-Trace-Id": "Root=1-697db880-0123456789abcdef01234567",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+    }
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourceId": "abc123",
+            "resourcePath": path,
+            "httpMethod": method,
+            "path": f"/v1{path}",
+            "accountId": ACCOUNT,
+            "protocol": "HTTP/1.1",
+            "stage": "v1",
+            "domainName": f"abcdefghij.execute-api.{REGION}.amazonaws.com",
+            "requestId": _REQUEST,
+            "requestTimeEpoch": 1769846400000,
+            "identity": {"sourceIp": "203.0.113.7", "userAgent": "shop/1.0"},
+            "apiId": "abcdefghij",
+        },
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def task(**more: object) -> dict[str, Any]:
+    """What the state machine hands to a task."""
+    return {"orderId": _ORDER, "attempt": 1, "correlationId": _REQUEST, **more}
+
+
+def queue_batch(messages: int) -> dict[str, Any]:
+    """What the event source mapping hands to the consumer."""
+    return {
+        "Records": [
+            {
+                "messageId": f"00000000-0000-0000-0000-{number:012}",
+                "receiptHandle": "handle",
+                "body": json.dumps({"orderId": _ORDER, "attempt": 1, "correlationId": _REQUEST}),
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": "1769846400000",
+                    "SenderId": "sender",
+                    "ApproximateFirstReceiveTimestamp": "1769846400001",
+                },
+                "messageAttributes": {},
+                "md5OfBody": "0" * 32,
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders",
+                "awsRegion": REGION,
+            }
+            for number in range(messages)
+        ]
+    }
+
+
+EVENTS: Final[Mapping[str, dict[str, Any]]] = {
+    "bench.plain": request("POST", "/orders", NEW_ORDER),
+    "functions.orders_api": request("POST", "/orders", NEW_ORDER),
+    "functions.users_api": request("POST", "/users", {"name": "Ada Lovelace", "email": "ada@example.com"}),
+    "functions.products_api": request("POST", "/products", {"title": "Desk lamp", "price": 1999, "stock": 3}),
+    "functions.service_api": request("GET", "/"),
+    "functions.order_consumer": queue_batch(1),
+    "functions.validate_order": task(),
+    "functions.fulfill_order": task(items=[{"productId": product, "quantity": 2} for product in _PRODUCTS]),
+    "functions.release_order": task(),
+    "functions.update_order_status": task(status="FULFILLED", shipment={"shipmentId": f"shipment-{_ORDER}"}),
+    "functions.requeue_stalled_orders": {},
+}
+"""One event per measured package, whose handler is `<package>.handler.lambda_handler`."""
+
+
+def function_packages() -> list[str]:
+    """The packages of all functions, by the folders that hold a handler."""
+    return sorted(
+        f"functions.{handler.parent.name}" for handler in PROJECT_ROOT.glob("functions/*/handler.py")
+    )
