@@ -1,0 +1,129 @@
+"""The DynamoDB in memory answers as moto's does."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.faults.store import Store
+from tests.functions.conftest import client, log_lines, world  # noqa: F401
+from tests.functions.world import World
+from tests.program import declared_tables
+
+AT = "2026-01-01T00:00:00.000Z"
+
+NOT_COMPARED = frozenset(
+    {"ResponseMetadata", "Count", "ScannedCount", "ConsumedCapacity", "ItemCollectionMetrics"}
+)
+
+
+class Both:
+    """A client that asks moto and the store the same, and insists on the same answer."""
+
+    def __init__(self, moto: Any) -> None:
+        self._moto = moto
+        self._store = Store(declared_tables())
+        self.calls = 0
+
+    def __getattr__(self, method: str) -> Any:
+        operation = "".join(part.title() for part in method.split("_"))
+
+        def call(**request: Any) -> Any:
+            self.calls += 1
+            ours = _outcome(lambda: self._store.call(operation, request))
+            theirs = _outcome(lambda: getattr(self._moto, method)(**request))
+            assert ours == theirs, (operation, request)
+            if isinstance(ours, tuple):
+                raise ClientError(
+                    {"Error": {"Code": ours[0]}, "CancellationReasons": ours[1], "Item": ours[2]},  # type: ignore[typeddict-unknown-key]
+                    operation,
+                )
+            return ours
+
+        return call
+
+
+def _outcome(call: Any) -> Any:
+    try:
+        answer = call()
+    except ClientError as error:
+        reasons = [
+            {name: reason.get(name) for name in ("Code", "Item")}
+            for reason in error.response.get("CancellationReasons", ())  # type: ignore[attr-defined]
+        ]
+        return error.response["Error"]["Code"], reasons, error.response.get("Item") or None
+    answer = {name: value for name, value in answer.items() if name not in NOT_COMPARED}
+    if "Responses" in answer:  # in no order
+        answer["Responses"] = {table: sorted(items, key=str) for table, items in answer["Responses"].items()}
+    return answer
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> None:  # noqa: F811
+    from functions.shared.domain.errors import DomainError
+    from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, OrderStatus, Pricing, place
+    from functions.shared.domain.products import Product
+    from functions.shared.persistence import records
+    from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+
+    chance = random.Random(seed)  # noqa: S311
+    both = Both(client("dynamodb"))
+    orders = OrderRepository(both, "orders", "products")
+    products = records.products(both, "products")
+    for number in range(3):
+        products.create(Product(f"p-{number}", "Lamp", 100, "EUR", 4, 1, AT, AT))
+
+    def new_order() -> None:
+        lines = [NewOrderLine(f"p-{number}", chance.randint(1, 2)) for number in chance.sample(range(4), 2)]
+        order_id = f"o-{chance.randint(0, 2)}"
+        orders.create(place(NewOrder("u-1", lines), order_id=order_id, at=AT, with_fingerprint=False))
+
+    def some() -> Any:
+        return orders.get(f"o-{chance.randint(0, 2)}")
+
+    def move() -> None:
+        order = some()
+        pricing = Pricing(items=order.items, total=1, currency="EUR") if chance.random() < 0.5 else None
+        attempt = chance.choice([None, order.attempt, 1])
+        to = chance.choice([OrderStatus.VALIDATED, OrderStatus.FULFILLED, *OrderStatus])
+        reason = chance.choice([None, "why"])
+        orders.move(
+            Move(order_id=order.order_id, to=to, at=AT, attempt=attempt, reason=reason, pricing=pricing),
+            stay_open=chance.random() < 0.5,
+        )
+
+    def reserve() -> None:
+        order = some()
+        lines = order.items[: chance.randint(1, 2)]
+        orders.reserve(
+            order.order_id, chance.choice([order.attempt, 1]), lines, at=AT, handed_over=chance.random() < 0.5
+        )
+
+    actions = [
+        new_order,
+        move,
+        move,
+        reserve,
+        reserve,
+        lambda: orders.release(some(), at=AT, even_if_handed_over=chance.random() < 0.5),
+        lambda: orders.hand_over(some().order_id, chance.randint(1, 2), at=AT),
+        lambda: orders.begin_attempt(some(), at=AT),
+        lambda: orders.retry(some(), at=AT),
+        lambda: orders.leave_open(some().order_id),
+        lambda: orders.enter_open(some(), AT),
+        lambda: orders.list_open(chance.choice(OPEN_SHARDS), "2027", 100, None),
+        lambda: orders.list_of_user("u-1", 2, None),
+        lambda: products.find_many(["p-0", "p-1", "p-9"], consistent=True),
+        lambda: products.patch(
+            "p-0", {"stock": chance.randint(0, 4)}, at=AT, versions={chance.randint(1, 3)}
+        ),
+        lambda: products.delete(f"p-{chance.randint(2, 4)}", versions=None),
+    ]
+    for _ in range(250):
+        with contextlib.suppress(DomainError, ClientError):
+            chance.choice(actions)()
+    assert both.calls > 250

@@ -1,0 +1,217 @@
+"""Runs `statemachines/order_fulfillment.asl.json` in-process, as Step Functions would.
+
+It knows what that file uses (Task, Succeed, Fail; Retry, Catch, Assign, Arguments; JSONata) and refuses the
+rest. It calls nothing itself: `run` yields each invocation, and is told how it went.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonata import Jsonata
+
+FILE = Path(__file__).parents[2] / "statemachines" / "order_fulfillment.asl.json"
+
+# The functions behind the placeholders of the file.
+FUNCTIONS = {
+    "validateOrderArn": "validate_order",
+    "fulfillOrderArn": "fulfill_order",
+    "releaseOrderArn": "release_order",
+    "updateOrderStatusArn": "update_order_status",
+}
+
+# What States.TaskFailed stands for: every error but a timeout.
+_KNOWN = {"Task", "Succeed", "Fail"}
+
+
+@cache
+def definition() -> Any:
+    """The machine's definition, with the functions' names in place of their ARNs."""
+    text = FILE.read_text("utf-8").replace("${partition}", "aws")
+    for placeholder, function in FUNCTIONS.items():
+        text = text.replace(f"${{{placeholder}}}", function)
+    assert "${" not in text
+    return json.loads(text)
+
+
+@dataclass(frozen=True)
+class Invoke:
+    """The machine wants a function invoked."""
+
+    state: str
+    function: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ok:
+    """The function answered."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The invocation failed, under the name that Step Functions gives the error."""
+
+    error: str
+    cause: str = "{}"
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """How Step Functions sees an exception of a Python function."""
+        name = type(error).__name__
+        return cls(name, json.dumps({"errorMessage": str(error), "errorType": name, "stackTrace": []}))
+
+
+@dataclass(frozen=True)
+class End:
+    """How an execution ended: SUCCEEDED or FAILED, in which state, and with which error."""
+
+    status: str
+    state: str
+    error: str | None = None
+    cause: str | None = None
+
+
+@dataclass
+class Coverage:
+    """What of the file was run."""
+
+    states: set[str] = field(default_factory=set)
+    retries: set[tuple[str, str]] = field(default_factory=set)  # state, error
+    catches: set[tuple[str, str]] = field(default_factory=set)  # state, error as the file names it
+
+    def add(self, other: Coverage) -> None:
+        """Take in what another run covered."""
+        self.states |= other.states
+        self.retries |= other.retries
+        self.catches |= other.catches
+
+    @classmethod
+    def whole(cls) -> Coverage:
+        """All that there is to cover."""
+        states = definition()["States"]
+        return cls(
+            set(states),
+            {
+                (name, error)
+                for name, state in states.items()
+                for retrier in state.get("Retry", ())
+                for error in retrier["ErrorEquals"]
+            },
+            {
+                (name, error)
+                for name, state in states.items()
+                for catcher in state.get("Catch", ())
+                for error in catcher["ErrorEquals"]
+            },
+        )
+
+
+def run(execution_input: Mapping[str, Any], coverage: Coverage) -> Generator[Invoke, Ok | Failure, End]:
+    """One execution. Waits of retries take no time."""
+    machine = definition()
+    context = {"Execution": {"Input": dict(execution_input)}}
+    variables: dict[str, Any] = {}
+    name = machine["StartAt"]
+    while True:
+        state = machine["States"][name]
+        assert state["Type"] in _KNOWN, state["Type"]
+        coverage.states.add(name)
+        if state["Type"] == "Succeed":
+            return End("SUCCEEDED", name)
+        states = {"context": context, "input": dict(execution_input)}
+        if state["Type"] == "Fail":
+            return End("FAILED", name, state["Error"], _fill_in(state["Cause"], states, variables))
+        answer = yield from _task(name, state, states, variables, coverage)
+        if isinstance(answer, Ok):
+            states["result"] = {"Payload": answer.result, "StatusCode": 200}
+            following = state
+        else:
+            states["errorOutput"] = {"Error": answer.error, "Cause": answer.cause}
+            following = _catcher(name, state, answer.error, coverage)
+        assigned = {
+            variable: _fill_in(value, states, variables)
+            for variable, value in following.get("Assign", {}).items()
+        }
+        variables |= assigned
+        if following.get("End"):
+            return End("SUCCEEDED", name)
+        name = following["Next"]
+
+
+def _task(
+    name: str, state: Any, states: Any, variables: Any, coverage: Coverage
+) -> Generator[Invoke, Ok | Failure, Ok | Failure]:
+    assert state["Resource"] == "arn:aws:states:::lambda:invoke"
+    arguments = _fill_in(state["Arguments"], states, variables)
+    failures = [0] * len(state["Retry"])
+    while True:
+        answer = yield Invoke(name, arguments["FunctionName"], arguments["Payload"])
+        if isinstance(answer, Ok):
+            return answer
+        for number, retrier in enumerate(state["Retry"]):
+            if _matches(retrier["ErrorEquals"], answer.error):
+                failures[number] += 1
+                if failures[number] > retrier["MaxAttempts"]:
+                    return answer
+                coverage.retries.add((name, answer.error))
+                break
+        else:
+            return answer
+
+
+def _catcher(name: str, state: Any, error: str, coverage: Coverage) -> Any:
+    for catcher in state["Catch"]:
+        if _matches(catcher["ErrorEquals"], error):
+            coverage.catches.add((name, error if error in catcher["ErrorEquals"] else "States.ALL"))
+            return catcher
+    raise AssertionError(f"{name} does not catch {error}")
+
+
+def _matches(names: list[str], error: str) -> bool:
+    return error in names or "States.ALL" in names
+
+
+_EXPRESSION = re.compile(r"\{%(.*)%\}", re.DOTALL)
+
+
+def _fill_in(template: Any, states: Any, variables: Any) -> Any:
+    if isinstance(template, dict):
+        return {key: _fill_in(value, states, variables) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_fill_in(value, states, variables) for value in template]
+    if isinstance(template, str) and (match := _EXPRESSION.fullmatch(template)):
+        value = _evaluate(match[1].strip(), states, variables)
+        # Step Functions fails where an expression yields nothing; so do we, for our values are never null.
+        assert value is not None, template
+        return value
+    return template
+
+
+# `$a`, `$a.b.c`: most expressions are only paths, and JSONata takes a millisecond for them.
+_PATH = re.compile(r"\$[A-Za-z.]+")
+
+
+def _evaluate(expression: str, states: Any, variables: Any) -> Any:
+    scope = {"states": states, **variables}
+    if _PATH.fullmatch(expression):
+        value: Any = scope
+        for part in expression[1:].split("."):
+            value = value.get(part)
+        return value
+    return evaluate_jsonata(expression, scope)
+
+
+def evaluate_jsonata(expression: str, scope: Mapping[str, Any]) -> Any:
+    """The value of a JSONata expression, with Step Functions' `$parse`."""
+    compiled = Jsonata.jsonata(expression)
+    compiled.register_lambda("parse", json.loads)
+    return compiled.evaluate(None, scope)
