@@ -195,7 +195,7 @@ def _run(config: StackConfig, monitor: "_Monitor", preview: bool) -> None:
     try:
         with _program_folder(config.program):
             loop.run_until_complete(run_in_stack(lambda: _run_file(main)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever the program raises is reported as its error
         failure = monitor.failure or _as_program_error(error, config.program)
         raise failure from failure.__cause__
     finally:

@@ -1,0 +1,136 @@
+"""The commands of `python -m local`, on the project's own program."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from local.emulator import is_alive
+from local.program import PROJECT_ROOT
+from local.stack import connect
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Surroundings in which nobody else's instance is found, and none is left behind."""
+    folder = tmp_path / "state"
+    yield os.environ | {"ORDERFLOW_STATE_FOLDER": str(folder), "PYTHONUNBUFFERED": "1"}
+    if (folder / "instance.json").exists():
+        connect(state_folder=folder).stop()
+
+
+def _local(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _sentence(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split())
+
+
+def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str, str]) -> None:
+    up = _local(environment, "up", "--detach")
+    assert up.returncode == 0, up.stderr
+    assert "Deployed" in up.stdout
+
+    outputs = json.loads(_local(environment, "outputs").stdout)
+    assert set(outputs["apiKeys"]) == {"free", "paid"}
+    assert {"endpointUrl", "region", "awsAccessKeyId", "awsSecretAccessKey", "tableNames"} <= set(outputs)
+    assert requests.get(f"{outputs['apiUrl']}/", timeout=20).status_code == 200
+
+    again = _local(environment, "up")
+    assert again.returncode == 1
+    assert "running already" in _sentence(again)
+
+    assert "running" in _local(environment, "status").stdout
+    assert "service_api" in _local(environment, "logs", "service_api", "--platform").stdout
+    unknown = _local(environment, "logs", "nobody")
+    assert unknown.returncode == 1
+    assert "no function 'nobody'; there are" in _sentence(unknown)
+
+    state = Path(environment["ORDERFLOW_STATE_FOLDER"])
+    assert (state / "instance.json").stat().st_mode & 0o077 == 0
+    folder = connect(state_folder=state).folder
+    assert _local(environment, "down").returncode == 0
+    assert not is_alive(folder)
+    assert not folder.exists()
+    assert list(state.iterdir()) == []
+
+
+def test_where_nothing_runs_each_command_says_so(environment: dict[str, str]) -> None:
+    for command, code in (("down", 1), ("outputs", 1), ("logs", 1)):
+        done = _local(environment, command)
+        assert done.returncode == code
+        assert "The embedded AWS is not running; `python -m local up` starts it." in _sentence(done)
+        assert done.stdout == ""
+    assert _local(environment, "status").returncode == 3
+
+
+def test_a_taken_port_is_told_and_nothing_is_started(environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        up = _local(environment, "up", "--port", str(taken.getsockname()[1]))
+
+    assert up.returncode == 1
+    assert "is taken by another program" in _sentence(up)
+    assert up.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_in_the_foreground_it_runs_until_it_is_asked_to_end(
+    environment: dict[str, str], number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "up"],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as up:
+        assert up.stdout
+        for line in up.stdout:
+            if "Ctrl-C" in line:
+                break
+        state = Path(environment["ORDERFLOW_STATE_FOLDER"])
+        folder = connect(state_folder=state).folder
+        up.send_signal(number)
+        rest = up.stdout.read()
+
+    assert up.returncode == 0
+    assert "nothing is left behind" in rest
+    assert not folder.exists()
+    assert list(state.iterdir()) == []
+
+
+def test_what_a_crash_left_behind_does_not_stand_in_the_way(environment: dict[str, str]) -> None:
+    _local(environment, "up", "--detach")
+    state = Path(environment["ORDERFLOW_STATE_FOLDER"])
+    crashed = connect(state_folder=state)
+    os.killpg(crashed.pid, signal.SIGKILL)
+
+    assert _local(environment, "status").returncode == 3
+    assert not crashed.folder.exists()
+    assert _local(environment, "up", "--detach").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["", "up", "down", "status", "outputs", "demo", "logs"])
+def test_every_command_explains_itself(environment: dict[str, str], command: str) -> None:
+    done = _local(environment, *([command] if command else []), "--help")
+
+    assert done.returncode == 0
+    assert "Usage: python -m local" in done.stdout
