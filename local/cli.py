@@ -82,8 +82,8 @@ def up(
                 emulator.release()
                 _console.print("It runs in the background; `python -m local down` stops it.")
                 return
-            _console.print("Ctrl-C stops it.")
             with contextlib.suppress(KeyboardInterrupt):
+                _console.print("Ctrl-C stops it.")
                 emulator.wait()
                 if is_recorded(running):
                     raise StackError(f"The embedded AWS has ended unexpectedly. {emulator.last_words()}")
