@@ -177,7 +177,7 @@ def release(
     outputs: OutputsFile = None,
     stack: StackName = None,
 ) -> None:
-    """Put back the goods that a FAILED order still holds, once it is certain that nobody ships them any more."""
+    """Put back the goods that a FAILED order still holds, once it is certain that nobody ships them."""
     with operating(local=local, outputs=outputs, stack=stack) as target:
         if not yes:
             _confirm(

@@ -128,10 +128,12 @@ class DeadLetterQueue:
             self._client.delete_message_batch(
                 QueueUrl=self._url,
                 Entries=[
-                    {"Id": str(number), "ReceiptHandle": self._handles.pop(letter.message_id)}
+                    {"Id": str(number), "ReceiptHandle": self._handles[letter.message_id]}
                     for number, letter in enumerate(taken)
                 ],
             )
+            for letter in taken:
+                del self._handles[letter.message_id]
         return taken
 
     def _judge(self, message: dict[str, Any]) -> DeadLetter:

@@ -1,0 +1,91 @@
+"""The operator's commands run here as a user runs them, against moto's AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner
+
+from tests.functions.conftest import world
+from tests.functions.world import ACCOUNT, ENVIRONMENT, REGION, World, invoke_task
+
+__all__ = ["world"]
+
+# Powertools reads these when it is imported, which the tests here do while they are collected.
+for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
+    os.environ.setdefault(_name, ENVIRONMENT[_name])
+
+DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters"
+OUTPUTS = {
+    "tableNames": {"users": "users", "products": "products", "orders": "orders"},
+    "queueUrl": ENVIRONMENT["ORDERS_QUEUE_URL"],
+    "deadLetterQueueUrl": DEAD_LETTERS,
+    "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
+    "eventBusName": "orderflow",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it wrote, with the line breaks of the screen taken out."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, decoded."""
+        return json.loads(self.out)
+
+
+Ops = Callable[..., Said]
+
+
+@pytest.fixture
+def ops(world: World, tmp_path: Path) -> Ops:
+    """Runs `python -m ops` with these arguments on the stack of `world`, with `typed` on standard input."""
+    from ops.cli import app
+
+    world.sqs.create_queue(QueueName="orders-dead-letters")
+    boto3.client("stepfunctions").create_state_machine(
+        name="order_fulfillment",
+        definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+    )
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(OUTPUTS))
+
+    def run(*arguments: str, typed: str = "") -> Said:
+        result = CliRunner().invoke(app, [*arguments, "--outputs", str(file)], input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        out = result.stdout if "--json" in arguments else " ".join(result.stdout.split())
+        return Said(result.exit_code, out, " ".join(result.stderr.split()))
+
+    return run
+
+
+@pytest.fixture
+def failed_order(world: World) -> str:
+    """The id of an order that failed in its third attempt, handed over and with two of ten pieces held."""
+    order_id = world.validated_order({world.product(stock=10): 2})
+    world.reserve(order_id)
+    reservation = {**world.stored_order(order_id)["reservation"], "handedOver": True}
+    world.set_order(order_id, reservation=reservation, attempt=3)
+    invoke_task("update_order_status", order_id, 3, status="FAILED", reason="attempts_used_up: no end")
+    world.events()
+    world.messages()
+    return order_id
+
+
+def product_of(world: World, order_id: str) -> str:
+    """The product on an order's first line."""
+    return str(world.stored_order(order_id)["items"][0]["productId"])

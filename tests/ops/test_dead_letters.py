@@ -1,0 +1,164 @@
+"""`python -m ops dlq`: why messages are dead, and sending back those that can live."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import botocore.client
+import pytest
+
+from tests.functions.world import World
+from tests.ops.conftest import DEAD_LETTERS, Ops
+
+
+def bury(world: World, *bodies: object) -> None:
+    for body in bodies:
+        text = body if isinstance(body, str) else json.dumps(body)
+        world.sqs.send_message(QueueUrl=DEAD_LETTERS, MessageBody=text)
+
+
+def message(order_id: str, attempt: int = 1) -> dict[str, Any]:
+    return {"orderId": order_id, "attempt": attempt, "correlationId": "cid-1"}
+
+
+def dead(world: World) -> int:
+    """How many messages are dead, and in everybody's sight."""
+    name = "ApproximateNumberOfMessages"
+    answer = world.sqs.get_queue_attributes(QueueUrl=DEAD_LETTERS, AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
+@pytest.fixture
+def waiting_order(world: World) -> str:
+    """The id of an order whose message never reached the workflow."""
+    order_id = world.order(world.user(), {world.product(): 1})
+    world.messages()
+    return order_id
+
+
+def test_every_message_is_listed_with_the_reason_and_stays(
+    world: World, ops: Ops, waiting_order: str
+) -> None:
+    cancelled = world.order(world.user(), {world.product(): 1})
+    ops("orders", "cancel", cancelled)
+    bury(world, message(waiting_order), message(cancelled), message("nothing"), "no JSON", {"orderId": "x"})
+    letters = ops("dlq", "list", "--json").json
+    assert {letter.get("orderId", letter["body"]): letter["verdict"] for letter in letters} == {
+        waiting_order: "can be retried",
+        cancelled: "overtaken",
+        "nothing": "unknown order",
+        "no JSON": "malformed",
+        '{"orderId": "x"}': "malformed",
+    }
+    reasons = {letter["body"]: letter["reason"] for letter in letters}
+    assert reasons["no JSON"].startswith("not an order message: JSON is malformed")
+    assert "`attempt`" in reasons['{"orderId": "x"}']
+    assert {letter["received"] for letter in letters} == {1}
+    assert dead(world) == 5
+
+
+def test_a_message_of_an_earlier_attempt_is_overtaken(world: World, ops: Ops, failed_order: str) -> None:
+    ops("orders", "retry", failed_order, "--yes")
+    bury(world, message(failed_order, 3))
+    said = ops("dlq", "list")
+    assert "overtaken: the order is PENDING in attempt 4" in said.out
+    assert said.out.endswith("1 message (1 overtaken)")
+
+
+def test_an_empty_queue_is_told_so(ops: Ops) -> None:
+    assert ops("dlq", "list").out == "The dead-letter queue is empty."
+    assert ops("dlq", "redrive", "--yes").out == "Sent 0 messages back; left 0 messages."
+
+
+def test_more_messages_than_sqs_hands_out_at_once_are_listed_up_to_the_limit(world: World, ops: Ops) -> None:
+    bury(world, *(f"body {number}" for number in range(23)))
+    assert len(ops("dlq", "list", "--json").json) == 23
+    assert len(ops("dlq", "list", "--json", "--limit", "12").json) == 12
+    assert dead(world) == 23
+
+
+def test_a_redrive_sends_back_what_can_be_tried_again_and_leaves_the_rest(
+    world: World, ops: Ops, waiting_order: str
+) -> None:
+    bury(world, message(waiting_order), "no JSON", message("nothing"))
+    said = ops("dlq", "redrive", "--yes")
+    assert said.code == 0
+    assert said.out.endswith(
+        "Sent 1 message (1 can be retried) back; left 2 messages (1 malformed, 1 unknown order)."
+    )
+    assert world.messages() == [message(waiting_order)]
+    assert dead(world) == 2
+
+
+def test_a_dry_run_changes_nothing_and_asks_nothing(world: World, ops: Ops, waiting_order: str) -> None:
+    bury(world, message(waiting_order), "no JSON")
+    said = ops("dlq", "redrive", "--dry-run")
+    assert said.out.endswith(
+        "Would send 1 message (1 can be retried) back; would leave 1 message (1 malformed)."
+    )
+    assert world.messages() == []
+    assert dead(world) == 2
+
+
+def test_with_all_the_hopeless_ones_go_back_as_they_came(world: World, ops: Ops) -> None:
+    bury(world, '{"a": 1}')
+    assert ops("dlq", "redrive", "--yes", "--all").out.startswith("Sent 1 message (1 malformed) back")
+    assert world.messages() == [{"a": 1}]
+    assert dead(world) == 0
+
+
+def test_a_redrive_stops_at_its_limit(world: World, ops: Ops, waiting_order: str) -> None:
+    bury(world, *[message(waiting_order)] * 15)
+    told = ops("dlq", "redrive", "--yes", "--limit", "12", "--json").json
+    assert (len(told["sent"]), told["left"], told["dryRun"]) == (12, [], False)
+    assert dead(world) == 3
+    assert len(world.messages()) == 12
+
+
+def test_without_yes_a_redrive_asks(world: World, ops: Ops, waiting_order: str) -> None:
+    bury(world, message(waiting_order))
+    said = ops("dlq", "redrive", typed="n\n")
+    assert said.code == 1
+    assert "About 1 messages to look at. Send back what can be on" in said.err
+    assert dead(world) == 1
+
+
+def test_a_crash_between_sending_and_deleting_only_repeats_messages(
+    world: World, ops: Ops, waiting_order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(world, *(message(waiting_order, attempt) for attempt in range(1, 4)))
+    call = botocore.client.BaseClient._make_api_call
+
+    def crash(self: Any, operation: str, parameters: Any) -> Any:
+        if operation == "DeleteMessageBatch":
+            raise KeyboardInterrupt
+        return call(self, operation, parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(botocore.client.BaseClient, "_make_api_call", crash)
+        assert ops("dlq", "redrive", "--yes").code == 130
+    assert dead(world) == 3
+    assert ops("dlq", "redrive", "--yes").code == 0
+    assert dead(world) == 0
+    assert Counter(sent["attempt"] for sent in world.messages()) == {1: 2, 2: 2, 3: 2}
+
+
+def test_a_message_that_the_queue_does_not_take_stays_dead(
+    world: World, ops: Ops, waiting_order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(world, *[message(waiting_order)] * 3)
+    call = botocore.client.BaseClient._make_api_call
+
+    def refuse_first(self: Any, operation: str, parameters: Any) -> Any:
+        if operation != "SendMessageBatch":
+            return call(self, operation, parameters)
+        rest = call(self, operation, {**parameters, "Entries": parameters["Entries"][1:]})
+        refused = {"Id": parameters["Entries"][0]["Id"], "SenderFault": False, "Code": "InternalError"}
+        return {**rest, "Failed": [refused]}
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", refuse_first)
+    said = ops("dlq", "redrive", "--yes")
+    assert said.out.endswith("Sent 2 messages (2 can be retried) back; left 1 message (1 can be retried).")
+    assert dead(world) == 1
