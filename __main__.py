@@ -64,11 +64,20 @@ users.grant_read(validate_order, "GetItem")
 products.grant_read(validate_order, "BatchGetItem")
 orders.grant_read(validate_order, "GetItem")
 
+outside = settings.fulfillment  # None: orders are fulfilled in place
 fulfill_order = function(
-    "fulfill_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
+    "fulfill_order",
+    TASK_TIMEOUT,
+    {
+        "PRODUCTS_TABLE": products.name,
+        "ORDERS_TABLE": orders.name,
+        **(outside.environment if outside else {}),
+    },
 )
 products.grant_write(fulfill_order, "UpdateItem")
 orders.grant_write(fulfill_order, "UpdateItem")
+if outside:
+    fulfill_order.allow("reads-signing-secret", ["secretsmanager:GetSecretValue"], [outside.secret_arn])
 
 release_order = function(
     "release_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}

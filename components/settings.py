@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
@@ -118,6 +119,24 @@ class CustomDomainSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FulfillmentSettings:
+    """The fulfilment system outside: where it is, and the ARN of the secret that signs the requests to it."""
+
+    url: str
+    secret_arn: str
+    allow_http: bool  # to this very machine, where nobody listens in
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the function that hands orders over is told."""
+        return {
+            "FULFILLMENT_URL": self.url,
+            "FULFILLMENT_SECRET_ARN": self.secret_arn,
+            "FULFILLMENT_ALLOW_HTTP": str(self.allow_http).lower(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """Everything that differs between stacks."""
 
@@ -129,6 +148,7 @@ class StackSettings:
     firewall: bool
     api_timeout_seconds: int
     consumer_timeout_seconds: int
+    fulfillment: FulfillmentSettings | None
     default_currency: str
     consumer_max_concurrency: int
     stalled_after_minutes: int
@@ -173,6 +193,7 @@ class StackSettings:
             # Above what a call that AWS does not answer may take, below API Gateway's 29 s.
             api_timeout_seconds=values.integer("apiTimeoutSeconds", 6, 28),
             consumer_timeout_seconds=values.integer("consumerTimeoutSeconds", 6, 900),
+            fulfillment=_fulfillment(values, region),
             default_currency=_currency(values),
             consumer_max_concurrency=consumer_max_concurrency,
             stalled_after_minutes=values.integer("stalledAfterMinutes", 6),
@@ -388,6 +409,54 @@ def _custom_domain(values: _Values, region: str | None) -> CustomDomainSettings 
             f"{key}.zoneId", f"must be the id of a Route 53 zone such as Z0123456789ABC, but is {zone}"
         )
     return CustomDomainSettings(name=name, certificate_arn=certificate, zone_id=zone)
+
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:\S+")
+
+
+def _fulfillment(values: _Values, region: str | None) -> FulfillmentSettings | None:
+    url, secret_arn = values.text("fulfillmentUrl"), values.text("fulfillmentSecretArn")
+    allow_http = values.boolean("fulfillmentAllowHttp")
+    if not url:
+        if secret_arn:
+            raise values.error(
+                "fulfillmentSecretArn", f"must be empty while fulfillmentUrl is, but is {secret_arn}"
+            )
+        return None
+    if not _is_fulfillment_url(url, allow_http):
+        or_http = ", or of http on this very machine" if allow_http else ""
+        raise values.error(
+            "fulfillmentUrl",
+            f"must be an https URL without credentials{or_http}, but is {_without_user(url)}",
+        )
+    arn = _SECRET_ARN.fullmatch(secret_arn)
+    if not arn:
+        raise values.error(
+            "fulfillmentSecretArn",
+            "must be the ARN of a secret in AWS Secrets Manager when fulfillmentUrl is set, "
+            f"but is {'something else' if secret_arn else 'empty'}",
+        )
+    if region and arn["region"] != region:
+        raise values.error(
+            "fulfillmentSecretArn", f"must be of the stack's region {region}, but is of {arn['region']}"
+        )
+    return FulfillmentSettings(url=url, secret_arn=secret_arn, allow_http=allow_http)
+
+
+def _is_fulfillment_url(text: str, allow_http: bool) -> bool:
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return False
+    is_plain_but_local = allow_http and url.scheme == "http" and url.hostname in _LOOPBACK
+    return bool(url.hostname) and url.username is None and (url.scheme == "https" or is_plain_but_local)
+
+
+def _without_user(url: str) -> str:
+    """A URL for a message: without the user's name and password, should it hold them."""
+    return re.sub(r"//[^/@]*@", "//...@", url)
 
 
 def _currency(values: _Values) -> str:

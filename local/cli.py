@@ -21,6 +21,7 @@ from local.emulator import EmulatorError
 from local.program import ProgramError
 from local.progress import deployment_progress
 from local.stack import (
+    SIGNING_SECRET,
     RunningStack,
     StackError,
     connect,
@@ -70,14 +71,32 @@ def up(
         int | None,
         typer.Option("--port", "-p", min=1, max=65535, help="Port on 127.0.0.1.", show_default="a free one"),
     ] = None,
+    fulfillment_url: Annotated[
+        str | None,
+        typer.Option(
+            "--fulfillment-url",
+            help="Have orders shipped by the fulfilment system there: https, or http on this machine.",
+            show_default="in place",
+        ),
+    ] = None,
 ) -> None:
     """Start the embedded AWS with the stack deployed, until Ctrl-C (or in the background)."""
     _end_on_signals()
     with friendly_errors():
         with contextlib.ExitStack() as stack:
             with deployment_progress(_console) as progress:
-                running, emulator = stack.enter_context(shared_stack(port=port, on_resource=progress))
+                running, emulator = stack.enter_context(
+                    shared_stack(
+                        config={"fulfillmentUrl": fulfillment_url} if fulfillment_url else None,
+                        port=port,
+                        on_resource=progress,
+                    )
+                )
             _show_how_to_use(running)
+            if fulfillment_url:
+                _console.print(
+                    f"[bold]Signing secret[/]  {SIGNING_SECRET} in its Secrets Manager", soft_wrap=True
+                )
             if detach:
                 emulator.release()
                 _console.print("It runs in the background; `python -m local down` stops it.")

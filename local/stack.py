@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from local.stack_config import load_stack_config
 
 # Where the commands find the one instance that they share; another folder makes room for another instance.
 STATE_FOLDER: Final = Path(os.environ.get("ORDERFLOW_STATE_FOLDER") or PROJECT_ROOT / ".local")
+SIGNING_SECRET: Final = "fulfillment-signing"  # noqa: S105  (its name in the emulator's Secrets Manager)
 _DEFAULT_REGION: Final = "us-east-1"
 
 
@@ -123,8 +125,9 @@ def running_stack(
 ) -> Iterator[RunningStack]:
     """An emulator of its own with the project deployed, stopped at the end; takes about two seconds.
 
-    Any number may run at once. `config` overrides values of the stack's configuration. Raises EmulatorError,
-    ConfigError and ProgramError.
+    Any number may run at once. `config` overrides values of the stack's configuration; for a fulfillmentUrl
+    without fulfillmentSecretArn, the secret `SIGNING_SECRET` is made. Raises EmulatorError, ConfigError and
+    ProgramError.
     """
     with start_emulator(region=_region(root, stack, config), port=port) as emulator:
         yield _bring_up(emulator, root, stack, config, on_resource)
@@ -197,6 +200,16 @@ def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
     return load_stack_config(root, stack, config).values.get("aws:region", _DEFAULT_REGION)
 
 
+def _with_signing_secret(config: Mapping[str, Any], endpoint: Endpoint) -> Mapping[str, Any]:
+    """The configuration, with a secret made for it if it names a fulfilment system without one."""
+    if not config.get("fulfillmentUrl") or config.get("fulfillmentSecretArn"):
+        return config
+    secret = endpoint.client("secretsmanager").create_secret(
+        Name=SIGNING_SECRET, SecretString=secrets.token_hex(32)
+    )
+    return {**config, "fulfillmentSecretArn": secret["ARN"]}
+
+
 def _bring_up(
     emulator: Emulator,
     root: Path,
@@ -204,7 +217,13 @@ def _bring_up(
     config: Mapping[str, Any] | None,
     on_resource: Callable[[Resource], None] | None,
 ) -> RunningStack:
-    run = deploy(emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource)
+    run = deploy(
+        emulator.endpoint,
+        root=root,
+        stack=stack,
+        config=_with_signing_secret(config or {}, emulator.endpoint),
+        on_resource=on_resource,
+    )
     keys = emulator.endpoint.client("apigateway")
     return RunningStack(
         endpoint=emulator.endpoint,

@@ -10,11 +10,13 @@ from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
     ROLE,
+    ROLE_POLICY,
     STACKS,
     Grant,
     depends_on,
     grants_of,
     policies_of,
+    recorded_with,
     role_of,
     statements,
 )
@@ -109,6 +111,23 @@ def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> 
     }
     role = role_of(run, function(stack, name).inputs["role"])
     assert {grant for policy in policies_of(run, role) for grant in grants_of(policy)} == expected
+
+
+def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:warehouse-AbCdEf"
+    run = recorded_with(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
+    role = run.get(ROLE, "fulfill_order-role")
+    policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
+    assert set(grants_of(policy)) == {Grant(action="secretsmanager:GetSecretValue", resource=secret)}
+    in_place = policies_of(declared(), declared().get(ROLE, "fulfill_order-role"))
+    more = {found.name for found in policies_of(run, role)} - {found.name for found in in_place}
+    assert more == {policy.name}
+    variables = run.get(FUNCTION, "fulfill_order").inputs["environment"]["variables"]
+    assert {key: value for key, value in variables.items() if key.startswith("FULFILLMENT_")} == {
+        "FULFILLMENT_URL": "https://warehouse.example/ship",
+        "FULFILLMENT_SECRET_ARN": secret,
+        "FULFILLMENT_ALLOW_HTTP": "false",
+    }
 
 
 @each_stack

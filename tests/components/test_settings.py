@@ -50,6 +50,7 @@ DOMAIN = {
     "certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
     "zoneId": "Z0123456789ABC",
 }
+SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fulfillment-AbCdEf"
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"logLevel": "LOUD"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is LOUD"),
     ({"logLevel": "info"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is info"),
@@ -159,6 +160,41 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "customDomain.zoneId must be the id of a Route 53 zone such as Z0123456789ABC, but is example.com",
     ),
     (
+        {"fulfillmentUrl": "http://127.0.0.1:8080/ship", "fulfillmentSecretArn": SECRET_ARN},
+        "fulfillmentUrl must be an https URL without credentials, but is http://127.0.0.1:8080/ship",
+    ),
+    (
+        {
+            "fulfillmentUrl": "http://warehouse.example/ship",
+            "fulfillmentSecretArn": SECRET_ARN,
+            "fulfillmentAllowHttp": True,
+        },
+        "fulfillmentUrl must be an https URL without credentials, or of http on this very machine, "
+        "but is http://warehouse.example/ship",
+    ),
+    (
+        {"fulfillmentUrl": "https://me:pass@warehouse.example", "fulfillmentSecretArn": SECRET_ARN},
+        "fulfillmentUrl must be an https URL without credentials, but is https://...@warehouse.example",
+    ),
+    (
+        {"fulfillmentUrl": "https://warehouse.example:port"},
+        "fulfillmentUrl must be an https URL without credentials, but is https://warehouse.example:port",
+    ),
+    (
+        {"fulfillmentUrl": "https://warehouse.example/ship"},
+        "fulfillmentSecretArn must be the ARN of a secret in AWS Secrets Manager when fulfillmentUrl is set, "
+        "but is empty",
+    ),
+    (
+        {"fulfillmentUrl": "https://warehouse.example/ship", "fulfillmentSecretArn": "s3cr3t"},
+        "fulfillmentSecretArn must be the ARN of a secret in AWS Secrets Manager when fulfillmentUrl is set, "
+        "but is something else",
+    ),
+    (
+        {"fulfillmentSecretArn": SECRET_ARN},
+        f"fulfillmentSecretArn must be empty while fulfillmentUrl is, but is {SECRET_ARN}",
+    ),
+    (
         {"tags": {"aws:team": "orders"}},
         "tags.aws:team must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
         "but is orders",
@@ -182,6 +218,18 @@ def test_a_certificate_of_another_region_is_refused_where_the_region_is_known() 
         StackSettings.read(config, region="us-east-1")
     assert str(error.value) == (
         "orderflow:customDomain.certificateArn must be of the stack's region us-east-1, but is of eu-west-1."
+    )
+
+
+def test_a_secret_in_another_region_is_refused() -> None:
+    config = Config(
+        "dev", {"fulfillmentUrl": "https://warehouse.example", "fulfillmentSecretArn": SECRET_ARN}
+    )
+    assert StackSettings.read(config, region="us-east-1").fulfillment
+    with pytest.raises(SettingsError) as error:
+        StackSettings.read(config, region="eu-west-1")
+    assert str(error.value) == (
+        "orderflow:fulfillmentSecretArn must be of the stack's region eu-west-1, but is of us-east-1."
     )
 
 
