@@ -1,0 +1,195 @@
+"""The operator's commands on the whole stack: what they say of true failures, and that they mend them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.shared import clock
+from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, Order, OrderStatus, place
+from local.emulator import SECRET_ACCESS_KEY
+from local.stack import RunningStack
+from ops.targets import PROJECT_ROOT, Target, on_aws
+from tests.e2e.conftest import Api, eventually
+
+Ops = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_NO_CREDENTIALS = {
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture
+def ops(stack: RunningStack, tmp_path: Path) -> Ops:
+    """Runs `python -m ops` as on AWS: the stack's outputs from a file, credentials from the environment."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(dict(stack.outputs)))
+    root = {
+        "AWS_ACCESS_KEY_ID": stack.endpoint.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+    }
+
+    def run(
+        *arguments: str, credentials: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return subprocess.run(
+            [sys.executable, "-m", "ops", *arguments, "--outputs", str(file)],
+            cwd=PROJECT_ROOT,
+            env=kept
+            | _NO_CREDENTIALS
+            | {"AWS_ENDPOINT_URL": stack.endpoint.url}
+            | dict(root if credentials is None else credentials),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def target(stack: RunningStack) -> Target:
+    """The stack as the commands see it."""
+    aws = on_aws("the stack", stack.outputs)
+    return Target(aws.name, aws.outputs, stack.client)
+
+
+@pytest.fixture
+def broken_fulfillment(stack: RunningStack) -> Iterator[None]:
+    """Lets no invocation of fulfill_order through, as when an account's concurrency is used up."""
+    client = stack.client("lambda")
+    name = next(
+        function["FunctionName"]
+        for page in client.get_paginator("list_functions").paginate()
+        for function in page["Functions"]
+        if function["FunctionName"].startswith("fulfill_order")
+    )
+    reserved = client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    yield
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+
+
+def shown(ops: Ops, order_id: str) -> Any:
+    return json.loads(ops("orders", "show", order_id, "--json").stdout)
+
+
+def stored(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order:
+    """A new order whose message was lost."""
+    lines = [NewOrderLine(product_id=product, quantity=quantity) for product, quantity in quantities.items()]
+    new = NewOrder(user_id=user_id, items=lines)
+    order = place(new, order_id=str(uuid.uuid4()), at=clock.now(), with_fingerprint=False)
+    target.orders.create(order)
+    return order
+
+
+def test_a_fulfilled_order_is_shown_with_its_execution(api: Api, ops: Ops) -> None:
+    order_id = api.order(api.user(), {api.product(): 1})
+    api.final(order_id)
+    order = eventually(lambda: shown(ops, order_id), lambda order: order["execution"]["status"] != "RUNNING")
+    assert order["execution"]["status"] == "SUCCEEDED"
+    assert order["execution"]["name"] == f"{order_id}-1"
+    assert "FULFILLED" in ops("orders", "show", order_id).stdout
+
+
+@pytest.mark.usefixtures("broken_fulfillment")
+def test_an_unfinished_order_tells_the_state_that_failed_and_can_be_cancelled(api: Api, ops: Ops) -> None:
+    order_id = api.order(api.user(), {api.product(): 1})
+    order = eventually(
+        lambda: shown(ops, order_id),
+        lambda order: order["execution"]["status"] not in {"NOT STARTED", "RUNNING"},
+        seconds=60,
+    )
+    assert order["status"] == "VALIDATED"
+    assert order["execution"]["status"] == "FAILED"
+    assert order["execution"]["failedState"] == "FulfillOrder"
+    waiting = ops("orders", "stalled", "--minutes", "0", "--limit", "1000", "--json")
+    assert order_id in {order["orderId"] for order in json.loads(waiting.stdout)}
+    assert ops("orders", "cancel", order_id).returncode == 0
+    assert shown(ops, order_id)["status"] == "CANCELLED"
+
+
+def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target: Target) -> None:
+    product = api.product(stock=5)
+    order = stored(target, api.user(), {product: 2})
+    order_id = order.order_id
+    reason = "attempts_used_up: nobody came"
+    target.lifecycle.settle(
+        Move(order_id=order_id, to=OrderStatus.FAILED, at=clock.now(), attempt=1, reason=reason)
+    )
+    assert ops("orders", "retry", order_id, "--yes").returncode == 0
+    final = api.final(order_id)
+    assert [entry["status"] for entry in final["history"]][-3:] == ["PENDING", "VALIDATED", "FULFILLED"]
+    assert api.stock(product) == 3
+    again = ops("orders", "retry", order_id, "--yes")
+    assert again.returncode == 1
+    assert "only a FAILED order can be retried" in again.stderr
+
+
+def test_dead_letters_are_told_apart_and_those_that_can_live_are_carried_on(
+    api: Api, ops: Ops, target: Target, stack: RunningStack
+) -> None:
+    order = stored(target, api.user(), {api.product(): 1})
+    dead = stack.outputs["deadLetterQueueUrl"]
+    body = json.dumps({"orderId": order.order_id, "attempt": 1, "correlationId": "c"})
+    for text in (body, "not an order"):
+        stack.client("sqs").send_message(QueueUrl=dead, MessageBody=text)
+    letters = json.loads(ops("dlq", "list", "--json").stdout)
+    verdicts = {letter["body"]: letter["verdict"] for letter in letters}
+    assert verdicts[body] == "can be retried"
+    assert verdicts["not an order"] == "malformed"
+    assert ops("dlq", "redrive", "--yes").returncode == 0
+    assert api.final(order.order_id)["status"] == "FULFILLED"
+    left = {letter["body"] for letter in json.loads(ops("dlq", "list", "--json").stdout)}
+    assert "not an order" in left
+    assert body not in left
+    stack.client("sqs").purge_queue(QueueUrl=dead)
+
+
+def test_a_missing_permission_is_named(ops: Ops, stack: RunningStack) -> None:
+    iam, sts = stack.client("iam"), stack.client("sts")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
+    }
+    role = iam.create_role(RoleName="visitor", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    session = sts.assume_role(RoleArn=role, RoleSessionName="eve")["Credentials"]
+    said = ops(
+        *("orders", "show", "any"),
+        credentials={
+            "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": session["SessionToken"],
+        },
+    )
+    assert said.returncode == 5
+    # Which resource it is AWS says as well; the emulator leaves it out.
+    assert said.stderr.startswith("Error: Not permitted: ")
+    assert "/visitor/eve needs dynamodb:GetItem" in said.stderr
+
+
+def test_without_credentials_one_sentence_says_so(ops: Ops) -> None:
+    said = ops("orders", "show", "any", credentials={})
+    assert said.returncode == 6
+    assert said.stderr.startswith("Error: Unable to locate credentials.")
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_outputs_of_a_stack_that_is_gone_are_told_so(ops: Ops, stack: RunningStack, tmp_path: Path) -> None:
+    tables = {**stack.outputs["tableNames"], "orders": "orders-gone"}
+    (tmp_path / "outputs.json").write_text(json.dumps({**stack.outputs, "tableNames": tables}))
+    said = ops("orders", "show", "any")
+    assert said.returncode == 3
+    assert "are the outputs up to date?" in said.stderr
