@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
+from functions.shared.domain.errors import DomainError
 from functions.shared.domain.orders import (
     LEGAL_MOVES,
     Order,
@@ -61,6 +62,7 @@ class World:
     is_outside: bool = False
     now: datetime = START
     shelved: dict[str, int] = field(default_factory=dict)  # pieces ever put on the shelf, by product
+    surprises: list[Exception] = field(default_factory=list)  # errors that no task should end with
 
     # --- clients --------------------------------------------------------------------------------------------
 
@@ -128,6 +130,8 @@ class World:
         except Killed:
             answer = Failure("Lambda.Unknown")
         except Exception as error:  # noqa: BLE001
+            if not isinstance(error, DomainError):
+                self.surprises.append(error)
             answer = Failure.of(error)
         execution.tell(answer)
 
@@ -157,9 +161,7 @@ class World:
         """Run the schedule; None when the function died or failed."""
         try:
             return handler_of("requeue_stalled_orders")({}, LambdaContext())
-        except Killed:
-            return None
-        except Exception:  # noqa: BLE001 - it is invoked again by the next tick of the schedule
+        except (Killed, ClientError, BotoCoreError):  # the next tick of the schedule invokes it again
             return None
 
     def settle(self, rounds: int = 12) -> None:
@@ -238,6 +240,7 @@ class World:
 
     def check(self) -> None:
         """What holds when everything has settled."""
+        assert self.surprises == []
         self.check_always()
         orders = self.orders()
         for order in orders.values():
