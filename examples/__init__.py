@@ -1,0 +1,1 @@
+"""Projects of their own that build on this one."""

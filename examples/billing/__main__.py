@@ -1,0 +1,169 @@
+"""A route of its own on orderflow's API: GET /billing/{userId} answers what a user has spent.
+
+Everything that is declared here is this project's: resources under the exported root, the method, the
+function with its role, a deployment, the stage `billing`, a usage plan for that stage. What it uses of
+orderflow are the exports, and the orders table, which it reads.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+STAGE = "billing"
+PROJECT = Path(__file__).resolve().parent
+
+config = pulumi.Config()
+clients = config.require_object("clients")
+rate = config.require_int("rate")
+burst = 10 * rate
+orderflow = pulumi.StackReference(config.require("orderflowStack"))
+api_id = orderflow.require_output("apiId")
+orders_table = orderflow.require_output("tableNames").apply(lambda names: names["orders"])
+
+partition = aws.get_partition_output().partition
+region = aws.get_region_output().region
+account = aws.get_caller_identity_output().account_id
+
+
+def policy(*statements: dict[str, pulumi.Input[object]]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+# --- The function, which may read orders by user, and nothing else ---
+
+role = aws.iam.Role(
+    "spend_api-role",
+    description="What the function spend_api may do",
+    assume_role_policy=policy(
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    ),
+)
+logs = aws.cloudwatch.LogGroup(
+    "spend_api-logs",
+    name=f"/aws/lambda/{pulumi.get_project()}-{pulumi.get_stack()}-spend_api",
+    retention_in_days=config.require_int("logRetentionDays"),
+)
+orders_arn = pulumi.Output.format(
+    "arn:{0}:dynamodb:{1}:{2}:table/{3}", partition, region, account, orders_table
+)
+permissions = aws.iam.RolePolicy(
+    "spend_api",
+    role=role.name,
+    policy=policy(
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": pulumi.Output.concat(logs.arn, ":*"),
+        },
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:Query",
+            "Resource": pulumi.Output.concat(orders_arn, "/index/byUser"),
+        },
+        {"Effect": "Allow", "Action": "dynamodb:BatchGetItem", "Resource": orders_arn},
+    ),
+)
+function = aws.lambda_.Function(
+    "spend_api",
+    runtime="python3.13",
+    architectures=["arm64"],
+    handler="spend_api.handler.lambda_handler",
+    code=pulumi.AssetArchive(
+        {
+            f"spend_api/{path.name}": pulumi.FileAsset(f"spend_api/{path.name}")
+            for path in sorted((PROJECT / "spend_api").glob("*.py"))
+        }
+    ),
+    role=role.arn,
+    timeout=10,
+    memory_size=256,
+    environment=aws.lambda_.FunctionEnvironmentArgs(variables={"ORDERS_TABLE": orders_table}),
+    logging_config=aws.lambda_.FunctionLoggingConfigArgs(
+        log_format="JSON", application_log_level="INFO", system_log_level="WARN", log_group=logs.name
+    ),
+    opts=pulumi.ResourceOptions(depends_on=[permissions]),
+)
+
+# --- The route, under the root that orderflow exports ---
+
+billing = aws.apigateway.Resource(
+    "billing",
+    rest_api=api_id,
+    parent_id=orderflow.require_output("apiRootResourceId"),
+    path_part="billing",
+)
+user = aws.apigateway.Resource("user", rest_api=api_id, parent_id=billing.id, path_part="{userId}")
+method = aws.apigateway.Method(
+    "get-spend",
+    rest_api=api_id,
+    resource_id=user.id,
+    http_method="GET",
+    authorization="NONE",
+    # Orderflow's later deployments hold this route too: without a key it would be open there as well.
+    api_key_required=True,
+)
+integration = aws.apigateway.Integration(
+    "get-spend",
+    rest_api=api_id,
+    resource_id=user.id,
+    http_method=method.http_method,
+    type="AWS_PROXY",
+    integration_http_method="POST",
+    uri=function.invoke_arn,
+)
+invocation = aws.lambda_.Permission(
+    "api-invokes-spend_api",
+    action="lambda:InvokeFunction",
+    function=function.name,
+    principal="apigateway.amazonaws.com",
+    # From this stage and this route only: through orderflow's stage the function cannot be called.
+    source_arn=pulumi.Output.format(
+        "arn:{0}:execute-api:{1}:{2}:{3}/{4}/GET/billing/*", partition, region, account, api_id, STAGE
+    ),
+)
+
+# --- A deployment and a stage of its own ---
+
+
+def digest(uri: str) -> str:
+    """Changes when the route does; API Gateway by itself never redeploys."""
+    return hashlib.sha256(json.dumps(["GET", "/billing/{userId}", True, uri]).encode()).hexdigest()
+
+
+deployment = aws.apigateway.Deployment(
+    "billing",
+    rest_api=api_id,
+    triggers={"contents": function.invoke_arn.apply(digest)},
+    opts=pulumi.ResourceOptions(depends_on=[method, integration, invocation]),
+)
+stage = aws.apigateway.Stage("billing", rest_api=api_id, deployment=deployment.id, stage_name=STAGE)
+aws.apigateway.MethodSettings(
+    "billing",
+    rest_api=api_id,
+    stage_name=stage.stage_name,
+    method_path="*/*",
+    # All clients together; it also bounds the open routes of orderflow that this stage's snapshot holds.
+    settings=aws.apigateway.MethodSettingsSettingsArgs(
+        throttling_rate_limit=rate * len(clients), throttling_burst_limit=burst * len(clients)
+    ),
+)
+
+# --- Who may ask, and how often: orderflow's keys, under a plan for this stage ---
+
+plan = aws.apigateway.UsagePlan(
+    "billing",
+    description="Bills, for the keys of orderflow",
+    api_stages=[aws.apigateway.UsagePlanApiStageArgs(api_id=api_id, stage=stage.stage_name)],
+    quota_settings=aws.apigateway.UsagePlanQuotaSettingsArgs(
+        limit=config.require_int("quotaPerDay"), period="DAY"
+    ),
+    throttle_settings=aws.apigateway.UsagePlanThrottleSettingsArgs(rate_limit=rate, burst_limit=burst),
+)
+key_ids = orderflow.require_output("apiKeyIds")
+for client in clients:
+    aws.apigateway.UsagePlanKey(client, key_id=key_ids[client], key_type="API_KEY", usage_plan_id=plan.id)
+
+pulumi.export("billingUrl", stage.invoke_url)

@@ -1,0 +1,251 @@
+"""The example of a second project on the same API: what it declares, and what its function answers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.input_check import check_inputs
+from local.program import PROJECT_ROOT, ProgramRun, run_program
+from local.recorder import ACCOUNT_ID, REGION, Recorder
+from tests.components.recorded import ROLE_POLICY, grants_of
+from tests.program import declared, declared_tables
+
+ROOT = PROJECT_ROOT / "examples" / "billing"
+
+
+# --- What the project declares ---
+
+
+@cache
+def billing() -> ProgramRun:
+    """All that the project declares beside orderflow's stack dev."""
+    return run_program(
+        "dev", Recorder(), root=ROOT, stack_references={"orderflow/dev": declared("dev").outputs}
+    )
+
+
+def orderflow(name: str) -> Any:
+    return declared("dev").outputs.values[name]
+
+
+def one(kind: str) -> Any:
+    (found,) = billing().of_type(kind)
+    return found
+
+
+def test_the_inputs_are_as_the_sdk_declares_them() -> None:
+    assert check_inputs(billing().resources) == []
+    assert billing().messages == ()
+
+
+def test_it_declares_nothing_that_orderflow_declares() -> None:
+    def identities(run: ProgramRun) -> set[tuple[str, str]]:
+        return {(resource.type, resource.id) for resource in run.resources if resource.custom}
+
+    # A key's membership in a plan has the id of the key; the plan is another one.
+    shared = identities(billing()) & identities(declared("dev"))
+    assert {kind for kind, _ in shared} <= {"aws:apigateway/usagePlanKey:UsagePlanKey"}
+    assert not billing().of_type("aws:apigateway/restApi:RestApi")
+    assert not billing().of_type("aws:apigateway/response:Response")
+
+
+def test_its_resources_hang_under_the_exported_root_and_no_other() -> None:
+    resources = billing().of_type("aws:apigateway/resource:Resource")
+    parents = {resource.name: resource.inputs["parentId"] for resource in resources}
+    ids = {resource.name: resource.id for resource in resources}
+    assert parents == {"billing": orderflow("apiRootResourceId"), "user": ids["billing"]}
+    assert not [path for path in orderflow("apiResourceIds") if path.startswith("/billing")]
+    assert {resource.inputs["restApi"] for resource in resources} == {orderflow("apiId")}
+
+
+def test_its_route_needs_a_key_in_whatever_stage_it_turns_up() -> None:
+    assert one("aws:apigateway/method:Method").inputs["apiKeyRequired"] is True
+
+
+def test_its_function_may_be_called_from_its_own_stage_and_route_only() -> None:
+    assert one("aws:lambda/permission:Permission").inputs["sourceArn"] == (
+        f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{orderflow('apiId')}/billing/GET/billing/*"
+    )
+    assert one("aws:apigateway/stage:Stage").inputs["stageName"] == "billing" != orderflow("apiStage")
+
+
+def test_its_function_may_read_orders_by_user_and_nothing_else() -> None:
+    (policy,) = billing().of_type(ROLE_POLICY)
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{orderflow('tableNames')['orders']}"
+    logs = one("aws:cloudwatch/logGroup:LogGroup").outputs["arn"]
+    assert {(grant.action, grant.resource) for grant in grants_of(policy)} == {
+        ("dynamodb:Query", f"{table}/index/byUser"),
+        ("dynamodb:BatchGetItem", table),
+        ("logs:CreateLogStream", f"{logs}:*"),
+        ("logs:PutLogEvents", f"{logs}:*"),
+    }
+
+
+def test_its_deployment_waits_for_its_route_and_is_made_anew_with_it() -> None:
+    deployment = one("aws:apigateway/deployment:Deployment")
+    for kind in (
+        "apigateway/method:Method",
+        "apigateway/integration:Integration",
+        "lambda/permission:Permission",
+    ):
+        assert one(f"aws:{kind}").urn in deployment.dependencies
+    assert len(deployment.inputs["triggers"]["contents"]) == 64
+
+
+def test_its_plan_meters_the_exported_keys_on_its_own_stage() -> None:
+    plan = one("aws:apigateway/usagePlan:UsagePlan")
+    assert plan.inputs["apiStages"] == [{"apiId": orderflow("apiId"), "stage": "billing"}]
+    assert plan.id not in orderflow("usagePlanIds").values()
+    members = billing().of_type("aws:apigateway/usagePlanKey:UsagePlanKey")
+    assert {member.name: member.inputs["keyId"] for member in members} == orderflow("apiKeyIds")
+    assert {member.inputs["usagePlanId"] for member in members} == {plan.id}
+
+
+# --- What its function answers ---
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The orders table as orderflow declares it, empty."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "ORDERS_TABLE": "orders",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        table = boto3.resource("dynamodb").create_table(
+            TableName="orders", BillingMode="PAY_PER_REQUEST", **declared_tables()["orders"]
+        )
+        yield table
+
+
+@pytest.fixture
+def spend(orders: Any) -> ModuleType:
+    return importlib.import_module("examples.billing.spend_api.spend")
+
+
+def put(orders: Any, count: int, *, status: str = "FULFILLED", user: str = "u-1", **fields: object) -> None:
+    """Store orders of a user, 10 EUR each."""
+    with orders.batch_writer() as batch:
+        for number in range(count):
+            batch.put_item(
+                Item={
+                    "orderId": f"{user}-{status}-{number}-{fields.get('currency', 'EUR')}",
+                    "userId": user,
+                    "createdAt": f"2026-01-01T00:00:00.{number:03}Z",
+                    "status": status,
+                    "total": 1000,
+                    "currency": "EUR",
+                    **fields,
+                }
+            )
+
+
+def ask(user: str = "u-1", **query: str) -> tuple[int, Any]:
+    handler = importlib.import_module("examples.billing.spend_api.handler")
+    answer = handler.lambda_handler(
+        {
+            "pathParameters": {"userId": user},
+            "queryStringParameters": query or None,
+            "requestContext": {"requestId": "request-1"},
+        },
+        None,
+    )
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_only_fulfilled_orders_of_this_user_count_and_currencies_are_not_mixed(orders: Any) -> None:
+    put(orders, 3)
+    put(orders, 2, currency="USD", total=250)
+    put(orders, 4, status="REJECTED")
+    with orders.batch_writer() as batch:  # a pending order has no total yet
+        batch.put_item(Item={"orderId": "p", "userId": "u-1", "createdAt": "2026-01-02", "status": "PENDING"})
+    put(orders, 5, user="u-2")
+    assert ask() == (200, {"userId": "u-1", "orders": 5, "totals": {"EUR": 3000, "USD": 500}})
+
+
+def test_a_user_without_orders_has_spent_nothing(orders: Any) -> None:
+    assert ask("nobody") == (200, {"userId": "nobody", "orders": 0, "totals": {}})
+
+
+def test_a_long_history_is_answered_in_bounded_pieces_that_add_up(
+    orders: Any, monkeypatch: pytest.MonkeyPatch, spend: ModuleType
+) -> None:
+    monkeypatch.setattr(spend, "PAGE_SIZE", 10)
+    monkeypatch.setattr(spend, "MAX_PAGES", 2)
+    put(orders, 45)
+    pieces = [ask()[1]]
+    while token := pieces[-1].get("nextToken"):
+        pieces.append(ask(nextToken=token)[1])
+    assert [piece["orders"] for piece in pieces] == [20, 20, 5]
+    assert sum(piece["totals"]["EUR"] for piece in pieces) == 45_000
+
+
+def test_a_token_goes_on_among_the_orders_of_the_user_in_the_path_only(
+    orders: Any, monkeypatch: pytest.MonkeyPatch, spend: ModuleType
+) -> None:
+    monkeypatch.setattr(spend, "PAGE_SIZE", 1)
+    monkeypatch.setattr(spend, "MAX_PAGES", 1)
+    put(orders, 3)
+    token = ask()[1]["nextToken"]
+    assert ask("u-2", nextToken=token) == (200, {"userId": "u-2", "orders": 0, "totals": {}})
+
+
+@pytest.mark.parametrize("token", ["x", "bm90IGpzb24", "WzFd", "W10", "é"])
+def test_a_token_of_somebodys_own_making_is_refused(orders: Any, token: str) -> None:
+    status, problem = ask(nextToken=token)
+    assert (status, problem["code"], problem["requestId"]) == (422, "invalid_input", "request-1")
+
+
+def test_an_id_that_no_user_can_have_is_not_found(orders: Any) -> None:
+    assert ask("a/b")[0] == 404
+
+
+class Client:
+    """Leaves the last key of each batch unread, the first `times`."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked: list[int] = []
+
+    def query(self, **_: object) -> Any:
+        return {"Items": [{"orderId": {"S": str(number)}} for number in range(3)]}
+
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803  boto3's name
+        keys = RequestItems["orders"]["Keys"]
+        self.asked.append(len(keys))
+        left = keys[-1:] if len(self.asked) <= self.times else []
+        order = {"status": {"S": "FULFILLED"}, "total": {"N": "1"}, "currency": {"S": "EUR"}}
+        return {
+            "Responses": {"orders": [order] * (len(keys) - len(left))},
+            "UnprocessedKeys": {"orders": {"Keys": left}} if left else {},
+        }
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch, spend: ModuleType) -> None:
+    monkeypatch.setattr(spend.time, "sleep", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_what_dynamodb_leaves_unread_is_read_again(spend: ModuleType) -> None:
+    client = Client(times=2)
+    assert spend.spend_of(client, "orders", "u-1").totals == {"EUR": 3}
+    assert client.asked == [3, 1, 1]
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_what_dynamodb_never_reads_is_an_error_and_not_a_smaller_sum(spend: ModuleType) -> None:
+    with pytest.raises(spend.StoreBusy):
+        spend.spend_of(Client(times=100), "orders", "u-1")
