@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -158,12 +159,17 @@ class Emulator:
 
 
 def start_emulator(
-    *, region: str = DEFAULT_REGION, port: int | None = None, state_file: Path | None = None
+    *,
+    region: str = DEFAULT_REGION,
+    port: int | None = None,
+    state_file: Path | None = None,
+    meanwhile: Callable[[Endpoint], None] | None = None,
 ) -> Emulator:
     """Starts an emulator and returns once it answers (about half a second).
 
     Without `port` it takes a free one. `state_file` is removed when the emulator ends because this process
-    was killed. Raises EmulatorError when the port is taken or the emulator does not come up.
+    was killed. `meanwhile` is called while the emulator comes up, and does not answer yet. Raises
+    EmulatorError when the port is taken or the emulator does not come up.
     """
     remove_stale_folders()
     if port is not None and not _is_free(port):
@@ -174,6 +180,8 @@ def start_emulator(
         endpoint = Endpoint(port=chosen, region=region)
         emulator = Emulator(endpoint, folder, _spawn(endpoint, folder, state_file))
         try:
+            if meanwhile:
+                meanwhile(endpoint)
             _await_ready(emulator)
         except BaseException as error:
             emulator.stop()

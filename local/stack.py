@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from local.deployer import Deployer
+from local.deployer import Deployer, prepare
 from local.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
@@ -129,7 +129,7 @@ def running_stack(
     without fulfillmentSecretArn, the secret `SIGNING_SECRET` is made. Raises EmulatorError, ConfigError and
     ProgramError.
     """
-    with start_emulator(region=_region(root, stack, config), port=port) as emulator:
+    with start_emulator(region=_region(root, stack, config), port=port, meanwhile=prepare) as emulator:
         yield _bring_up(emulator, root, stack, config, on_resource)
 
 
@@ -156,7 +156,9 @@ def shared_stack(
                 f"`python -m local down` stops it."
             )
         state_file = _state_file(state_folder)
-        emulator = start_emulator(region=_region(root, stack, config), port=port, state_file=state_file)
+        emulator = start_emulator(
+            region=_region(root, stack, config), port=port, state_file=state_file, meanwhile=prepare
+        )
         try:
             deployed = _bring_up(emulator, root, stack, config, on_resource)
             _write_state(state_file, deployed)

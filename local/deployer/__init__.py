@@ -5,6 +5,7 @@ goes, and which of them the emulator does not honour, and why. Anything else is 
 """
 
 import dataclasses
+import importlib
 import json
 import threading
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ from local.emulator import Endpoint
 from local.invokes import answer_invoke
 from local.program import Resource
 
-__all__ = ("KINDS", "DeployError", "Deployer")
+__all__ = ("KINDS", "DeployError", "Deployer", "prepare")
 
 KINDS: Final[Mapping[str, Kind]] = by_type(
     kind
@@ -56,6 +57,26 @@ KINDS: Final[Mapping[str, Kind]] = by_type(
 )
 _PROVIDER: Final = "pulumi:providers:aws"
 _PROVIDER_INPUTS: Final = frozenset({"region", "defaultTags", "allowedAccountIds", "version"})
+
+
+_SERVICES: Final = (
+    "apigateway",
+    "dynamodb",
+    "events",
+    "iam",
+    "lambda",
+    "logs",
+    "scheduler",
+    "sqs",
+    "stepfunctions",
+)
+
+
+def prepare(endpoint: Endpoint) -> None:
+    """Loads what every deployment needs: a third of a second, best spent while the emulator starts."""
+    for service in _SERVICES:
+        endpoint.client(service)
+    importlib.import_module("pulumi_aws")
 
 
 class Deployer:
