@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from functions.service_api import documents
 from functions.shared.environment import required
 from functions.shared.http import Answer, Api
 from functions.shared.observability import logger
@@ -35,3 +36,22 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def health() -> Answer[Health]:
     """Whether the service answers, which stack it is, and which code it runs."""
     return Answer(HTTPStatus.OK, _health)
+
+
+@api.route("GET", "/openapi.json")
+def openapi() -> Answer[str]:
+    """This document."""
+    return _answer(documents.contract())
+
+
+@api.route("GET", "/docs")
+def docs() -> Answer[str]:
+    """This document as a page for people, from which requests can be tried with a key."""
+    return _answer(documents.page())
+
+
+def _answer(document: documents.Document) -> Answer[str]:
+    known = (api.header("if-none-match") or "").split(",")
+    if document.etag in {tag.strip().removeprefix("W/") for tag in known}:
+        return Answer(HTTPStatus.NOT_MODIFIED, None, document.headers)
+    return Answer(HTTPStatus.OK, document.text, document.headers, document.content_type)

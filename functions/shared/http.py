@@ -63,9 +63,16 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     InvalidBody: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.VersionRequired: HTTPStatus.PRECONDITION_REQUIRED,
-    errors.StoreContention: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.DependencyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+# The errors that are no one's mistake: status, code, detail.
+NO_ROUTE = (HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
+UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the service is busy: try again in a moment")
+INTERNAL_ERROR = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "internal_error",
+    "this is our fault; the request id helps us find it",
+)
 
 # RFC 9110 renamed two statuses; Python does so from 3.13 on.
 _TITLES = {
@@ -225,20 +232,16 @@ class Api:
             raise InvalidBody(violations(value, kind)) from error
 
     def _no_route(self, _error: Exception) -> Response[str]:
-        return self._problem(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
+        return self._problem(*NO_ROUTE)
 
     def _to_problem(self, error: Exception) -> Response[str]:
-        if aws.is_passing(error):
+        if aws.is_passing(error) or isinstance(error, errors.StoreContention):
             logger.warning("a service did not answer", exc_info=error)
-            return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "try again in a moment")
+            return self._problem(*UNAVAILABLE)
         status = STATUS.get(type(error))
         if status is None:
             logger.exception("unexpected error", exc_info=error)
-            return self._problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "internal_error",
-                "this is our fault; the request id helps us find it",
-            )
+            return self._problem(*INTERNAL_ERROR)
         if isinstance(error, errors.InvalidInput) and error.field is not None:
             fields = error.fields if isinstance(error, InvalidBody) else [FieldError(error.field, str(error))]
             return self._problem(status, code(errors.InvalidInput), summary(fields), fields)

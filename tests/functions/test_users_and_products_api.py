@@ -264,11 +264,3 @@ def test_answers_carry_cors_headers_for_a_page_of_another_origin(world: World) -
     answer = world.api.get("/users", headers={"Origin": "https://shop.example.com"})
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "ETag,Location"
-
-
-def test_health_tells_the_stack_and_the_version_and_reads_nothing(world: World) -> None:
-    answer = world.api.get("/")
-    assert (answer.status, answer.body) == (
-        200,
-        {"status": "ok", "service": "orderflow", "stack": "test", "version": "0123456789ab"},
-    )

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel", omit_defaults=True):
-    """One page of a list, and the token of the next (None at the end)."""
+    """One page of a list, and the token of the next (absent at the end)."""
 
     items: list[T]
     next_token: str | None = None

@@ -1,0 +1,117 @@
+"""The contract is valid, up to date, and of the API that the Pulumi program declares."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator.readers import read_from_filename
+
+from tests.components.test_rest_api import methods
+from tests.program import declared
+from tools.openapi import DOCUMENT, ROOT
+
+CONTRACT = json.loads(DOCUMENT.read_text("utf-8"))
+
+
+def operations() -> Iterator[tuple[str, Any]]:
+    """Route, such as "GET /users", and its operation."""
+    for path, methods_of_path in CONTRACT["paths"].items():
+        for method, operation in methods_of_path.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def resolved(value: Any) -> Any:
+    """What a reference stands for."""
+    while "$ref" in value:
+        target = CONTRACT
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        value = target
+    return value
+
+
+def test_the_contract_is_made_from_the_present_code() -> None:
+    # In a process of its own: importing the handlers sets an environment that other tests must not see.
+    check = subprocess.run(
+        [sys.executable, "-m", "tools.openapi", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stderr
+
+
+def test_no_function_imports_the_generator() -> None:
+    code = (path.read_text("utf-8") for path in (ROOT / "functions").rglob("*.py"))
+    assert not [text for text in code if "import tools" in text or "from tools" in text]
+
+
+def test_the_contract_is_valid_openapi_3_1() -> None:
+    document, _ = read_from_filename(str(DOCUMENT))
+    assert document["openapi"] == "3.1.0"
+    assert not list(OpenAPIV31SpecValidator(document).iter_errors())
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod", "local"])
+def test_the_contract_has_the_routes_that_the_program_declares_with_their_keys(stack: str) -> None:
+    in_program = {
+        route: needs_key
+        for route, needs_key in methods(declared(stack)).items()
+        if not route.startswith("OPTIONS")
+    }
+    assert {route: operation.get("security") != [] for route, operation in operations()} == in_program
+
+
+def test_every_operation_has_a_name_of_its_own_a_tag_and_a_summary() -> None:
+    names = [operation["operationId"] for _, operation in operations()]
+    assert len(set(names)) == len(names)
+    tags = {tag["name"] for tag in CONTRACT["tags"]}
+    for _, operation in operations():
+        assert set(operation["tags"]) <= tags
+        assert operation["summary"].endswith(".")
+
+
+def test_every_body_answer_and_error_has_an_example() -> None:
+    for route, operation in operations():
+        for status, response in operation["responses"].items():
+            for media_type, content in resolved(response).get("content", {}).items():
+                is_document = route in {"GET /docs", "GET /openapi.json"} and status == "200"
+                assert is_document or content.get("example") or content.get("examples"), (route, media_type)
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert content["examples"]
+
+
+def test_no_error_is_left_out_or_explained_nowhere() -> None:
+    used = {
+        json.dumps(example)
+        for _, operation in operations()
+        for response in operation["responses"].values()
+        for content in resolved(response).get("content", {}).values()
+        for example in content.get("examples", {}).values()
+    }
+    assert used == {
+        json.dumps({"$ref": f"#/components/examples/{name}"}) for name in CONTRACT["components"]["examples"]
+    }
+
+
+def test_every_error_is_a_problem_document_with_its_own_status() -> None:
+    for _, operation in operations():
+        for status, response in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            (content,) = resolved(response)["content"].items()
+            assert content[0] == "application/problem+json"
+            for example in content[1]["examples"].values():
+                assert resolved(example)["value"]["status"] == int(status)
+
+
+def test_the_contract_shows_nothing_of_python() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    assert not [word for word in ("(?!", "None ", "None)", "msgspec", "functions.", "$defs") if word in text]

@@ -1,0 +1,1 @@
+"""Generators that run when the project is built, never in Lambda."""

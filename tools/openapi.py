@@ -1,0 +1,538 @@
+"""Makes the API's contract, docs/openapi.json (OpenAPI 3.1), from the functions' own routes and types.
+
+`python -m tools.openapi` writes it, `python -m tools.openapi --check` fails when it is stale. The functions
+do not import this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
+
+from components.api_responses import PROBLEMS
+from tools.openapi_examples import ANSWERS, BODIES, DETAILS, REQUEST_ID, WRONG_FIELDS
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DOCUMENT: Final = ROOT / "docs" / "openapi.json"
+
+# In the order in which a reader meets them. The routes of the last one are open; the others need a key.
+FUNCTIONS: Final = ("users_api", "products_api", "orders_api", "service_api")
+OPEN_FUNCTION: Final = "service_api"
+
+# The routes that answer a text of their own, and its type.
+TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}
+
+# The answers that have an ETag: records with a version.
+_VERSIONED: Final = frozenset({"User", "Product"})
+
+_SUCCESSES: Final = {
+    HTTPStatus.OK: "OK.",
+    HTTPStatus.CREATED: "Created.",
+    HTTPStatus.NO_CONTENT: "Done.",
+    HTTPStatus.NOT_MODIFIED: "The document is the one that you have.",
+}
+
+_DESCRIPTION: Final = """\
+Register users, keep a catalogue of products, place orders and follow them to their end.
+
+- **Keys**: the header `x-api-key` identifies and meters a trusted client. It is not a login of a user.
+- **Money** is a whole number in minor units (`1999` is 19.99), with an ISO 4217 currency beside it.
+- **Times** are UTC, ISO 8601, with milliseconds.
+- **Errors** are problem documents (RFC 9457): `code` is for programs, `detail` and `errors` are for people,
+  and with the `requestId` we find the request.
+- **Retries**: an order with an `Idempotency-Key` is placed once, however often it is sent.
+
+The URLs of the routes are relative to the place where this document is served.
+"""
+
+_HEADERS: Final = {
+    "ETag": {
+        "description": "What you have: a record's version for `If-Match`, a document's for `If-None-Match`.",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
+        "example": '"3"',
+    },
+    "Location": {
+        "description": "Where the record can be read, from the host's root.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": "/v1/orders/5f0c6a3e-9a64-5e0e-8d3e-1d6b1a0f7c11",
+    },
+    "Retry-After": {
+        "description": "Seconds after which another try makes sense.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 1,
+    },
+}
+
+_PARAMETERS: Final = {
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "Only do this if the record still is of this version (or of one of these, separated "
+        "by commas): the `ETag` of an earlier answer. `*` stands for any.",
+        "schema": {"type": "string", "pattern": r'^(\*|"[0-9]{1,15}"(, ?"[0-9]{1,15}"){0,49})$'},
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "Answer nothing if the document still has this `ETag`.",
+        "schema": {"type": "string"},
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A name of your own for this order, unique among the user's. Sent again with the same "
+        "body, the first order is answered and none is made.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    },
+    "NextToken": {
+        "name": "nextToken",
+        "in": "query",
+        "description": "The `nextToken` of the page before, as it is.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One error that a route may answer: what it is called, when it comes, and a document that shows it."""
+
+    status: int
+    code: str
+    description: str
+    example: dict[str, Any]
+
+
+class Contract:
+    """Collects the routes of all functions into one document."""
+
+    def __init__(self) -> None:
+        _set_environment()
+        self._http = importlib.import_module("functions.shared.http")
+        self._errors = importlib.import_module("functions.shared.domain.errors")
+        self._orders = importlib.import_module("functions.shared.domain.orders")
+        self._pages = importlib.import_module("functions.shared.persistence.pages")
+        self._functions = {name: importlib.import_module(f"functions.{name}.handler") for name in FUNCTIONS}
+        self._responses: dict[str, Any] = {}
+        self._failures = {**dict(self._own_failures()), **dict(_gateway_failures())}
+
+    def document(self) -> dict[str, Any]:
+        """The whole document."""
+        paths: dict[str, dict[str, Any]] = {}
+        for name, function in self._functions.items():
+            for route in function.api.routes:
+                path = _public_path(route.path)
+                paths.setdefault(path, {})[route.method.lower()] = self._operation(name, route)
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "orderflow",
+                "version": _project_version(),
+                "description": _DESCRIPTION,
+            },
+            "servers": [{"url": ".", "description": "Where this document is served"}],
+            "security": [{"apiKey": []}],
+            "tags": [
+                {"name": _tag(name), "description": _package_of(function)}
+                for name, function in self._functions.items()
+            ],
+            "paths": paths,
+            "components": {
+                "securitySchemes": {
+                    "apiKey": {
+                        "type": "apiKey",
+                        "in": "header",
+                        "name": "x-api-key",
+                        "description": "Identifies and meters a client; every key belongs to a usage plan.",
+                    }
+                },
+                "parameters": _PARAMETERS | {"Limit": self._limit()},
+                "headers": _HEADERS,
+                "responses": dict(sorted(self._responses.items())),
+                "schemas": self._schemas(),
+                "examples": {
+                    _camel(name): {"summary": failure.code, "value": failure.example}
+                    for name, failure in self._failures.items()
+                },
+            },
+        }
+
+    # --- one route ----------------------------------------------------------------------------------------
+
+    def _operation(self, function: str, route: Any) -> dict[str, Any]:
+        summary, _, description = (route.handler.__doc__ or "").partition("\n\n")
+        operation: dict[str, Any] = {
+            "operationId": _camel(route.handler.__name__),
+            "tags": [_tag(function)],
+            "summary": " ".join(summary.split()),
+        }
+        if description:
+            operation["description"] = " ".join(description.split())
+        if function == OPEN_FUNCTION:
+            operation["security"] = []
+        parameters = [*self._path_parameters(route), *self._other_parameters(route)]
+        if parameters:
+            operation["parameters"] = parameters
+        if route.takes is not None:
+            operation["requestBody"] = {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": _schema_ref(route.takes.__name__),
+                        "examples": BODIES[route.takes.__name__],
+                    }
+                },
+            }
+        operation["responses"] = {
+            **{str(status.value): self._success(route, status) for status in self._successes(route)},
+            **self._failed_responses(function, route),
+        }
+        return operation
+
+    def _path_parameters(self, route: Any) -> list[dict[str, Any]]:
+        schema = msgspec.json.schema(self._orders.Identifier)
+        return [
+            {
+                "name": _camel(name),
+                "in": "path",
+                "required": True,
+                "description": f"The id of the {name.removesuffix('_id')}.",
+                "schema": _tidy({key: value for key, value in schema.items() if key != "description"}),
+            }
+            for name in re.findall(r"<(\w+)>", route.path)
+        ]
+
+    def _other_parameters(self, route: Any) -> list[dict[str, str]]:
+        names = []
+        if self._is_page(route):
+            names += ["Limit", "NextToken"]
+        if route.method in {"PATCH", "DELETE"}:
+            names.append("IfMatch")
+        if self._errors.IdempotencyKeyReused in route.raises:
+            names.append("IdempotencyKey")
+        if route.path in TEXTS:
+            names.append("IfNoneMatch")
+        return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+    def _limit(self) -> dict[str, Any]:
+        return {
+            "name": "limit",
+            "in": "query",
+            "description": "The most entries to put on the page.",
+            "schema": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": self._pages.MAX_LIMIT,
+                "default": self._pages.DEFAULT_LIMIT,
+            },
+        }
+
+    def _successes(self, route: Any) -> list[HTTPStatus]:
+        if _answer_of(route) is type(None):
+            return [HTTPStatus.NO_CONTENT]
+        if route.path in TEXTS:
+            return [HTTPStatus.OK, HTTPStatus.NOT_MODIFIED]
+        if route.method == "POST" and route.takes is not None:
+            repeatable = self._errors.IdempotencyKeyReused in route.raises
+            return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
+        return [HTTPStatus.OK]
+
+    def _success(self, route: Any, status: HTTPStatus) -> dict[str, Any]:
+        is_repeat = status is HTTPStatus.OK and HTTPStatus.CREATED in self._successes(route)
+        response: dict[str, Any] = {
+            "description": "A repeat: the first order, as it is now." if is_repeat else _SUCCESSES[status]
+        }
+        headers = list(self._headers(route))
+        if headers:
+            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+        if status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            response["content"] = self._content(route)
+        return response
+
+    def _headers(self, route: Any) -> Iterator[str]:
+        if route.path in TEXTS or getattr(_answer_of(route), "__name__", "") in _VERSIONED:
+            yield "ETag"
+        if route.takes is not None and route.method == "POST":
+            yield "Location"
+
+    def _content(self, route: Any) -> dict[str, Any]:
+        if route.path in TEXTS:
+            media_type = TEXTS[route.path]
+            return {media_type: {"schema": {"type": "string" if media_type == "text/html" else "object"}}}
+        schema = _schema_ref(_public_name(_schema_name(_answer_of(route))))
+        return {"application/json": {"schema": schema, "example": ANSWERS[route.handler.__name__]}}
+
+    # --- its errors ---------------------------------------------------------------------------------------
+
+    def _failed_responses(self, function: str, route: Any) -> dict[str, Any]:
+        by_status: dict[int, list[str]] = {}
+        for name in self._failure_names(function, route):
+            by_status.setdefault(self._failures[name].status, []).append(name)
+        return {str(status): self._failed_response(by_status[status]) for status in sorted(by_status)}
+
+    def _failed_response(self, names: list[str]) -> dict[str, str]:
+        """A reference to the response that shows these errors: many routes share each."""
+        shared = "Or".join(names)
+        self._responses[shared] = self._describe(names)
+        return {"$ref": f"#/components/responses/{shared}"}
+
+    def _describe(self, names: list[str]) -> dict[str, Any]:
+        response: dict[str, Any] = {
+            "description": " ".join(self._failures[name].description for name in names),
+            "content": {
+                "application/problem+json": {
+                    "schema": _schema_ref("Problem"),
+                    "examples": {
+                        _camel(name): {"$ref": f"#/components/examples/{_camel(name)}"} for name in names
+                    },
+                }
+            },
+        }
+        if "Unavailable" in names:
+            response["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+        return response
+
+    def _failure_names(self, function: str, route: Any) -> Iterator[str]:
+        """The errors that a route may answer, by its parts: what it takes, what it answers, where it is."""
+        if route.takes is not None:
+            yield from ("MalformedBody", "BodyTooLarge", "UnsupportedMediaType", "InvalidInput")
+        if self._is_page(route):
+            yield from ("InvalidPageToken", "InvalidLimit")
+        if "<" in route.path:
+            yield "NotFound"
+        if route.method in {"PATCH", "DELETE"}:
+            yield "VersionMismatch"
+        yield from (error.__name__ for error in route.raises)
+        if function != OPEN_FUNCTION:
+            yield from ("InvalidApiKey", "QuotaExceeded", "Unavailable")
+        yield from ("Throttled", "InternalError", "IntegrationFailure", "IntegrationTimeout")
+
+    def _own_failures(self) -> Iterator[tuple[str, Failure]]:
+        for error, status in self._http.STATUS.items():
+            name = error.__name__
+            if name == "InvalidBody":  # an InvalidInput to clients
+                continue
+            fields = WRONG_FIELDS if name == "InvalidInput" else None
+            detail = self._http.summary(fields) if fields else DETAILS[name]
+            yield (
+                name,
+                self._failure(
+                    status,
+                    self._http.code(error),
+                    _sentence((error.__doc__ or "").partition("\n\n")[0]),
+                    detail,
+                    fields,
+                ),
+            )
+        limit = [msgspec.structs.replace(WRONG_FIELDS[0], field="limit", message=DETAILS["InvalidLimit"])]
+        yield (
+            "InvalidLimit",
+            self._failure(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid_input",
+                "The `limit` is out of bounds.",
+                self._http.summary(limit),
+                limit,
+            ),
+        )
+        status, code, detail = self._http.UNAVAILABLE
+        yield (
+            "Unavailable",
+            self._failure(status, code, "Whatever the service needs is busy; try again.", detail),
+        )
+        status, code, detail = self._http.INTERNAL_ERROR
+        yield "InternalError", self._failure(status, code, "An error on our side.", detail)
+
+    def _failure(
+        self, status: HTTPStatus, code: str, description: str, detail: str, fields: Any = None
+    ) -> Failure:
+        document = self._http.problem(status, code, detail, REQUEST_ID, fields)
+        return Failure(
+            status=status.value, code=code, description=description, example=msgspec.to_builtins(document)
+        )
+
+    def _is_page(self, route: Any) -> bool:
+        return getattr(_answer_of(route), "__origin__", None) is self._pages.Page
+
+    # --- the types ----------------------------------------------------------------------------------------
+
+    def _schemas(self) -> dict[str, Any]:
+        routes = [route for function in self._functions.values() for route in function.api.routes]
+        bodies = {route.takes for route in routes if route.takes is not None}
+        answers = [_answer_of(route) for route in routes if _answer_of(route) not in {str, type(None)}]
+        _, requests = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+        _, responses = msgspec.json.schema_components(
+            [*answers, self._http.Problem], ref_template="#/components/schemas/{name}"
+        )
+        for route in routes:
+            if route.method == "PATCH":
+                requests[route.takes.__name__]["minProperties"] = 1
+        schemas = {name: _tidy(schema) for name, schema in requests.items()}
+        schemas |= {_public_name(name): _tidy(_never_null(schema)) for name, schema in responses.items()}
+        return dict(sorted(schemas.items()))
+
+
+# --- where the facts come from ------------------------------------------------------------------------------
+
+
+def _set_environment() -> None:
+    """What the functions ask of their environment when they are imported; the document shows none of it."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "orderflow")
+    for name in (
+        *("USERS_TABLE", "PRODUCTS_TABLE", "ORDERS_TABLE", "ORDERS_QUEUE_URL", "EVENT_BUS_NAME"),
+        *("CORS_ORIGINS", "DEFAULT_CURRENCY", "STACK_NAME", "SERVICE_VERSION"),
+    ):
+        os.environ.setdefault(name, "none")
+
+
+def _project_version() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return str(project["version"])
+
+
+def _package_of(function: ModuleType) -> str:
+    """What a function's package says of itself: `HTTP: place, read, list and cancel orders.`"""
+    package = importlib.import_module(function.__name__.rpartition(".")[0])
+    return _sentence((package.__doc__ or "").removeprefix("HTTP: "))
+
+
+def _gateway_failures() -> Iterator[tuple[str, Failure]]:
+    """The errors that API Gateway answers by itself, as the Pulumi program declares them."""
+    described = {
+        "INVALID_API_KEY": "There is no key, or it is none of ours.",
+        "THROTTLED": "Too many requests at once.",
+        "QUOTA_EXCEEDED": "The key has used up its quota.",
+        "INTEGRATION_FAILURE": "The service could not be reached.",
+        "INTEGRATION_TIMEOUT": "The service took too long.",
+    }
+    for response_type, description in described.items():
+        problem = PROBLEMS[response_type]
+        if problem.status is None:
+            raise ValueError(f"{response_type} has no status")
+        example = {
+            "title": problem.title,
+            "status": problem.status,
+            "code": problem.code,
+            "detail": problem.detail,
+            "requestId": REQUEST_ID,
+            "type": "about:blank",
+        }
+        name = "".join(word.capitalize() for word in response_type.split("_"))
+        yield (
+            name,
+            Failure(status=problem.status, code=problem.code, description=description, example=example),
+        )
+
+
+def _answer_of(route: Any) -> Any:
+    """The type T of a handler that answers `Answer[T]`."""
+    return get_args(get_type_hints(route.handler)["return"])[0]
+
+
+# --- how things are written ---------------------------------------------------------------------------------
+
+
+def _camel(name: str) -> str:
+    """`create_user` and `CreateUser` as `createUser`."""
+    head, *others = name.split("_")
+    return head[:1].lower() + head[1:] + "".join(word.capitalize() for word in others)
+
+
+def _tag(function: str) -> str:
+    return function.removesuffix("_api")
+
+
+def _public_path(path: str) -> str:
+    """`/users/<user_id>` as `/users/{userId}`."""
+    return re.sub(r"<(\w+)>", lambda found: f"{{{_camel(found[1])}}}", path)
+
+
+def _schema_name(kind: Any) -> str:
+    """A type as msgspec names its schema."""
+    return (
+        "_".join([kind.__origin__.__name__, get_args(kind)[0].__name__, ""])
+        if get_args(kind)
+        else str(kind.__name__)
+    )
+
+
+def _public_name(name: str) -> str:
+    """msgspec's `Page_OrderView_` as `OrderPage`: a client sees an Order, and no other."""
+    return re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
+
+
+def _schema_ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _sentence(text: str | None) -> str:
+    words = " ".join((text or "").split())
+    return words[:1].upper() + words[1:]
+
+
+def _tidy(value: Any, name: str = "") -> Any:
+    """A schema as people want to read it: no names twice, no Python, and times marked as such."""
+    if isinstance(value, list):
+        return [_tidy(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    tidy = {key: _tidy(part, key) for key, part in value.items() if key != "title" or isinstance(part, dict)}
+    if isinstance(tidy.get("description"), str):
+        tidy["description"] = _sentence(tidy["description"])
+    if isinstance(tidy.get("pattern"), str):
+        tidy["pattern"] = tidy["pattern"].replace(r"(?!\n)", "")  # only Python needs it
+    if isinstance(tidy.get("$ref"), str):
+        tidy["$ref"] = "#/components/schemas/" + _public_name(tidy["$ref"].rpartition("/")[2])
+    if "enum" in tidy:
+        tidy["type"] = "string"
+    if tidy.get("required") == []:
+        del tidy["required"]
+    if name in {"createdAt", "updatedAt", "at"}:
+        tidy["format"] = "date-time"
+    return tidy
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An answer's schema: what msgspec would read as null is left out of what we write."""
+    for name, field in schema.get("properties", {}).items():
+        options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
+        if len(options) == 1:
+            schema["properties"][name] = options[0]
+        else:
+            field.pop("default", None)
+    return schema
+
+
+def render() -> str:
+    """The document as it is kept in docs/openapi.json."""
+    return json.dumps(Contract().document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Write the document, or with `--check` say whether it is stale."""
+    wanted = render()
+    if "--check" in arguments:
+        if DOCUMENT.is_file() and DOCUMENT.read_text("utf-8") == wanted:
+            return 0
+        print("docs/openapi.json is stale: run `python -m tools.openapi`.", file=sys.stderr)
+        return 1
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

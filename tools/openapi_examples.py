@@ -1,0 +1,158 @@
+"""The examples of the contract: instances of the very types, so that they cannot be wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from functions.orders_api.views import OrderView, view
+from functions.shared.domain.orders import (
+    HistoryEntry,
+    NewOrder,
+    NewOrderLine,
+    Order,
+    OrderLine,
+    OrderStatus,
+    Shipment,
+)
+from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.domain.users import NewUser, User, UserPatch
+from functions.shared.persistence.pages import Page, encode_token
+from functions.shared.violations import FieldError
+
+REQUEST_ID: Final = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+_USER_ID: Final = "0d2f7f5c-3f0e-4a57-9d5e-2f4a5f1f2b60"
+_PRODUCT_ID: Final = "7b1e8a34-5c5e-4b0f-8f0a-6e1c9b7d2a11"
+_ORDER_ID: Final = "5f0c6a3e-9a64-5e0e-8d3e-1d6b1a0f7c11"
+_AT: Final = "2026-01-31T08:00:00.000Z"
+_LATER: Final = "2026-01-31T08:00:01.250Z"
+
+_user: Final = User(
+    user_id=_USER_ID,
+    name="Ada Lovelace",
+    email="ada@example.com",
+    version=1,
+    created_at=_AT,
+    updated_at=_AT,
+)
+_product: Final = Product(
+    product_id=_PRODUCT_ID,
+    title="Desk lamp",
+    description="Bright, and warm on demand",
+    price=1999,
+    currency="EUR",
+    stock=120,
+    version=1,
+    created_at=_AT,
+    updated_at=_AT,
+)
+_pending: Final = Order(
+    order_id=_ORDER_ID,
+    user_id=_USER_ID,
+    items=[OrderLine(product_id=_PRODUCT_ID, quantity=2)],
+    status=OrderStatus.PENDING,
+    history=[HistoryEntry(status=OrderStatus.PENDING, at=_AT)],
+    attempt=1,
+    created_at=_AT,
+    updated_at=_AT,
+)
+_fulfilled: Final = msgspec.structs.replace(
+    _pending,
+    items=[OrderLine(product_id=_PRODUCT_ID, quantity=2, title="Desk lamp", unit_price=1999)],
+    status=OrderStatus.FULFILLED,
+    history=[
+        *_pending.history,
+        HistoryEntry(status=OrderStatus.VALIDATED, at=_AT),
+        HistoryEntry(status=OrderStatus.FULFILLED, at=_LATER),
+    ],
+    total=3998,
+    currency="EUR",
+    shipment=Shipment(shipment_id="SHP-5f0c6a3e9a64"),
+    updated_at=_LATER,
+)
+_cancelled: Final = msgspec.structs.replace(
+    _pending,
+    status=OrderStatus.CANCELLED,
+    history=[*_pending.history, HistoryEntry(status=OrderStatus.CANCELLED, at=_LATER)],
+    updated_at=_LATER,
+)
+
+
+def _named(**bodies: msgspec.Struct) -> dict[str, Any]:
+    """Examples of a body, by what they show."""
+    return {
+        name: {"summary": name.replace("_", " "), "value": msgspec.to_builtins(body)}
+        for name, body in bodies.items()
+    }
+
+
+def _page(list_name: str, record: User | Product | OrderView, key: dict[str, str]) -> Any:
+    token = encode_token(list_name, {name: {"S": value} for name, value in key.items()})
+    return msgspec.to_builtins(Page(items=[record], next_token=token))
+
+
+# By the name of the body's type.
+BODIES: Final[dict[str, Any]] = {
+    "NewUser": _named(a_user=NewUser(name="Ada Lovelace", email="ada@example.com")),
+    "UserPatch": _named(another_address=UserPatch(email="countess@example.com")),
+    "NewProduct": _named(
+        a_product=NewProduct(
+            title="Desk lamp",
+            description="Bright, and warm on demand",
+            price=1999,
+            currency="EUR",
+            stock=120,
+        )
+    ),
+    "ProductPatch": _named(
+        another_price=ProductPatch(price=1799),
+        no_description=ProductPatch(description=None),
+        a_stock_that_was_counted_with_If_Match=ProductPatch(stock=80),
+    ),
+    "NewOrder": _named(
+        two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)])
+    ),
+}
+
+# By the name of the route's handler.
+ANSWERS: Final[dict[str, Any]] = {
+    "create_user": msgspec.to_builtins(_user),
+    "list_users": _page("user", _user, {"userId": _USER_ID}),
+    "get_user": msgspec.to_builtins(_user),
+    "change_user": msgspec.to_builtins(
+        msgspec.structs.replace(_user, email="countess@example.com", version=2, updated_at=_LATER)
+    ),
+    "create_product": msgspec.to_builtins(_product),
+    "list_products": _page("product", _product, {"productId": _PRODUCT_ID}),
+    "get_product": msgspec.to_builtins(_product),
+    "change_product": msgspec.to_builtins(
+        msgspec.structs.replace(_product, price=1799, version=2, updated_at=_LATER)
+    ),
+    "create_order": msgspec.to_builtins(view(_pending)),
+    "get_order": msgspec.to_builtins(view(_fulfilled)),
+    "list_orders_of_user": _page(
+        f"orders of {_USER_ID}",
+        view(_fulfilled),
+        {"orderId": _ORDER_ID, "userId": _USER_ID, "createdAt": _AT},
+    ),
+    "cancel_order": msgspec.to_builtins(view(_cancelled)),
+    "health": {"status": "ok", "service": "orderflow", "stack": "prod", "version": "3f9c2a7be410"},
+}
+
+# What is told to people, by the error's name; tests/functions/test_errors_api.py holds them to the truth.
+DETAILS: Final = {
+    "MalformedBody": "the body is not valid JSON",
+    "InvalidPageToken": "this list did not hand out the nextToken",
+    "InvalidLimit": "expected a whole number from 1 to 100",
+    "NotFound": f"there is no order {_ORDER_ID}",
+    "TooLateToCancel": "the goods are reserved and on their way",
+    "VersionMismatch": "the product was changed since the version that If-Match names",
+    "BodyTooLarge": "expected a body of at most 65536 bytes",
+    "UnsupportedMediaType": "expected a body of type application/json, not text/plain",
+    "IdempotencyKeyReused": "this Idempotency-Key came with another order before",
+    "VersionRequired": "a change of stock needs If-Match with the product's ETag",
+}
+
+WRONG_FIELDS: Final = [FieldError("items[0].quantity", "expected a whole number from 1 to 1000")]
