@@ -1,0 +1,1 @@
+"""A program of its own: the roles under which GitHub Actions previews and deploys one stack."""

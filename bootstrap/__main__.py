@@ -1,0 +1,78 @@
+"""GitHub's identity provider, and two roles: one that may look at the stack, one that may change it.
+
+Applied by a person with administrator's rights, once per stack; nothing here is ever deployed by a workflow.
+"""
+
+import sys
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+# Pulumi starts this file with `bootstrap/` as the first place for imports.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bootstrap.permissions import Target, can_change, can_look, can_read_state, can_write_state
+from bootstrap.trust import ISSUER, github
+
+config = pulumi.Config()
+stack = pulumi.get_stack()
+repository = config.require("repository")
+tags = {"project": "orderflow", "stack": stack}
+
+provider_arn: pulumi.Input[str] = config.get("oidcProviderArn") or ""
+if not provider_arn:
+    # No thumbprint: AWS verifies GitHub's certificates against its own list of authorities.
+    provider_arn = aws.iam.OpenIdConnectProvider(
+        "github", url=f"https://{ISSUER}", client_id_lists=["sts.amazonaws.com"], tags=tags
+    ).arn
+
+target = Target(
+    stack=stack,
+    partition=aws.get_partition().partition,
+    region=aws.get_region().region,
+    account=aws.get_caller_identity().account_id,
+    state_bucket=config.require("stateBucket"),
+    secrets_key_arn=config.require("secretsKeyArn"),
+)
+
+
+def role(name: str, description: str, subjects: list[str], policies: dict[str, str]) -> aws.iam.Role:
+    """A role that only these runs of the repository's workflows may assume, for at most an hour."""
+    declared = aws.iam.Role(
+        name,
+        # Not auto-named: what the deploy role may change ends in six hex digits, and so never is this.
+        name=f"orderflow-{name}-{stack}",
+        description=description,
+        assume_role_policy=pulumi.Output.from_input(provider_arn).apply(
+            lambda arn: github(arn, [f"repo:{repository}:{subject}" for subject in subjects])
+        ),
+        max_session_duration=3600,
+        tags=tags,
+    )
+    for purpose, policy in policies.items():
+        aws.iam.RolePolicy(
+            f"{name}-{purpose}",
+            role=declared.name,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=declared),
+        )
+    return declared
+
+
+preview = role(
+    "preview",
+    f"Lets pull requests and the search for drift look at the stack {stack}",
+    ["pull_request", "ref:refs/heads/main"],
+    {"looks": can_look(target), "reads-state": can_read_state(target)},
+)
+deploy = role(
+    "deploy",
+    f"Lets the environment {stack} change the stack {stack}",
+    [f"environment:{stack}"],
+    {"looks": can_look(target), "changes": can_change(target), "writes-state": can_write_state(target)},
+)
+
+pulumi.export("previewRoleArn", preview.arn)
+pulumi.export("deployRoleArn", deploy.arn)
+pulumi.export("oidcProviderArn", provider_arn)

@@ -1,0 +1,279 @@
+"""What the roles may do: manage what a stack declares, and never touch the data in it.
+
+Resources are named by the pattern that auto-naming gives them (`<name>-<stack>-<six hex digits>`), so the
+roles of one stack cannot touch another's in the same account. API Gateway and event source mappings have
+drawn ids instead of names: there the region, or the function behind it, is the narrowest that AWS offers.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One stack in one account and region, and where its state is kept."""
+
+    stack: str
+    partition: str
+    region: str
+    account: str
+    state_bucket: str
+    secrets_key_arn: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource of this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def named(self, service: str, before: str = "") -> str:
+        """The ARN of all that auto-naming named for this stack, after a prefix such as `table/`."""
+        return self.arn(service, f"{before}*-{self.stack}-??????")
+
+    @property
+    def prefix(self) -> str:
+        """What the names begin with that the program sets itself (log groups and the layer)."""
+        return f"orderflow-{self.stack}-"
+
+    @property
+    def roles(self) -> str:
+        """The ARN of the roles of the stack's functions, state machine and schedules."""
+        return f"arn:{self.partition}:iam::{self.account}:role/*-{self.stack}-??????"
+
+
+Statement = dict[str, Any]
+
+# May be handed a role of the stack; so no role can be given to anything else, such as a server.
+PASSED_TO: Final = ("lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com")
+
+
+def _document(statements: Sequence[Statement]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, separators=(",", ":"))
+
+
+def _allow(
+    service: str, actions: str, *resources: str, condition: dict[str, dict[str, Any]] | None = None
+) -> Statement:
+    """Allows the actions (words, of one service) on the resources."""
+    statement: Statement = {
+        "Effect": "Allow",
+        "Action": [f"{service}:{action}" for action in actions.split()],
+        "Resource": list(resources),
+    }
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def can_look(target: Target) -> str:
+    """Reading how the stack's resources are set up, which previews, refreshes and updates do.
+
+    Not what is in them: no item, no message, no secret, no log line. The exception is API Gateway, where
+    reading a key's settings shows its value.
+    """
+    gateway = f"arn:{target.partition}:apigateway:{target.region}::/*"
+    return _document(
+        [
+            _allow("dynamodb", "Describe* ListTagsOfResource", target.named("dynamodb", "table/")),
+            _allow("lambda", "Get* List*", target.named("lambda", "function:")),
+            _allow("lambda", "GetLayerVersion", target.arn("lambda", f"layer:{target.prefix}*")),
+            _allow("sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", target.named("sqs")),
+            _allow("sns", "Get* ListTagsForResource", target.named("sns")),
+            _allow(
+                "states",
+                "DescribeStateMachine ListStateMachineVersions ListTagsForResource",
+                target.named("states", "stateMachine:"),
+            ),
+            _allow("events", "Describe* List*", target.named("events", "*/")),
+            _allow("scheduler", "Get* ListTagsForResource", target.named("scheduler", "*/")),
+            _allow("scheduler", "GetSchedule", target.named("scheduler", "schedule/") + "/*"),
+            _allow("logs", "ListTagsForResource", target.arn("logs", f"log-group:/aws/*/{target.prefix}*")),
+            _allow("logs", "ListTagsForResource", target.arn("logs", f"log-group:/aws/*/*/{target.prefix}*")),
+            _allow("cloudwatch", "ListTagsForResource", target.named("cloudwatch", "alarm:")),
+            _allow(
+                "cloudwatch",
+                "GetDashboard",
+                f"arn:{target.partition}:cloudwatch::{target.account}:dashboard/*-{target.stack}-??????",
+            ),
+            _allow("apigateway", "GET", gateway),
+            _allow("wafv2", "Get* ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"),
+            _allow("iam", "Get* List*", target.roles),
+            # These have nothing narrower, or are asked before there is a name.
+            _allow("lambda", "GetEventSourceMapping ListTags", "*"),
+            _allow("logs", "DescribeLogGroups", "*"),
+            _allow("cloudwatch", "DescribeAlarms", "*"),
+            _allow("wafv2", "GetWebACLForResource", "*"),
+            _allow("kms", "DescribeKey GetKey* ListResourceTags ListAliases", "*"),
+            _allow("route53", "GetHostedZone GetChange ListResourceRecordSets", "*"),
+            _allow("acm", "DescribeCertificate ListTagsForCertificate", "*"),
+        ]
+    )
+
+
+def can_change(target: Target) -> str:
+    """Making, changing and deleting what the program declares."""
+    gateway = f"arn:{target.partition}:apigateway:{target.region}::/"
+    function = target.named("lambda", "function:")
+    tagged = {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": target.stack}
+    asked = {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": target.stack}
+    logs = [
+        target.arn("logs", f"log-group:/aws/{place}/{target.prefix}*")
+        for place in ("lambda", "vendedlogs/states", "apigateway")
+    ]
+    return _document(
+        [
+            _allow(
+                "dynamodb",
+                "CreateTable UpdateTable DeleteTable TagResource UntagResource UpdateContinuousBackups",
+                target.named("dynamodb", "table/"),
+            ),
+            _allow(
+                "lambda",
+                "CreateFunction DeleteFunction UpdateFunctionCode UpdateFunctionConfiguration "
+                "PutFunctionConcurrency DeleteFunctionConcurrency AddPermission RemovePermission "
+                "PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig "
+                "DeleteFunctionEventInvokeConfig "
+                "TagResource UntagResource",
+                function,
+            ),
+            _allow(
+                "lambda",
+                "PublishLayerVersion DeleteLayerVersion",
+                target.arn("lambda", f"layer:{target.prefix}*"),
+            ),
+            _allow(
+                "lambda",
+                "CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping",
+                "*",
+                condition={"ArnLike": {"lambda:FunctionArn": function}},
+            ),
+            _allow("lambda", "TagResource UntagResource", target.arn("lambda", "event-source-mapping:*")),
+            _allow(
+                "sqs", "CreateQueue DeleteQueue SetQueueAttributes TagQueue UntagQueue", target.named("sqs")
+            ),
+            _allow(
+                "sns",
+                "CreateTopic DeleteTopic SetTopicAttributes Subscribe TagResource UntagResource",
+                target.named("sns"),
+            ),
+            _allow("sns", "Unsubscribe SetSubscriptionAttributes", target.named("sns") + ":*"),
+            _allow(
+                "states",
+                "CreateStateMachine UpdateStateMachine DeleteStateMachine TagResource UntagResource",
+                target.named("states", "stateMachine:"),
+            ),
+            _allow("states", "ValidateStateMachineDefinition", "*"),
+            _allow(
+                "events",
+                "CreateEventBus UpdateEventBus DeleteEventBus PutRule DeleteRule PutTargets RemoveTargets "
+                "TagResource UntagResource",
+                target.named("events", "*/"),
+            ),
+            _allow(
+                "scheduler",
+                "CreateScheduleGroup DeleteScheduleGroup TagResource UntagResource",
+                target.named("scheduler", "schedule-group/"),
+            ),
+            _allow(
+                "scheduler",
+                "CreateSchedule UpdateSchedule DeleteSchedule",
+                target.named("scheduler", "schedule/") + "/*",
+            ),
+            _allow(
+                "logs",
+                "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy TagResource "
+                "UntagResource",
+                *logs,
+                *(f"{group}:*" for group in logs),
+            ),
+            # For the logs of the state machine and of the API's stage; deliveries have no ARN.
+            _allow(
+                "logs",
+                "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries "
+                "PutResourcePolicy DescribeResourcePolicies",
+                "*",
+            ),
+            _allow(
+                "cloudwatch",
+                "PutMetricAlarm PutCompositeAlarm DeleteAlarms TagResource UntagResource",
+                target.named("cloudwatch", "alarm:"),
+            ),
+            _allow(
+                "cloudwatch",
+                "PutDashboard DeleteDashboards",
+                f"arn:{target.partition}:cloudwatch::{target.account}:dashboard/*-{target.stack}-??????",
+            ),
+            _allow(
+                "apigateway",
+                "POST PUT PATCH DELETE",
+                *(
+                    gateway + path
+                    for path in ("restapis*", "apikeys*", "usageplans*", "domainnames*", "tags/*")
+                ),
+            ),
+            _allow("apigateway", "SetWebACL", f"{gateway}restapis/*/stages/*"),
+            _allow(
+                "wafv2",
+                "CreateWebACL UpdateWebACL DeleteWebACL AssociateWebACL DisassociateWebACL TagResource "
+                "UntagResource",
+                target.named("wafv2", "regional/webacl/") + "/*",
+                target.arn("wafv2", "regional/managedruleset/*"),
+            ),
+            _allow("kms", "CreateKey TagResource", "*", condition={"StringEquals": asked}),
+            _allow(
+                "kms",
+                "PutKeyPolicy EnableKeyRotation UpdateKeyDescription ScheduleKeyDeletion UntagResource",
+                "*",
+                condition={"StringEquals": tagged},
+            ),
+            _allow(
+                "route53",
+                "ChangeResourceRecordSets",
+                f"arn:{target.partition}:route53:::hostedzone/*",
+            ),
+            _allow(
+                "iam",
+                "CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy PutRolePolicy "
+                "DeleteRolePolicy TagRole UntagRole",
+                target.roles,
+            ),
+            _allow(
+                "iam",
+                "PassRole",
+                target.roles,
+                condition={"StringEquals": {"iam:PassedToService": list(PASSED_TO)}},
+            ),
+        ]
+    )
+
+
+def _state(target: Target) -> list[str]:
+    """Where the state of this stack lies, and nobody else's in the same bucket."""
+    bucket = f"arn:{target.partition}:s3:::{target.state_bucket}/.pulumi"
+    kinds = ("stacks", "history", "backups")
+    return [f"{bucket}/{kind}/orderflow/{target.stack}*" for kind in kinds] + [
+        f"{bucket}/locks/organization/orderflow/{target.stack}/*"
+    ]
+
+
+def can_read_state(target: Target) -> str:
+    """Reading the state and the secrets in it: a preview takes no lock and writes nothing."""
+    bucket = f"arn:{target.partition}:s3:::{target.state_bucket}"
+    return _document(
+        [
+            _allow("s3", "ListBucket", bucket),
+            _allow("s3", "GetObject", f"{bucket}/.pulumi/meta.yaml", *_state(target)),
+            _allow("kms", "Decrypt", target.secrets_key_arn),
+        ]
+    )
+
+
+def can_write_state(target: Target) -> str:
+    """Reading and writing the state, with its lock, its history and its backups."""
+    bucket = f"arn:{target.partition}:s3:::{target.state_bucket}"
+    return _document(
+        [
+            _allow("s3", "ListBucket", bucket),
+            _allow("s3", "GetObject", f"{bucket}/.pulumi/meta.yaml"),
+            _allow("s3", "GetObject PutObject DeleteObject", *_state(target)),
+            _allow("kms", "Decrypt Encrypt GenerateDataKey", target.secrets_key_arn),
+        ]
+    )

@@ -1,0 +1,257 @@
+"""The roles of the workflows: who may assume them, and that they fit the program and nothing beside it."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from local.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource, run_program
+from local.recorder import ACCOUNT_ID, REGION, Recorder
+from local.stack_config import ConfigError
+from policy.resources import ROLE, ROLE_POLICY, many, statements
+
+PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1111"
+CONFIG = {"repository": "acme/orders", "stateBucket": "acme-state", "secretsKeyArn": KEY}
+ISSUER = "token.actions.githubusercontent.com"
+
+each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
+
+
+@cache
+def bootstrap(stack: str) -> ProgramRun:
+    return run_program(stack, Recorder(), root=PROJECT_ROOT / "bootstrap", config=CONFIG)
+
+
+@cache
+def program(stack: str) -> ProgramRun:
+    return run_program(stack, Recorder())
+
+
+def allowed(run: ProgramRun, role: str) -> list[dict[str, Any]]:
+    """All statements of a role."""
+    name = run.get(ROLE, role).outputs["name"]
+    return [
+        dict(statement)
+        for policy in run.of_type(ROLE_POLICY)
+        if policy.inputs["role"] == name
+        for statement in statements(policy.inputs["policy"])
+    ]
+
+
+def may(run: ProgramRun, role: str, action: str, resource: str) -> bool:
+    """Whether a role may do this, conditions apart."""
+    return any(
+        any(fnmatch.fnmatchcase(action, pattern) for pattern in many(statement["Action"]))
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in many(statement["Resource"]))
+        for statement in allowed(run, role)
+    )
+
+
+# --- Who --------------------------------------------------------------------------------------------------
+
+
+@each_stack
+@pytest.mark.parametrize(
+    ("role", "subjects"),
+    [
+        ("preview", ["repo:acme/orders:pull_request", "repo:acme/orders:ref:refs/heads/main"]),
+        ("deploy", ["repo:acme/orders:environment:{stack}"]),
+    ],
+)
+def test_a_role_is_assumed_only_by_the_named_runs_of_the_repository(
+    stack: str, role: str, subjects: list[str]
+) -> None:
+    run = bootstrap(stack)
+    declared = run.get(ROLE, role)
+    assert declared.inputs["name"] == f"orderflow-{role}-{stack}"
+    assert declared.inputs["maxSessionDuration"] == 3600
+    (statement,) = statements(declared.inputs["assumeRolePolicy"])
+    assert statement == {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": run.get(PROVIDER, "github").outputs["arn"]},
+        "Condition": {
+            "StringEquals": {
+                f"{ISSUER}:aud": "sts.amazonaws.com",
+                f"{ISSUER}:sub": [subject.format(stack=stack) for subject in subjects],
+            }
+        },
+    }
+
+
+def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/{ISSUER}"
+    config = {**CONFIG, "oidcProviderArn": arn}
+    run = run_program("prod", Recorder(), root=PROJECT_ROOT / "bootstrap", config=config)
+    assert run.of_type(PROVIDER) == []
+    (statement,) = statements(run.get(ROLE, "deploy").inputs["assumeRolePolicy"])
+    assert statement["Principal"] == {"Federated": arn}
+
+
+@pytest.mark.parametrize("key", sorted(CONFIG))
+def test_what_is_not_configured_stops_the_program(key: str) -> None:
+    config = {name: value for name, value in CONFIG.items() if name != key}
+    with pytest.raises((ProgramError, ConfigError), match=key):
+        run_program("dev", Recorder(), root=PROJECT_ROOT / "bootstrap", config=config)
+
+
+def test_the_exports_are_what_the_repository_variables_need() -> None:
+    outputs = bootstrap("dev").outputs.values
+    assert outputs["previewRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-preview-dev"
+    assert outputs["deployRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-deploy-dev"
+
+
+# --- What -------------------------------------------------------------------------------------------------
+
+# What a type needs to be made and to be read. None: made and read with another resource's actions below.
+NEEDS: dict[str, tuple[str, str] | None] = {
+    "aws:apigateway/apiKey:ApiKey": ("apigateway:POST", "apigateway:GET"),
+    "aws:apigateway/deployment:Deployment": None,
+    "aws:apigateway/integration:Integration": None,
+    "aws:apigateway/integrationResponse:IntegrationResponse": None,
+    "aws:apigateway/method:Method": None,
+    "aws:apigateway/methodResponse:MethodResponse": None,
+    "aws:apigateway/methodSettings:MethodSettings": None,
+    "aws:apigateway/resource:Resource": None,
+    "aws:apigateway/response:Response": None,
+    "aws:apigateway/restApi:RestApi": ("apigateway:POST", "apigateway:GET"),
+    "aws:apigateway/stage:Stage": ("apigateway:POST", "apigateway:GET"),
+    "aws:apigateway/usagePlan:UsagePlan": ("apigateway:POST", "apigateway:GET"),
+    "aws:apigateway/usagePlanKey:UsagePlanKey": None,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": (
+        "cloudwatch:PutCompositeAlarm",
+        "cloudwatch:DescribeAlarms",
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": ("cloudwatch:PutDashboard", "cloudwatch:GetDashboard"),
+    "aws:cloudwatch/eventBus:EventBus": ("events:CreateEventBus", "events:DescribeEventBus"),
+    "aws:cloudwatch/logGroup:LogGroup": ("logs:CreateLogGroup", "logs:ListTagsForResource"),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms"),
+    "aws:dynamodb/table:Table": ("dynamodb:CreateTable", "dynamodb:DescribeContinuousBackups"),
+    "aws:iam/role:Role": ("iam:CreateRole", "iam:GetRole"),
+    "aws:iam/rolePolicy:RolePolicy": None,
+    "aws:kms/key:Key": ("kms:CreateKey", "kms:DescribeKey"),
+    "aws:lambda/eventSourceMapping:EventSourceMapping": (
+        "lambda:CreateEventSourceMapping",
+        "lambda:GetEventSourceMapping",
+    ),
+    "aws:lambda/function:Function": ("lambda:CreateFunction", "lambda:GetFunction"),
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": None,
+    "aws:lambda/layerVersion:LayerVersion": ("lambda:PublishLayerVersion", "lambda:GetLayerVersion"),
+    "aws:lambda/permission:Permission": None,
+    "aws:scheduler/schedule:Schedule": ("scheduler:CreateSchedule", "scheduler:GetSchedule"),
+    "aws:scheduler/scheduleGroup:ScheduleGroup": (
+        "scheduler:CreateScheduleGroup",
+        "scheduler:GetScheduleGroup",
+    ),
+    "aws:sfn/stateMachine:StateMachine": ("states:CreateStateMachine", "states:DescribeStateMachine"),
+    "aws:sns/topic:Topic": ("sns:CreateTopic", "sns:GetTopicAttributes"),
+    "aws:sns/topicPolicy:TopicPolicy": None,
+    "aws:sns/topicSubscription:TopicSubscription": None,
+    "aws:sqs/queue:Queue": ("sqs:CreateQueue", "sqs:GetQueueAttributes"),
+    "aws:sqs/queuePolicy:QueuePolicy": None,
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": None,
+}
+
+
+def arn_of(resource: Resource) -> str:
+    """The ARN that AWS gives; a schedule's has its group in it, which the recorder leaves out."""
+    arn = str(resource.outputs["arn"])
+    if resource.type == "aws:scheduler/schedule:Schedule":
+        return arn.replace(":schedule/", f":schedule/{resource.inputs['groupName']}/")
+    return arn
+
+
+def made(run: ProgramRun) -> Iterator[tuple[Resource, str, str]]:
+    """Every resource that has an ARN of its own, and what it takes to make and to read it."""
+    for resource in run.resources:
+        if resource.custom:
+            assert resource.type in NEEDS, f"say in NEEDS what {resource.type} needs, and grant it"
+            needs = NEEDS[resource.type]
+            if needs is not None:
+                yield resource, *needs
+
+
+@each_stack
+def test_the_deploy_role_may_make_and_read_all_that_the_program_declares(stack: str) -> None:
+    run = bootstrap(stack)
+    for resource, create, read in made(program(stack)):
+        arn = arn_of(resource)
+        assert may(run, "deploy", create, arn), f"{create} on {arn}"
+        assert may(run, "deploy", read, arn), f"{read} on {arn}"
+        assert may(run, "preview", read, arn), f"{read} on {arn}"
+        assert not may(run, "preview", create, arn), f"{create} on {arn}"
+
+
+@each_stack
+def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_nothing_else(
+    stack: str,
+) -> None:
+    run = bootstrap(stack)
+    (passes,) = [item for item in allowed(run, "deploy") if item["Action"] == ["iam:PassRole"]]
+    services = set(passes["Condition"]["StringEquals"]["iam:PassedToService"])
+    for role in program(stack).of_type(ROLE):
+        (trust,) = statements(role.inputs["assumeRolePolicy"])
+        assert trust["Principal"]["Service"] in services
+        assert may(run, "deploy", "iam:PassRole", role.outputs["arn"])
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-deploy-dev"),
+        ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-preview-dev"),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT_ID}:role/admin"),
+        ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
+        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT_ID}:user/somebody"),
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-prod-123456"),
+        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-prod-123456"),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
+        ("dynamodb:Scan", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
+        ("sqs:ReceiveMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:orders-dev-123456"),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:orders_api-dev-123456"),
+        ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/orderflow-dev-a:x"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:s"),
+        ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/prod.json"),
+        ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow-bootstrap/dev.json"),
+    ],
+)
+def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> None:
+    for role in ("preview", "deploy"):
+        assert not may(bootstrap("dev"), role, action, resource)
+
+
+def test_the_state_is_written_by_the_deploy_role_alone() -> None:
+    run, state = bootstrap("dev"), "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/dev.json"
+    lock = "arn:aws:s3:::acme-state/.pulumi/locks/organization/orderflow/dev/1.json"
+    assert may(run, "preview", "s3:GetObject", state)
+    assert not may(run, "preview", "s3:PutObject", state)
+    for place in (state, lock):
+        assert may(run, "deploy", "s3:PutObject", place)
+    assert may(run, "deploy", "kms:Encrypt", KEY)
+    assert not may(run, "preview", "kms:Encrypt", KEY)
+
+
+def test_the_preview_role_changes_nothing() -> None:
+    verbs = ("Get", "List", "Describe", "Decrypt", "GET")
+    for statement in allowed(bootstrap("dev"), "preview"):
+        for action in statement["Action"]:
+            assert action.partition(":")[2].startswith(verbs), action
+
+
+@each_stack
+def test_the_policies_fit_into_a_role(stack: str) -> None:
+    """AWS: all inline policies of a role together hold at most 10,240 characters, white space apart."""
+    run = bootstrap(stack)
+    for role in ("preview", "deploy"):
+        size = sum(
+            len(json.dumps(json.loads(policy.inputs["policy"]), separators=(",", ":")))
+            for policy in run.of_type(ROLE_POLICY)
+            if policy.inputs["role"] == run.get(ROLE, role).outputs["name"]
+        )
+        assert size <= 10_240, f"{role}: {size}"
