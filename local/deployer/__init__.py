@@ -21,6 +21,7 @@ from local.deployer import (
     dynamodb,
     eventbridge,
     iam,
+    kms,
     route53,
     scheduler,
     secretsmanager,
@@ -28,6 +29,7 @@ from local.deployer import (
     sqs,
     stepfunctions,
     wafv2,
+    xray,
 )
 from local.deployer.core import Cloud, DeployError, Kind, by_type
 from local.emulator import Endpoint
@@ -45,6 +47,7 @@ KINDS: Final[Mapping[str, Kind]] = by_type(
         dynamodb,
         eventbridge,
         iam,
+        kms,
         route53,
         scheduler,
         secretsmanager,
@@ -52,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = by_type(
         sqs,
         stepfunctions,
         wafv2,
+        xray,
     )
     for kind in module.KINDS
 )

@@ -14,6 +14,25 @@ def _create_log_group(call: Call) -> Created:
     return name, {"name": name, "arn": call.cloud.arn("logs", f"log-group:{name}")}
 
 
+def _create_metric_filter(call: Call) -> Created:
+    name = call.name()
+    call.client("logs").put_metric_filter(filterName=name, **call.params)
+    return name, {"name": name}
+
+
+def _transformations(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """The provider has one transformation, and its numbers as text where the API has numbers."""
+    converted = {
+        "metricName": one["name"],
+        "metricNamespace": one["namespace"],
+        "metricValue": one["value"],
+        "defaultValue": float(one["defaultValue"]) if "defaultValue" in one else None,
+        "dimensions": one.get("dimensions"),
+        "unit": one.get("unit"),
+    }
+    return [without_empty(converted)]
+
+
 def _create_resource_policy(call: Call) -> Created:
     call.client("logs").put_resource_policy(**call.params)
     return call.inputs["policyName"], {}
@@ -105,6 +124,17 @@ KINDS: Final = (
         create=_create_log_group,
     ),
     Kind(
+        # Stored; the emulator derives no metrics from logs.
+        resource_type="aws:cloudwatch/logMetricFilter:LogMetricFilter",
+        inputs={
+            "name": OWN,
+            "logGroupName": "logGroupName",
+            "pattern": "filterPattern",
+            "metricTransformation": Field(to="metricTransformations", convert=_transformations),
+        },
+        create=_create_metric_filter,
+    ),
+    Kind(
         # Stored; the emulator delivers no logs on behalf of other services.
         resource_type="aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
         inputs={"policyName": "policyName", "policyDocument": "policyDocument"},
@@ -125,6 +155,7 @@ KINDS: Final = (
             "period": "Period",
             "statistic": "Statistic",
             "extendedStatistic": "ExtendedStatistic",
+            "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile",
             "threshold": "Threshold",
             "treatMissingData": "TreatMissingData",
             "unit": "Unit",
