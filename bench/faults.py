@@ -1,0 +1,387 @@
+"""A burst of orders on the embedded AWS while things go wrong: `python -m bench.faults`.
+
+A share of everything fails: requests to the warehouse are turned down, lost or left hanging, clients and the
+queue repeat themselves, Lambda workers are killed in the middle of their work. Afterwards every order must be
+final, none lost, none shipped twice, and the stock exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import requests
+
+from functions.shared import clock
+from functions.shared.dispatch import OrderMessage, OrderQueue
+from functions.shared.domain.orders import LEGAL_MOVES, Order, OrderStatus
+from functions.shared.persistence.dynamodb import from_item
+from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+from local.stack import SIGNING_SECRET, RunningStack, running_stack
+from tests.warehouse import Mood, Warehouse, WarehouseServer, moody
+
+# How the warehouse's share of faults is made up.
+_MOODS: Final = {
+    Mood.BUSY: 0.3,
+    Mood.DEAF: 0.2,
+    Mood.LOST: 0.2,
+    Mood.GARBLED: 0.1,
+    Mood.REFUSE: 0.1,
+    Mood.SLOW: 0.1,
+}
+_PAUSE: Final = 0.5  # seconds between two looks at how far it has come
+_CLIENT_RETRIES: Final = 30
+_CLIENT_PAUSE: Final = 0.3  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done: how many orders, from how many clients at once, and which share of everything fails."""
+
+    orders: int
+    share: float = 0.05
+    clients: int = 8
+    products: int = 20
+    seed: int = 1
+    patience: float = 900.0  # seconds after which what is not final counts as stuck
+    redelivery: int | None = None  # seconds until a killed consumer's messages come again; None: as deployed
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What came of it; `problems` is empty when every promise was kept."""
+
+    orders: int = 0
+    seconds: float = 0.0
+    p50: float = 0.0  # seconds from placed to FULFILLED
+    p99: float = 0.0
+    peak_memory: int = 0  # bytes, of the emulator and all workers
+    ends: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Orders per second, from the first request to the last order's end."""
+        return self.orders / self.seconds
+
+    def lines(self) -> Iterator[str]:
+        """The report for people."""
+        yield f"orders       {self.orders}: {_counts(self.ends)}"
+        yield f"faults       {_counts(self.faults)}"
+        yield f"throughput   {self.per_second:.1f} orders/s ({self.seconds:.1f} s)"
+        yield f"to FULFILLED p50 {self.p50:.1f} s, p99 {self.p99:.1f} s"
+        yield f"peak memory  {self.peak_memory / 2**20:.0f} MB (emulator and workers, resident)"
+        for problem in self.problems:
+            yield f"PROBLEM      {problem}"
+        if not self.problems:
+            yield "all final, none lost, none doubled, stock exact"
+
+
+@contextlib.contextmanager
+def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]:
+    """The embedded AWS, and the moody warehouse that its orders go to."""
+    warehouse = Warehouse("")
+    warehouse.mood = moody({mood: plan.share * part for mood, part in _MOODS.items()}, plan.seed)
+    with (
+        WarehouseServer(warehouse) as server,
+        running_stack(config={"fulfillmentUrl": server.url}) as stack,
+    ):
+        secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
+        warehouse.secret = secret["SecretString"]
+        if plan.redelivery is not None:
+            stack.client("sqs").set_queue_attributes(
+                QueueUrl=stack.outputs["queueUrl"], Attributes={"VisibilityTimeout": str(plan.redelivery)}
+            )
+        yield stack, warehouse
+
+
+class Trial:
+    """One run of a plan on a stack of its own."""
+
+    def __init__(self, stack: RunningStack, warehouse: Warehouse, plan: Plan) -> None:
+        self._stack = stack
+        self._warehouse = warehouse
+        self._plan = plan
+        self._chance = random.Random(plan.seed)  # noqa: S311
+        tables = stack.outputs["tableNames"]
+        self._products_table: str = tables["products"]
+        self._orders_table: str = tables["orders"]
+        self._orders = OrderRepository(stack.client("dynamodb"), self._orders_table, self._products_table)
+        self._queue = OrderQueue(stack.client("sqs"), stack.outputs["queueUrl"])
+        self._requeue = _function(stack, "requeue_stalled_orders")
+        self._local = threading.local()
+        self._repeated: deque[str] = deque()  # orders whose message is to come a second time
+        self._stock: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._peak = 0
+        self._mood, warehouse.mood = warehouse.mood, self._counted_mood
+
+    def run(self) -> Report:
+        """Place all orders, wait until they are final, and check what came of them."""
+        user = self._call("POST", "/users", {"name": "Ada", "email": "ada@example.com"})["userId"]
+        # An order in ten names the first product, of which there is too little for all.
+        for number in range(self._plan.products):
+            stock = self._plan.orders if number else self._plan.orders // 50
+            body = {"title": f"Product {number}", "price": 100 + number, "stock": stock}
+            self._stock[self._call("POST", "/products", body)["productId"]] = stock
+        started = time.monotonic()
+        with ThreadPoolExecutor(self._plan.clients) as clients:
+            wanted = {f"key-{number}": self._wish(user) for number in range(self._plan.orders)}
+            placing = [clients.submit(self._place, key, body) for key, body in wanted.items()]
+            self._watch(placing, started + self._plan.patience)
+            ids = [future.result() for future in placing]
+        return self._examine(ids, time.monotonic() - started)
+
+    # --- what is done, and what goes wrong ----------------------------------------------------------------
+
+    def _wish(self, user: str) -> dict[str, Any]:
+        lines = self._chance.sample(sorted(self._stock), self._chance.randint(1, 3))
+        items = [{"productId": product, "quantity": self._chance.randint(1, 3)} for product in lines]
+        return {"userId": user, "items": items}
+
+    def _place(self, key: str, body: Mapping[str, Any]) -> str:
+        order_id = str(self._call("POST", "/orders", body, key)["orderId"])
+        chance = random.Random(f"{self._plan.seed}/{key}")  # noqa: S311
+        if chance.random() < self._plan.share:
+            self._count("requests repeated")
+            again = str(self._call("POST", "/orders", body, key)["orderId"])
+            if again != order_id:
+                raise AssertionError(f"one key made the orders {order_id} and {again}")
+        if chance.random() < self._plan.share:
+            self._repeated.append(order_id)
+        self._count("placed")
+        return order_id
+
+    def _count(self, what: str, times: int = 1) -> None:
+        with self._lock:
+            self._counts[what] += times
+
+    def _call(self, method: str, path: str, body: object, key: str | None = None) -> Any:
+        """One request, repeated as a careful client does while the service has a hiccup."""
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.headers["x-api-key"] = self._stack.api_keys["paid"]
+        headers = {"Idempotency-Key": key} if key else {}
+        said = ""
+        for _ in range(_CLIENT_RETRIES):
+            try:
+                answer = self._local.session.request(
+                    method, self._stack.api_url + path, json=body, headers=headers, timeout=40
+                )
+            except requests.RequestException as error:
+                said = str(error)
+            else:
+                if answer.status_code < 300:
+                    return answer.json()
+                said = f"{answer.status_code} {answer.text[:200]}"
+                if answer.status_code < 500 and answer.status_code != 429:
+                    break
+            self._count("requests failed")
+            time.sleep(_CLIENT_PAUSE)
+        raise AssertionError(f"{method} {path} was not accepted: {said}")
+
+    def _counted_mood(self) -> Mood:
+        mood = self._mood()
+        if mood is not Mood.FAIR:
+            self._count(f"answers: {mood}")
+        return mood
+
+    def _watch(self, placing: list[Future[str]], deadline: float) -> None:
+        while time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+            is_placed = all(future.done() for future in placing)
+            waiting = self._waiting()
+            placed = self._counts["placed"]
+            self._kill_workers(placed, placed - len(waiting))
+            self._repeat_messages()
+            if is_placed and not waiting:
+                return
+            if is_placed and self._queue_is_empty():
+                self._let_time_pass(waiting)
+
+    def _waiting(self) -> list[str]:
+        """The orders in the index of open ones."""
+        found: list[str] = []
+        for shard in OPEN_SHARDS:
+            start = None
+            while True:
+                entries, start = self._orders.list_open(shard, "9", 1000, start)
+                found += [entry.order_id for entry in entries]
+                if start is None:
+                    break
+        return found
+
+    def _kill_workers(self, placed: int, done: int) -> None:
+        workers, memory = _processes_of(self._stack.pid)
+        self._peak = max(self._peak, memory)
+        due = round(self._plan.share * (placed + done) / 2) - self._counts["workers killed"]
+        for pid in self._chance.sample(workers, min(due, len(workers) // 2)) if due > 0 else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self._count("workers killed")
+
+    def _repeat_messages(self) -> None:
+        while self._repeated:
+            order = self._orders.get(self._repeated.popleft())
+            self._queue.send(OrderMessage(order_id=order.order_id, attempt=order.attempt, correlation_id="x"))
+            self._count("messages repeated")
+
+    def _queue_is_empty(self) -> bool:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self._stack.client("sqs").get_queue_attributes(
+            QueueUrl=self._stack.outputs["queueUrl"], AttributeNames=names
+        )
+        return all(answer["Attributes"][name] == "0" for name in names)
+
+    def _let_time_pass(self, waiting: list[str]) -> None:
+        """As if an hour had gone by: the requeue sees to all that waits and does not run. Not while messages
+        are on the queue, for then an order is only waiting its turn."""
+        dynamodb = self._stack.client("dynamodb")
+        for order_id in waiting:
+            with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+                dynamodb.update_item(
+                    TableName=self._orders_table,
+                    Key={"orderId": {"S": order_id}},
+                    UpdateExpression="SET openSince = :then",
+                    ConditionExpression="attribute_exists(openShard)",
+                    ExpressionAttributeValues={":then": {"S": clock.minutes_before(clock.now(), 60)}},
+                )
+        answer = self._stack.client("lambda").invoke(FunctionName=self._requeue)
+        if "FunctionError" not in answer:
+            report = msgspec.json.decode(answer["Payload"].read())
+            self._count("attempts given up", report.get("requeued", 0))
+
+    # --- what came of it ----------------------------------------------------------------------------------
+
+    def _examine(self, ids: list[str], seconds: float) -> Report:
+        orders = {order.order_id: order for order in self._stored_orders()}
+        done = [order for order in orders.values() if order.status is OrderStatus.FULFILLED]
+        times = sorted(clock.seconds_between(order.created_at, order.history[-1].at) for order in done)
+        quantiles = statistics.quantiles(times, n=100) if len(times) > 1 else [0.0] * 99
+        report = Report(
+            orders=len(ids),
+            seconds=seconds,
+            p50=quantiles[49],
+            p99=quantiles[98],
+            peak_memory=self._peak,
+            ends=Counter(_end_of(order) for order in orders.values()),
+            faults=self._counts - Counter(placed=len(ids)),
+        )
+        report.problems += self._lost_or_doubled(ids, orders)
+        for order in orders.values():
+            report.problems += [f"order {order.order_id} {fault}" for fault in self._faults_of(order)]
+        report.problems += self._stock_faults(orders)
+        return report
+
+    def _lost_or_doubled(self, ids: list[str], orders: Mapping[str, Order]) -> Iterator[str]:
+        if len(set(ids)) != self._plan.orders:
+            yield f"{self._plan.orders} keys made {len(set(ids))} orders"
+        for order_id in set(ids) - set(orders):
+            yield f"order {order_id} was accepted and is lost"
+        for order_id in set(orders) - set(ids):
+            yield f"order {order_id} was placed by nobody"
+        for order_id in self._warehouse.shipments.keys() - orders.keys():
+            yield f"order {order_id} was shipped and does not exist"
+
+    def _faults_of(self, order: Order) -> Iterator[str]:
+        if order.is_open or order.open_since is not None:
+            yield f"is {order.status.value} and still waits"
+        moves = zip(order.history, order.history[1:], strict=False)
+        for before, after in moves:
+            if after.status not in LEGAL_MOVES[before.status]:
+                yield f"went from {before.status.value} to {after.status.value}"
+        shipped = self._warehouse.contents.get(order.order_id)
+        if order.status is OrderStatus.FULFILLED:
+            if shipped != {line.product_id: line.quantity for line in order.items}:
+                yield f"is FULFILLED, but {shipped} was shipped"
+            if order.shipment is None or order.shipment.shipment_id != self._warehouse.shipments.get(
+                order.order_id
+            ):
+                yield "does not name its shipment"
+        elif shipped is not None and not order.is_handed_over:
+            yield f"was shipped, and is {order.status.value} without its goods"
+
+    def _stock_faults(self, orders: Mapping[str, Order]) -> Iterator[str]:
+        gone = Counter[str]()
+        for order in orders.values():
+            if order.holds_stock:
+                gone.update({line.product_id: line.quantity for line in order.items})
+        for product, initial in self._stock.items():
+            key = {"productId": {"S": product}}
+            item = self._stack.client("dynamodb").get_item(TableName=self._products_table, Key=key)["Item"]
+            left = from_item(item)["stock"]
+            if left != initial - gone[product]:
+                yield f"product {product}: {initial} - {gone[product]} is not {left}"
+
+    def _stored_orders(self) -> Iterator[Order]:
+        pages = self._stack.client("dynamodb").get_paginator("scan").paginate(TableName=self._orders_table)
+        for page in pages:
+            for item in page["Items"]:
+                yield msgspec.convert(from_item(item), Order)
+
+
+def run(plan: Plan) -> Report:
+    """Run a plan on a stack of its own."""
+    with stack_with_warehouse(plan) as (stack, warehouse):
+        return Trial(stack, warehouse, plan).run()
+
+
+def _end_of(order: Order) -> str:
+    if order.status is not OrderStatus.FAILED:
+        return order.status.value
+    return f"FAILED ({order.status_reason})"
+
+
+def _function(stack: RunningStack, logical_name: str) -> str:
+    pages = stack.client("lambda").get_paginator("list_functions").paginate()
+    names = (function["FunctionName"] for page in pages for function in page["Functions"])
+    return str(next(name for name in names if name.startswith(logical_name)))
+
+
+def _processes_of(group: int) -> tuple[list[int], int]:
+    """The Lambda workers in a process group, and the resident memory of the whole group in bytes."""
+    columns = ["ps", "-eo", "pid=,pgid=,rss=,args="]
+    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=3) for line in listed.splitlines()]
+    members = [row for row in rows if len(row) == 4 and row[1] == str(group)]
+    workers = [int(pid) for pid, _, _, command in members if "awslambdaric" in command]
+    return workers, sum(int(kilobytes) for _, _, kilobytes, _ in members) * 1024
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()) if count) or "none"
+
+
+def main() -> int:
+    """Run it as the arguments say; exit code 0 when every promise was kept."""
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
+    parser.add_argument("--orders", type=int, default=2000, help="how many (2000)")
+    parser.add_argument("--share", type=float, default=0.05, help="of everything that fails, 0 to 1 (0.05)")
+    parser.add_argument("--clients", type=int, default=8, help="that place orders at once (8)")
+    parser.add_argument("--seed", type=int, default=1, help="of the chance (1)")
+    options = parser.parse_args()
+    plan = Plan(orders=options.orders, share=options.share, clients=options.clients, seed=options.seed)
+    report = run(plan)
+    for line in report.lines():
+        print(line)
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
