@@ -3,16 +3,20 @@
 Both are the same bytes on every machine, so that a preview shows a difference only where the code differs.
 Function archives hold own code only and are listed file by file; the layer is built from the hash-locked
 wheels of functions/requirements.txt, once, into `.build/` (ignored by git), and again when that file changes.
+The wheels stay beside it, so that building it anew needs no network.
 
 `python -m components.packaging` builds the layer ahead, so that later runs of the program need no network.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -25,6 +29,16 @@ ARCHITECTURE: Final = "arm64"
 
 # Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): every manylinux up to 2_34 fits, oldest first.
 _WHEEL_PLATFORMS: Final = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
+
+# Raise it when the code below puts other files into the layer: one that was built before is then built anew.
+_LAYER_FORMAT: Final = 1
+
+# Seconds. A layer that nobody used for so long is removed when another one is built; a run that started
+# before the pins changed has read its own by then.
+_LAYER_LIFETIME: Final = 3600
+
+# Files from elsewhere in the repository that a function carries in its own folder.
+_CARRIED: Final[Mapping[str, Mapping[str, str]]] = {"service_api": {"openapi.json": "docs/openapi.json"}}
 
 _CODE_SUFFIXES: Final = frozenset({".py"})
 _DATA_SUFFIXES: Final = frozenset({".json", ".html"})
@@ -42,13 +56,18 @@ def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
 
     These are the function's folder and `functions/shared/`, code and data, under the same paths as in the
     repository, so that imports read the same in a test and in Lambda. Raises PackagingError when the function
-    has no handler, or where a file is neither code nor data that a function may read.
+    has no handler, or where a file is neither code nor data that a function may read, or is missing.
     """
     functions = root / "functions"
     if not (functions / name / "handler.py").is_file():
         raise PackagingError(f"There is no function {name}: functions/{name}/handler.py does not exist.")
     files = [functions / "__init__.py", *_own_files(functions / name), *_own_files(functions / "shared")]
-    return {path.relative_to(root).as_posix(): path for path in sorted(files)}
+    archive = {path.relative_to(root).as_posix(): path for path in files}
+    for inside, source in _CARRIED.get(name, {}).items():
+        if not (root / source).is_file():
+            raise PackagingError(f"{source}, which {name} carries, does not exist.")
+        archive[f"functions/{name}/{inside}"] = root / source
+    return dict(sorted(archive.items()))
 
 
 def code_version(names: tuple[str, ...], root: Path = PROJECT_ROOT) -> str:
@@ -91,13 +110,16 @@ def layer_folder(root: Path = PROJECT_ROOT) -> Path:
     """
     requirements = root / "functions" / "requirements.txt"
     target = root / ".build" / f"layer-{_layer_key(requirements)}"
+    with contextlib.suppress(OSError):
+        os.utime(target)  # in use: no neighbour removes it now
     if not _is_whole(target):
         _build_layer(requirements, target)
+        _remove_stale(target)
     return target / "content"
 
 
 def _layer_key(requirements: Path) -> str:
-    """Changes with all that decides what is in the layer: the pins, the platform, and this very file."""
+    """Changes with all that decides what is in the layer: pins, platform, and how it is put together."""
     try:
         pins = requirements.read_bytes()
     except OSError as error:
@@ -106,7 +128,7 @@ def _layer_key(requirements: Path) -> str:
         pins,
         RUNTIME.encode(),
         *(platform.encode() for platform in _WHEEL_PLATFORMS),
-        Path(__file__).read_bytes(),
+        str(_LAYER_FORMAT).encode(),
     ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
@@ -124,12 +146,12 @@ def _tree(folder: Path) -> Mapping[str, Path]:
 
 
 def _build_layer(requirements: Path, target: Path) -> None:
+    _refuse_markers(requirements)
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="layer-unfinished-", dir=target.parent) as scratch:
-        wheels = Path(scratch, "wheels")
-        _download_wheels(requirements, wheels)
         new = Path(scratch, "layer")
-        for wheel in sorted(wheels.glob("*.whl")):
+        _get_wheels(requirements, new / "wheels", target.parent)
+        for wheel in sorted((new / "wheels").glob("*.whl")):
             _unpack(wheel, new / "content" / "python")
         contents = {"sha256": _hash_of_files(_tree(new / "content"))}
         (new / "contents.json").write_text(json.dumps(contents), encoding="utf-8")
@@ -147,30 +169,54 @@ def _put_in_place(new: Path, target: Path) -> None:
             raise
 
 
-def _download_wheels(requirements: Path, folder: Path) -> None:
-    """Fetch the wheels for Lambda, each checked against its hash. pip runs under this very interpreter."""
+def _remove_stale(target: Path) -> None:
+    """Remove the layers beside `target` that nobody used for long, and what builds that were killed left."""
+    for other in target.parent.glob("layer-*"):
+        with contextlib.suppress(FileNotFoundError):  # a neighbour was faster
+            if other != target and time.time() - other.stat().st_mtime > _LAYER_LIFETIME:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _refuse_markers(requirements: Path) -> None:
     if ";" in "".join(
         line for line in requirements.read_text("utf-8").splitlines() if not line.startswith("#")
     ):
         # pip would evaluate it for this machine, not for Lambda, and two machines could build two layers.
         raise PackagingError(f"{requirements.name} of the layer must be free of environment markers (';').")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
-    command += ["--implementation", "cp", "--python-version", RUNTIME.removeprefix("python")]
-    for platform in _WHEEL_PLATFORMS:
-        command += ["--platform", platform]
-    command += ["--requirement", str(requirements), "--dest", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or [
-            result.stderr.strip()
-        ]
+
+
+def _get_wheels(requirements: Path, folder: Path, build: Path) -> None:
+    """Put the wheels for Lambda into `folder`: those of earlier builds if they are all there, else new ones.
+
+    Each one is checked against its hash, wherever it comes from.
+    """
+    # By the name of a finished one: a neighbour's download may be under way.
+    kept = [f"--find-links={wheels}" for wheels in sorted(build.glob(f"layer-{'[0-9a-f]' * 12}/wheels"))]
+    if kept and not _download(requirements, folder, "--no-index", *kept):
+        return
+    errors = _download(requirements, folder)
+    if errors:
         raise PackagingError(
             "The dependency layer could not be built, because pip could not download the wheels that "
             "functions/requirements.txt pins (without a network, run `python -m components.packaging` where "
             "there is one): "
             f"{errors[-1]}"
         )
+
+
+def _download(requirements: Path, folder: Path, *sources: str) -> list[str]:
+    """Run pip, under this very interpreter, and answer its errors."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation", "cp", "--python-version", RUNTIME.removeprefix("python")]
+    for platform in _WHEEL_PLATFORMS:
+        command += ["--platform", platform]
+    command += [*sources, "--requirement", str(requirements), "--dest", str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not result.returncode:
+        return []
+    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+    return lines or [result.stderr.strip()]
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
