@@ -1,0 +1,16 @@
+"""Many orders at once while things go wrong; `python -m bench.faults` is the same at full size."""
+
+from __future__ import annotations
+
+from bench.faults import Plan, run
+from functions.shared.domain.orders import OrderStatus
+
+
+def test_a_burst_under_faults_loses_doubles_and_miscounts_nothing() -> None:
+    report = run(Plan(orders=150, share=0.05, patience=120, redelivery=15))
+    assert report.problems == []
+    assert report.orders == 150
+    assert report.ends[OrderStatus.FULFILLED] > 100
+    for fault in ("workers killed", "messages repeated", "requests repeated"):
+        assert report.faults[fault] > 0
+    assert any(fault.startswith("answers: ") for fault in report.faults)
