@@ -16,6 +16,7 @@ STAGE = "billing"
 PROJECT = Path(__file__).resolve().parent
 
 config = pulumi.Config()
+tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack()}
 clients = config.require_object("clients")
 rate = config.require_int("rate")
 burst = 10 * rate
@@ -40,11 +41,13 @@ role = aws.iam.Role(
     assume_role_policy=policy(
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
     ),
+    tags=tags,
 )
 logs = aws.cloudwatch.LogGroup(
     "spend_api-logs",
     name=f"/aws/lambda/{pulumi.get_project()}-{pulumi.get_stack()}-spend_api",
     retention_in_days=config.require_int("logRetentionDays"),
+    tags=tags,
 )
 orders_arn = pulumi.Output.format(
     "arn:{0}:dynamodb:{1}:{2}:table/{3}", partition, region, account, orders_table
@@ -84,6 +87,7 @@ function = aws.lambda_.Function(
     logging_config=aws.lambda_.FunctionLoggingConfigArgs(
         log_format="JSON", application_log_level="INFO", system_log_level="WARN", log_group=logs.name
     ),
+    tags=tags,
     opts=pulumi.ResourceOptions(depends_on=[permissions]),
 )
 
@@ -139,7 +143,9 @@ deployment = aws.apigateway.Deployment(
     triggers={"contents": function.invoke_arn.apply(digest)},
     opts=pulumi.ResourceOptions(depends_on=[method, integration, invocation]),
 )
-stage = aws.apigateway.Stage("billing", rest_api=api_id, deployment=deployment.id, stage_name=STAGE)
+stage = aws.apigateway.Stage(
+    "billing", rest_api=api_id, deployment=deployment.id, stage_name=STAGE, tags=tags
+)
 aws.apigateway.MethodSettings(
     "billing",
     rest_api=api_id,
@@ -161,6 +167,7 @@ plan = aws.apigateway.UsagePlan(
         limit=config.require_int("quotaPerDay"), period="DAY"
     ),
     throttle_settings=aws.apigateway.UsagePlanThrottleSettingsArgs(rate_limit=rate, burst_limit=burst),
+    tags=tags,
 )
 key_ids = orderflow.require_output("apiKeyIds")
 for client in clients:

@@ -16,7 +16,9 @@ from moto import mock_aws
 from local.input_check import check_inputs
 from local.program import PROJECT_ROOT, ProgramRun, run_program
 from local.recorder import ACCOUNT_ID, REGION, Recorder
+from policy.rules import RULES
 from tests.components.recorded import ROLE_POLICY, grants_of
+from tests.policy.evaluation import config_of, evaluate, recorded
 from tests.program import declared, declared_tables
 
 ROOT = PROJECT_ROOT / "examples" / "billing"
@@ -45,6 +47,10 @@ def one(kind: str) -> Any:
 def test_the_inputs_are_as_the_sdk_declares_them() -> None:
     assert check_inputs(billing().resources) == []
     assert billing().messages == ()
+
+
+def test_it_keeps_to_the_rules_of_the_policy_pack() -> None:
+    assert evaluate(RULES, recorded(billing()), config_of(billing())) == []
 
 
 def test_it_declares_nothing_that_orderflow_declares() -> None:
