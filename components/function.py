@@ -11,6 +11,11 @@ from components.layer import DependencyLayer
 from components.settings import FunctionSettings
 
 
+def metrics_namespace() -> str:
+    """Where CloudWatch keeps what the functions measure: by stack, for an account may hold several."""
+    return f"{pulumi.get_project()}/{pulumi.get_stack()}"
+
+
 class LambdaFunction(pulumi.ComponentResource):
     """The function whose code is in `functions/<name>/`; it may only log and trace until it is granted more.
 
@@ -19,7 +24,9 @@ class LambdaFunction(pulumi.ComponentResource):
     """
 
     name: str
+    physical_name: pulumi.Output[str]
     timeout: int
+    memory_mb: int
     arn: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
     log_group_name: pulumi.Output[str]
@@ -38,6 +45,7 @@ class LambdaFunction(pulumi.ComponentResource):
         super().__init__("orderflow:compute:LambdaFunction", name, None, opts)
         self.name = name
         self.timeout = timeout
+        self.memory_mb = settings.memory_mb
         self._role = aws.iam.Role(
             f"{name}-role",
             description=f"What the function {name} may do",
@@ -78,7 +86,7 @@ class LambdaFunction(pulumi.ComponentResource):
             environment=aws.lambda_.FunctionEnvironmentArgs(
                 variables={
                     "POWERTOOLS_SERVICE_NAME": name,
-                    "POWERTOOLS_METRICS_NAMESPACE": pulumi.get_project(),
+                    "POWERTOOLS_METRICS_NAMESPACE": metrics_namespace(),
                     "POWERTOOLS_LOG_LEVEL": settings.log_level,
                     **environment,
                 }
@@ -95,6 +103,7 @@ class LambdaFunction(pulumi.ComponentResource):
             tracing_config=aws.lambda_.FunctionTracingConfigArgs(mode="Active"),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[telemetry]),
         )
+        self.physical_name = function.name
         self.arn = function.arn
         self.invoke_arn = function.invoke_arn
         self.log_group_name = log_group.name

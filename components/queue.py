@@ -20,8 +20,10 @@ class Queue(pulumi.ComponentResource):
     `consumer_timeout` is that of the function it will feed, in seconds; `require_tls` refuses plain HTTP.
     """
 
+    name: pulumi.Output[str]
     url: pulumi.Output[str]
     arn: pulumi.Output[str]
+    dead_letter_name: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
 
     def __init__(
@@ -68,8 +70,10 @@ class Queue(pulumi.ComponentResource):
         if require_tls:
             _refuse_plain_text(name, queue, child)
             _refuse_plain_text(f"{name}-dead-letters", dead_letters, child)
+        self.name = queue.name
         self.url = queue.url
         self.arn = queue.arn
+        self.dead_letter_name = dead_letters.name
         self.dead_letter_url = dead_letters.url
         self.register_outputs({"url": self.url, "arn": self.arn, "deadLetterUrl": self.dead_letter_url})
 

@@ -37,6 +37,7 @@ class RestApi(pulumi.ComponentResource):
     """
 
     id: pulumi.Output[str]
+    name: pulumi.Output[str]
     root_resource_id: pulumi.Output[str]
     resource_ids: dict[str, pulumi.Output[str]]
     stage_name: pulumi.Output[str]
@@ -63,6 +64,7 @@ class RestApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.id = self._api.id
+        self.name = self._api.name
         self.root_resource_id = self._api.root_resource_id
         self.resource_ids = {"/": self.root_resource_id}
         self._methods: dict[str, list[str]] = {}
@@ -128,7 +130,6 @@ class RestApi(pulumi.ComponentResource):
             deployment=deployment.id,
             stage_name=STAGE,
             access_log_settings=self._access_log(),
-            # Traced as X-Ray samples by default: one request a second, and a twentieth of the others.
             xray_tracing_enabled=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -136,6 +137,7 @@ class RestApi(pulumi.ComponentResource):
         self.stage_arn = stage.arn
         self.url = stage.invoke_url
         self._limit_stage()
+        self._sample_traces()
         self.api_key_ids = {}
         self.usage_plan_ids = {}
         for plan_name, plan in self._settings.usage_plans.items():
@@ -148,6 +150,24 @@ class RestApi(pulumi.ComponentResource):
                 "apiKeyIds": self.api_key_ids,
                 "usagePlanIds": self.usage_plan_ids,
             }
+        )
+
+    def _sample_traces(self) -> None:
+        """Decide here, where a request comes in, whether it is traced; all that it causes follows."""
+        aws.xray.SamplingRule(
+            self._name,
+            priority=1000,
+            version=1,
+            # The first of each second, so that a quiet API is traced too, and a share of the others.
+            reservoir_size=1 if self._settings.tracing_percent else 0,
+            fixed_rate=self._settings.tracing_percent / 100,
+            resource_arn=self.stage_arn,
+            service_type="AWS::ApiGateway::Stage",
+            service_name="*",
+            host="*",
+            http_method="*",
+            url_path="*",
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _resource(self, path: str) -> pulumi.Output[str]:

@@ -101,11 +101,12 @@ class UsagePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """The usage plans by name, the origins whose pages may call the API (or only "*"), and for how many days
-    the access log is kept, if there is one."""
+    """The usage plans by name, the origins whose pages may call the API (or only "*"), how many percent of
+    the requests are traced, and for how many days the access log is kept, if there is one."""
 
     usage_plans: Mapping[str, UsagePlan]
     cors_origins: tuple[str, ...]
+    tracing_percent: int
     access_log_days: int | None = None
 
 
@@ -137,6 +138,18 @@ class FulfillmentSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MonitoringSettings:
+    """Who is told of an alarm (nobody without `email`), where it is written what to do, and what is too much:
+    of failures (percent), of time until the API answers (milliseconds), of waiting in the queue (seconds)."""
+
+    email: str | None
+    runbook_url: str
+    error_percent: int
+    latency_ms: int
+    queue_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """Everything that differs between stacks."""
 
@@ -144,6 +157,7 @@ class StackSettings:
     tables: TableSettings
     workflow: WorkflowSettings
     api: ApiSettings
+    monitoring: MonitoringSettings
     custom_domain: CustomDomainSettings | None
     firewall: bool
     api_timeout_seconds: int
@@ -169,6 +183,7 @@ class StackSettings:
         log_level = values.one_of("logLevel", LOG_LEVELS)
         retention = values.one_of("logRetentionDays", LOG_RETENTION_DAYS)
         consumer_max_concurrency = values.integer("consumerMaxConcurrency", 2, 1000)
+        stalled_after_minutes = values.integer("stalledAfterMinutes", 6)
         settings = cls(
             functions=FunctionSettings(
                 memory_mb=values.integer("functionMemoryMb", 128, 10240),
@@ -186,8 +201,10 @@ class StackSettings:
             api=ApiSettings(
                 usage_plans=_usage_plans(values),
                 cors_origins=_cors_origins(values),
+                tracing_percent=values.integer("tracingPercent", 0, 100),
                 access_log_days=retention if values.boolean("accessLogs") else None,
             ),
+            monitoring=_monitoring(values, stalled_after_minutes),
             custom_domain=_custom_domain(values, region),
             firewall=values.boolean("firewall"),
             # Above what a call that AWS does not answer may take, below API Gateway's 29 s.
@@ -196,7 +213,7 @@ class StackSettings:
             fulfillment=_fulfillment(values, region),
             default_currency=_currency(values),
             consumer_max_concurrency=consumer_max_concurrency,
-            stalled_after_minutes=values.integer("stalledAfterMinutes", 6),
+            stalled_after_minutes=stalled_after_minutes,
             max_attempts=values.integer("maxAttempts", 1),
             require_tls=values.boolean("requireTls"),
             tags=_tags(values),
@@ -371,6 +388,36 @@ def _cors_origins(values: _Values) -> tuple[str, ...]:
                 f'or "*" alone, but holds {_shown(origin)}',
             )
     return tuple(dict.fromkeys(origins))
+
+
+_RUNBOOK: Final = re.compile(r"https://[^\s#]+|docs/[\w./-]+\.md")
+
+
+def _monitoring(values: _Values, stalled_after_minutes: int) -> MonitoringSettings:
+    email, runbook_url = values.text("alarmEmail"), values.text("runbookUrl")
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        raise values.error("alarmEmail", f"must be empty or an e-mail address, but is {email}")
+    if not _RUNBOOK.fullmatch(runbook_url):
+        raise values.error(
+            "runbookUrl",
+            "must be an https URL or a page of this repository such as docs/operations.md, "
+            f"without a #section, but is {runbook_url or 'empty'}",
+        )
+    queue_seconds = values.integer("alarmQueueSeconds", 60)
+    if queue_seconds >= 60 * stalled_after_minutes:
+        # From there on nothing is requeued any more: the alarm must come before.
+        raise values.error(
+            "alarmQueueSeconds",
+            f"must be less than orderflow:stalledAfterMinutes ({stalled_after_minutes} minutes), "
+            f"but is {queue_seconds}",
+        )
+    return MonitoringSettings(
+        email=email or None,
+        runbook_url=runbook_url,
+        error_percent=values.integer("alarmErrorPercent", 1, 99),
+        latency_ms=values.integer("alarmLatencyMs", 1, 29_000),
+        queue_seconds=queue_seconds,
+    )
 
 
 _HOST_NAME: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")

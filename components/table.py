@@ -32,6 +32,7 @@ class Table(pulumi.ComponentResource):
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    index_names: list[str]
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Table(pulumi.ComponentResource):
                 parent=self, protect=settings.protect, retain_on_delete=settings.protect
             ),
         )
+        self.index_names = list(self._indexes)
         self.name = table.name
         self.arn = table.arn
         self.register_outputs({"name": self.name, "arn": self.arn})

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,14 +68,24 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
         raise DefinitionError(f"The state machine is not valid JSON: {error}.") from error
 
 
+def _caught_by_name(definition: str) -> list[str]:
+    states = json.loads(definition)["States"].values()
+    names = {name for state in states for catch in state.get("Catch", []) for name in catch["ErrorEquals"]}
+    return sorted(names - {"States.ALL"})
+
+
 class Workflow(pulumi.ComponentResource):
     """The state machine of `definition` (a path in the project).
 
     `tasks` are the functions that it calls, by the name under which the file refers to their ARNs; it may
-    invoke exactly these. `${partition}` is filled in as well.
+    invoke exactly these. `${partition}` is filled in as well. `outcomes` are the errors that the machine
+    catches by name: with these its tasks answer, and do not fail.
     """
 
     arn: pulumi.Output[str]
+    type: str
+    tasks: Mapping[str, LambdaFunction]
+    outcomes: Sequence[str]
 
     def __init__(
         self,
@@ -89,11 +99,13 @@ class Workflow(pulumi.ComponentResource):
     ) -> None:
         super().__init__("orderflow:workflow:Workflow", name, None, opts)
         self._name = name
-        self._type = settings.type
+        self.type = settings.type
+        self.tasks = tasks
         child = pulumi.ResourceOptions(parent=self)
         text = (root / definition).read_text("utf-8")
         # Before anything is declared, and in a preview too, where the ARNs are not known yet.
-        fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
+        checked = fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
+        self.outcomes = _caught_by_name(checked)
 
         partition = aws.get_partition_output().partition
         account = aws.get_caller_identity_output().account_id
@@ -167,7 +179,7 @@ class Workflow(pulumi.ComponentResource):
 
     def grant_describe(self, function: LambdaFunction) -> None:
         """Let the function look executions up. Nothing for EXPRESS, of whose executions AWS tells nothing."""
-        if self._type == "STANDARD":
+        if self.type == "STANDARD":
             # An execution's ARN ends in its name, which is made up later: all of this machine's is the
             # narrowest that AWS offers.
             executions = self.arn.apply(lambda arn: arn.replace(":stateMachine:", ":execution:", 1) + ":*")

@@ -38,6 +38,7 @@ TAGGABLE: Final = frozenset(
         TOPIC,
         QUEUE,
         "aws:wafv2/webAcl:WebAcl",
+        "aws:xray/samplingRule:SamplingRule",
     }
 )
 

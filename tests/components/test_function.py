@@ -182,7 +182,7 @@ def test_the_archives_name_their_files_relative_to_the_project(name: str) -> Non
 def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
     variables = function("prod", name).inputs["environment"]["variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == name
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "orderflow"
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "orderflow/prod"
     assert variables["POWERTOOLS_LOG_LEVEL"] == "INFO"
 
 

@@ -168,6 +168,15 @@ def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
 
 
 @each_stack
+def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> None:
+    run = declared(stack)
+    (rule,) = run.of_type("aws:xray/samplingRule:SamplingRule")
+    assert rule.inputs["resourceArn"] == run.of_type("aws:apigateway/stage:Stage")[0].outputs["arn"]
+    assert rule.inputs["fixedRate"] == {"dev": 0.05, "prod": 0.01}[stack]
+    assert rule.inputs["reservoirSize"] == 1
+
+
+@each_stack
 def test_the_stage_is_traced_measured_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
     run = declared(stack)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
@@ -237,7 +246,8 @@ layer = DependencyLayer("dependencies")
 one = LambdaFunction("service_api", timeout=10, environment={{}}, layer=layer, settings=functions)
 two = LambdaFunction("users_api", timeout=10, environment={{}}, layer=layer, settings=functions)
 plans = {{"free": UsagePlan(quota_per_day=1, burst=1, rate=1.0)}}
-api = RestApi("shop", description="x", settings=ApiSettings(usage_plans=plans, cors_origins=("*",)))
+settings = ApiSettings(usage_plans=plans, cors_origins=("*",), tracing_percent=5)
+api = RestApi("shop", description="x", settings=settings)
 {routes}
 api.deploy()
 """

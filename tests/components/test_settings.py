@@ -159,6 +159,17 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"customDomain": DOMAIN | {"zoneId": "example.com"}},
         "customDomain.zoneId must be the id of a Route 53 zone such as Z0123456789ABC, but is example.com",
     ),
+    ({"tracingPercent": 101}, "tracingPercent must be a whole number from 0 to 100, but is 101"),
+    ({"alarmEmail": "me"}, "alarmEmail must be empty or an e-mail address, but is me"),
+    (
+        {"runbookUrl": "docs/operations.md#alarms"},
+        "runbookUrl must be an https URL or a page of this repository such as docs/operations.md, "
+        "without a #section, but is docs/operations.md#alarms",
+    ),
+    (
+        {"alarmQueueSeconds": 480, "stalledAfterMinutes": 8},
+        "alarmQueueSeconds must be less than orderflow:stalledAfterMinutes (8 minutes), but is 480",
+    ),
     (
         {"fulfillmentUrl": "http://127.0.0.1:8080/ship", "fulfillmentSecretArn": SECRET_ARN},
         "fulfillmentUrl must be an https URL without credentials, but is http://127.0.0.1:8080/ship",
@@ -287,6 +298,7 @@ def test_production_writes_few_log_lines() -> None:
     assert settings.functions.system_log_level == "WARN"
     assert settings.workflow.log_level == "ERROR"
     assert settings.api.access_log_days is None
+    assert settings.api.tracing_percent == 1
 
 
 def test_production_keeps_its_data() -> None:
