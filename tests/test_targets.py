@@ -1,0 +1,55 @@
+"""The commands of docs/deploying.md that deploy one function reach what is its own, and no more."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from components.settings import FUNCTION_NAMES
+from local.program import PROJECT_ROOT
+from tests.components.recorded import FUNCTION
+from tests.program import declared
+
+DOCUMENT = PROJECT_ROOT / "docs" / "deploying.md"
+EXAMPLE = "orders_api"
+
+
+def pattern(target: str) -> re.Pattern[str]:
+    """How Pulumi reads a target: `**` is anything, `*` anything but a colon."""
+    parts = ("[^:]*".join(map(re.escape, part.split("*"))) for part in target.split("**"))
+    return re.compile(".*".join(parts))
+
+
+def commands() -> list[list[str]]:
+    """The targets of each command with `--target`, as they stand in the document."""
+    text = DOCUMENT.read_text("utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.startswith("pulumi ") and "--target '" in line]
+    return [re.findall(r"--target '([^']+)'", line) for line in lines]
+
+
+def reached(targets: list[str]) -> set[str]:
+    return {
+        resource.urn
+        for resource in declared("dev").resources
+        if any(pattern(target).fullmatch(resource.urn) for target in targets)
+    }
+
+
+def test_one_command_deploys_the_code_alone() -> None:
+    function = declared("dev").get(FUNCTION, EXAMPLE).urn
+    assert [targets for targets in commands() if reached(targets) == {function}]
+
+
+@pytest.mark.parametrize("name", FUNCTION_NAMES)
+def test_another_deploys_all_that_is_the_functions_own(name: str) -> None:
+    targets = [target.replace(EXAMPLE, name) for target in max(commands(), key=len)]
+    component = declared("dev").get("orderflow:compute:LambdaFunction", name)
+    own = {child.urn for child in declared("dev").children(component)}
+    assert reached(targets) == own | {component.urn}
+
+
+def test_the_layer_can_be_deployed_with_it() -> None:
+    (target,) = re.findall(r"--target '([^']*DependencyLayer[^']*)'", DOCUMENT.read_text("utf-8"))
+    kinds = {declared("dev").by_urn(urn).type for urn in reached([target])}
+    assert kinds == {"orderflow:compute:DependencyLayer", "aws:lambda/layerVersion:LayerVersion"}
