@@ -8,9 +8,7 @@ from typing import Final
 
 import pytest
 
-from local.program import PROJECT_ROOT, run_program
-from local.recorder import Recorder
-from policy.resources import FUNCTION
+from local.program import PROJECT_ROOT
 
 DOCS: Final = PROJECT_ROOT / "docs"
 PAGES: Final = [
@@ -35,11 +33,6 @@ def test_a_file_of_the_repository_that_is_named_is_there(page: Path) -> None:
     for name in named:
         if name.partition("/")[0] in {path.name for path in PROJECT_ROOT.iterdir()}:
             assert (PROJECT_ROOT / name).exists(), name
-
-
-def test_the_function_that_is_deployed_alone_has_the_urn_that_the_page_names() -> None:
-    named = set(re.findall(r"--target '([^']+)'", (DOCS / "deploying.md").read_text()))
-    assert named == {run_program("dev", Recorder()).get(FUNCTION, "orders_api").urn}
 
 
 def test_every_decision_is_dated_and_says_what_else_there_was() -> None:
