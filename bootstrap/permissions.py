@@ -96,11 +96,13 @@ def can_look(target: Target) -> str:
             _allow("apigateway", "GET", gateway),
             _allow("wafv2", "Get* ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"),
             _allow("iam", "Get* List*", target.roles),
+            _allow("xray", "ListTagsForResource", target.named("xray", "sampling-rule/")),
             # These have nothing narrower, or are asked before there is a name.
             _allow("lambda", "GetEventSourceMapping ListTags", "*"),
             _allow("logs", "DescribeLogGroups", "*"),
             _allow("cloudwatch", "DescribeAlarms", "*"),
             _allow("wafv2", "GetWebACLForResource", "*"),
+            _allow("xray", "GetSamplingRules", "*"),
             _allow("kms", "DescribeKey GetKey* ListResourceTags ListAliases", "*"),
             _allow("route53", "GetHostedZone GetChange ListResourceRecordSets", "*"),
             _allow("acm", "DescribeCertificate ListTagsForCertificate", "*"),
@@ -210,12 +212,18 @@ def can_change(target: Target) -> str:
                 ),
             ),
             _allow("apigateway", "SetWebACL", f"{gateway}restapis/*/stages/*"),
+            _allow("wafv2", "AssociateWebACL DisassociateWebACL", f"{gateway}restapis/*/stages/*"),
             _allow(
                 "wafv2",
                 "CreateWebACL UpdateWebACL DeleteWebACL AssociateWebACL DisassociateWebACL TagResource "
                 "UntagResource",
                 target.named("wafv2", "regional/webacl/") + "/*",
                 target.arn("wafv2", "regional/managedruleset/*"),
+            ),
+            _allow(
+                "xray",
+                "CreateSamplingRule UpdateSamplingRule DeleteSamplingRule TagResource UntagResource",
+                target.named("xray", "sampling-rule/"),
             ),
             _allow("kms", "CreateKey TagResource", "*", condition={"StringEquals": asked}),
             _allow(

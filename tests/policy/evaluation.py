@@ -4,7 +4,7 @@ import contextvars
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from pulumi.runtime.config import set_all_config
 from pulumi_policy import (
@@ -20,7 +20,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
 from local.program import UNKNOWN, ProgramRun, run_program
-from local.recorder import Recorder
+from local.recorder import ACCOUNT_ID, Recorder
 from policy.resources import STACK
 from policy.rules import RULES
 
@@ -99,10 +99,29 @@ def resource(
     )
 
 
+# Every part that a stack may leave out, and every choice made the other way.
+EVERYTHING: Final[Mapping[str, Any]] = {
+    "accessLogs": True,
+    "customDomain": {
+        "name": "api.example.com",
+        "certificateArn": f"arn:aws:acm:us-east-1:{ACCOUNT_ID}:certificate/1111",
+        "zoneId": "Z123456",
+    },
+    "firewall": True,
+    "fulfillmentUrl": "https://fulfillment.example.com/shipments",
+    "fulfillmentSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:signing-AbCdEf",
+    "tableBillingMode": "PROVISIONED",
+    "tableReadCapacity": 5,
+    "tableWriteCapacity": 5,
+    "workflowType": "EXPRESS",
+}
+
+
 @cache
-def recording(stack: str, preview: bool = False) -> ProgramRun:
-    """What the program declares for a stack."""
-    return run_program(stack, Recorder(), preview=preview)
+def recording(stack: str, preview: bool = False, everything: bool = False) -> ProgramRun:
+    """What the program declares for a stack, or for one with every optional part."""
+    config = EVERYTHING if everything else None
+    return run_program(stack, Recorder(region="us-east-1"), preview=preview, config=config)
 
 
 def recorded(run: ProgramRun) -> list[PolicyResource]:

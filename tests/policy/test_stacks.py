@@ -20,6 +20,11 @@ def test_the_stack_breaks_no_rule(stack: str, preview: bool) -> None:
     assert evaluate(RULES, recorded(run), config_of(run)) == []
 
 
+def test_a_stack_with_every_optional_part_breaks_no_rule() -> None:
+    run = recording("prod", everything=True)
+    assert evaluate(RULES, recorded(run), config_of(run)) == []
+
+
 def test_every_wildcard_exception_is_still_needed() -> None:
     used = set()
     for item in recording("prod").of_type(ROLE_POLICY):
@@ -45,7 +50,7 @@ def test_every_open_method_is_there() -> None:
 @each_stack
 def test_the_list_of_what_takes_tags_is_the_sdks(stack: str) -> None:
     """The rules run where the AWS SDK of Pulumi is not installed, so they have a list of their own."""
-    declared = {item.type for item in recording(stack).resources if item.custom}
+    declared = {item.type for item in recording(stack, everything=True).resources if item.custom}
     takes_tags = {
         token
         for token in declared | TAGGABLE
