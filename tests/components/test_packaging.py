@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -287,6 +289,42 @@ def test_pins_that_depend_on_the_machine_are_refused(project: Path) -> None:
     (project / "functions" / "requirements.txt").write_text("example==1.0 ; sys_platform == 'linux'\n")
     with pytest.raises(PackagingError, match="environment markers"):
         layer_folder(project)
+
+
+# --- What is installed ---
+
+LOCKS = ("requirements.txt", "requirements-dev.txt", "functions/requirements.txt", "policy/requirements.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_is_pinned_and_locked_by_hash(lock: str) -> None:
+    text = (packaging.PROJECT_ROOT / lock).read_text("utf-8").replace("\\\n", " ")
+    pins = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert pins
+    for pin in pins:
+        assert re.match(r"[a-z0-9._-]+(\[[a-z,]+\])?==[^\s;]+ ", pin), pin
+        assert "--hash=sha256:" in pin, pin
+
+
+@pytest.mark.parametrize(
+    ("lock", "groups"),
+    [
+        ("requirements.txt", []),
+        ("functions/requirements.txt", ["layer"]),
+        ("requirements-dev.txt", ["layer", "dev"]),
+    ],
+)
+def test_a_lock_holds_the_versions_that_the_project_names(lock: str, groups: list[str]) -> None:
+    project = tomllib.loads((packaging.PROJECT_ROOT / "pyproject.toml").read_text("utf-8"))
+    named = [pin for group in groups for pin in project["dependency-groups"][group]]
+    if groups != ["layer"]:  # the layer goes without the program
+        named += project["project"]["dependencies"]
+    text = (packaging.PROJECT_ROOT / lock).read_text("utf-8")
+    for pin in named:
+        name, _, version = pin.partition("==")
+        assert re.search(
+            rf"^{re.escape(name.partition('[')[0])}(\[[a-z,]+\])?=={re.escape(version)} ", text, re.M
+        ), pin
 
 
 # --- On every machine the same ---
