@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.shared.domain.errors import FulfillmentUnavailable
 from tests.faults.store import Store, client_error
@@ -37,6 +37,9 @@ class Hook:
 
     def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
         """The call took effect; its answer is under way."""
+
+    def refused(self, call: Call, error: Exception) -> None:
+        """The service answers with an error."""
 
 
 @dataclass
@@ -88,10 +91,14 @@ class Cloud:
         """Make one call of an AWS API, with whatever the hook does to it. Raises botocore's errors."""
         call = Call(service, operation)
         self.hook.before(call, request)
-        if service == "dynamodb":
-            answer = self.store.call(operation, request)
-        else:
-            answer = getattr(self, f"_{service}_{operation}")(request)
+        try:
+            if service == "dynamodb":
+                answer = self.store.call(operation, request)
+            else:
+                answer = getattr(self, f"_{service}_{operation}")(request)
+        except ClientError as error:
+            self.hook.refused(call, error)
+            raise
         self.hook.after(call, request, answer)
         return answer
 
@@ -107,7 +114,7 @@ class Cloud:
             if answer.mood in {Mood.LOST, Mood.DEAF}:
                 raise FulfillmentUnavailable("the fulfilment system did not answer")
             self.hook.after(call, request, answer)
-        except ReadTimeoutError as error:
+        except (ReadTimeoutError, ClientError) as error:
             raise FulfillmentUnavailable("the fulfilment system did not answer") from error
         return Reply(answer.status, answer.body)
 

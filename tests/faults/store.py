@@ -20,10 +20,11 @@ Expression = tuple[Any, ...]
 _TOKENS = re.compile(r"\s*(<>|<=|>=|[=<>(),.+-]|[#:]?\w+)")
 
 
-def client_error(operation: str, code: str, **extra: Any) -> ClientError:
+def client_error(operation: str, code: str, **extra: Any) -> Exception:
     """An error as botocore raises it for an answer of AWS."""
     answer = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}, **extra}
-    return ClientError(answer, operation)  # type: ignore[arg-type]
+    error: Exception = ClientError(answer, operation)
+    return error
 
 
 class _Parser:

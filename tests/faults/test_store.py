@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ class Both:
             assert ours == theirs, (operation, request)
             if isinstance(ours, tuple):
                 raise ClientError(
-                    {"Error": {"Code": ours[0]}, "CancellationReasons": ours[1], "Item": ours[2]},  # type: ignore[typeddict-unknown-key]
+                    {"Error": {"Code": ours[0]}, "CancellationReasons": ours[1], "Item": ours[2]},
                     operation,
                 )
             return ours
@@ -53,7 +54,7 @@ def _outcome(call: Any) -> Any:
     except ClientError as error:
         reasons = [
             {name: reason.get(name) for name in ("Code", "Item")}
-            for reason in error.response.get("CancellationReasons", ())  # type: ignore[attr-defined]
+            for reason in error.response.get("CancellationReasons", ())
         ]
         return error.response["Error"]["Code"], reasons, error.response.get("Item") or None
     answer = {name: value for name, value in answer.items() if name not in NOT_COMPARED}
@@ -62,7 +63,7 @@ def _outcome(call: Any) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> None:  # noqa: F811
     from functions.shared.domain.errors import DomainError
     from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, OrderStatus, Pricing, place
@@ -103,7 +104,7 @@ def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> N
             order.order_id, chance.choice([order.attempt, 1]), lines, at=AT, handed_over=chance.random() < 0.5
         )
 
-    actions = [
+    actions: list[Callable[[], object]] = [
         new_order,
         move,
         move,

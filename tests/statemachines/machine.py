@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonata import Jsonata
+from jsonata import Jsonata  # type: ignore[import-untyped]
 
 FILE = Path(__file__).parents[2] / "statemachines" / "order_fulfillment.asl.json"
 
