@@ -31,7 +31,7 @@ from functions.shared import clock
 from functions.shared.dispatch import OrderMessage, OrderQueue
 from functions.shared.domain.orders import LEGAL_MOVES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import from_item
-from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder, OrderRepository
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from tests.warehouse import Mood, Warehouse, WarehouseServer, moody
 
@@ -45,6 +45,7 @@ _MOODS: Final = {
     Mood.SLOW: 0.1,
 }
 _PAUSE: Final = 0.5  # seconds between two looks at how far it has come
+_STALLED_AFTER: Final = 10.0  # seconds of the trial that stand for the ten minutes of the stack
 _CLIENT_RETRIES: Final = 30
 _CLIENT_PAUSE: Final = 0.3  # seconds
 
@@ -113,8 +114,7 @@ def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]
 
 
 def _allow_batches(stack: RunningStack) -> None:
-    """Give the requeue an action that the emulator asks for and AWS does not know: there sqs:SendMessage allows
-    batches too."""
+    """Give the requeue an action that the emulator asks for and AWS does not know, where sqs:SendMessage does."""
     configuration = stack.client("lambda").get_function_configuration(
         FunctionName=_function(stack, "requeue_stalled_orders")
     )
@@ -231,14 +231,14 @@ class Trial:
             if is_placed and self._queue_is_empty():
                 self._let_time_pass(waiting)
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[OpenOrder]:
         """The orders in the index of open ones."""
-        found: list[str] = []
+        found: list[OpenOrder] = []
         for shard in OPEN_SHARDS:
             start = None
             while True:
                 entries, start = self._orders.list_open(shard, "9", 1000, start)
-                found += [entry.order_id for entry in entries]
+                found += entries
                 if start is None:
                     break
         return found
@@ -265,18 +265,24 @@ class Trial:
         )
         return all(answer["Attributes"][name] == "0" for name in names)
 
-    def _let_time_pass(self, waiting: list[str]) -> None:
-        """As if an hour had gone by: the requeue sees to all that waits and does not run. Not while messages
-        are on the queue, for then an order is only waiting its turn."""
+    def _let_time_pass(self, waiting: list[OpenOrder]) -> None:
+        """As if an hour had gone by for what waits too long: the requeue sees to it. Not while messages are on
+        the queue, for then an order is only waiting its turn."""
+        now = clock.now()
+        stalled = [
+            order.order_id for order in waiting if clock.seconds_between(order.since, now) >= _STALLED_AFTER
+        ]
+        if not stalled:
+            return
         dynamodb = self._stack.client("dynamodb")
-        for order_id in waiting:
+        for order_id in stalled:
             with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
                 dynamodb.update_item(
                     TableName=self._orders_table,
                     Key={"orderId": {"S": order_id}},
                     UpdateExpression="SET openSince = :then",
                     ConditionExpression="attribute_exists(openShard)",
-                    ExpressionAttributeValues={":then": {"S": clock.minutes_before(clock.now(), 60)}},
+                    ExpressionAttributeValues={":then": {"S": clock.minutes_before(now, 60)}},
                 )
         answer = self._stack.client("lambda").invoke(FunctionName=self._requeue)
         if "FunctionError" not in answer:
