@@ -7,21 +7,24 @@ program declares and that is not walked here fails the test.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+import boto3
 import pytest
 
 from local.program import ProgramRun, run_program
 from local.recorder import Recorder
 from policy.resources import FUNCTION
 from tests.functions import world as worlds
-from tests.functions.world import ACCOUNT, ENVIRONMENT, REGION, World, invoke, invoke_task
+from tests.functions.world import ACCOUNT, REGION, World, invoke, invoke_task
 from tests.privileges import Call, Place, compare, grants_of_code, permissions_for, recording, renamed
+from tests.warehouse import Warehouse, WarehouseServer
 
-SERVICES: Final = ("cloudwatch", "dynamodb", "events", "sqs", "stepfunctions")
+SERVICES: Final = ("cloudwatch", "dynamodb", "events", "secretsmanager", "sqs", "stepfunctions")
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 
@@ -180,14 +183,14 @@ WALKS: Final[Mapping[str, Callable[[World], None]]] = {
 # --- The comparison ---------------------------------------------------------------------------------------
 
 
-def names_in_the_stack(function: str) -> Mapping[str, str]:
-    """What this test calls a table, queue, bus or machine, to what the stack calls it, from the environment
-    that the program gives the function."""
-    told = recorded().get(FUNCTION, function).inputs["environment"]["variables"]
+def names_in_the_stack(run: ProgramRun, function: str) -> Mapping[str, str]:
+    """What this test calls a table, queue, bus, machine or secret, to what the stack calls it, from the
+    environment that the program gives the function."""
+    told = run.get(FUNCTION, function).inputs["environment"]["variables"]
     names = {
-        ENVIRONMENT[name]: value
+        os.environ[name]: value
         for name, value in told.items()
-        if name in ENVIRONMENT and not name.startswith("POWERTOOLS_")
+        if name in os.environ and not name.startswith("POWERTOOLS_")
     }
     machines = [name for name in names if ":stateMachine:" in name]
     executions = {
@@ -197,16 +200,41 @@ def names_in_the_stack(function: str) -> Mapping[str, str]:
     return names | executions
 
 
+def assert_exactly_granted(run: ProgramRun, function: str, made: Sequence[Call]) -> None:
+    """Fails with the list of what is granted in vain and what is not granted."""
+    names = names_in_the_stack(run, function)
+    calls = [
+        Call(service=call.service, operation=call.operation, parameters=renamed(call.parameters, names))
+        for call in made
+    ]
+    needed = permissions_for(calls, Place(region=REGION, account=ACCOUNT))
+    difference = compare(grants_of_code(run, function), needed)
+    assert not difference, str(difference)
+
+
 @pytest.mark.parametrize("function", [resource.name for resource in recorded().of_type(FUNCTION)])
 def test_a_function_is_granted_exactly_what_its_code_calls(
     function: str, world: World, calls_by_function: Mapping[str, list[Call]]
 ) -> None:
     WALKS[function](world)
-    names = names_in_the_stack(function)
-    calls = [
-        Call(service=call.service, operation=call.operation, parameters=renamed(call.parameters, names))
-        for call in calls_by_function[function]
-    ]
-    needed = permissions_for(calls, Place(region=REGION, account=ACCOUNT))
-    difference = compare(grants_of_code(recorded(), function), needed)
-    assert not difference, str(difference)
+    assert_exactly_granted(recorded(), function, calls_by_function[function])
+
+
+def test_with_a_fulfilment_system_outside_the_signing_secret_is_granted_and_nothing_else(
+    world: World, calls_by_function: Mapping[str, list[Call]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.fulfill_order import handler
+
+    config = {
+        "fulfillmentUrl": "https://fulfillment.example.com",
+        "fulfillmentSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:signing-AbCdEf",
+    }
+    run = run_program("dev", Recorder(region=REGION, account_id=ACCOUNT), config=config)
+    secret = boto3.client("secretsmanager").create_secret(Name="signing", SecretString="secret")["ARN"]
+    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", secret)
+    monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
+    with WarehouseServer(Warehouse("secret")) as server:
+        monkeypatch.setenv("FULFILLMENT_URL", server.url)
+        monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
+        walk_fulfillment(world)
+        assert_exactly_granted(run, "fulfill_order", calls_by_function["fulfill_order"])
