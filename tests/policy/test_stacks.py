@@ -1,7 +1,10 @@
 """The program keeps to all rules, in dev and in prod, and no exception has outlived its reason."""
 
+import re
+
 import pytest
 
+from local.program import PROJECT_ROOT
 from local.sdk_types import arguments_class
 from policy.access import is_excepted
 from policy.exceptions import OPEN_METHODS, WILDCARD_RESOURCES
@@ -58,3 +61,10 @@ def test_the_list_of_what_takes_tags_is_the_sdks(stack: str) -> None:
     }
     assert declared & takes_tags <= TAGGABLE
     assert takes_tags >= TAGGABLE
+
+
+def test_the_readme_lists_every_rule() -> None:
+    listed = re.findall(
+        r"^\| `([a-z-]+)` \|", (PROJECT_ROOT / "policy" / "README.md").read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(rule.name for rule in RULES)
