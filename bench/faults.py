@@ -114,7 +114,7 @@ def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]
 
 
 def _allow_batches(stack: RunningStack) -> None:
-    """Give the requeue an action that the emulator asks for and AWS does not know, where sqs:SendMessage does."""
+    """Give the requeue an action that only the emulator asks for: on AWS sqs:SendMessage covers batches."""
     configuration = stack.client("lambda").get_function_configuration(
         FunctionName=_function(stack, "requeue_stalled_orders")
     )
@@ -266,8 +266,10 @@ class Trial:
         return all(answer["Attributes"][name] == "0" for name in names)
 
     def _let_time_pass(self, waiting: list[OpenOrder]) -> None:
-        """As if an hour had gone by for what waits too long: the requeue sees to it. Not while messages are on
-        the queue, for then an order is only waiting its turn."""
+        """As if an hour had gone by for what waits too long: the requeue sees to it.
+
+        Not while messages are on the queue, for then an order is only waiting its turn.
+        """
         now = clock.now()
         stalled = [
             order.order_id for order in waiting if clock.seconds_between(order.since, now) >= _STALLED_AFTER

@@ -11,13 +11,15 @@ from botocore.exceptions import ClientError
 
 # The machine has a dozen states; with all their retries a history stays far below one page.
 _HISTORY_PAGE = 1000
+NOT_STARTED = "NOT STARTED"
+_UNKNOWN = "UNKNOWN"
 _ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
 class Execution(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One execution: how it stands, how long it took in seconds, and where and why it failed.
 
-    `status` is Step Functions' own, or, when it has none to tell: "NOT STARTED" or "UNKNOWN" (of an EXPRESS
+    `status` is Step Functions' own or, when it has none to tell, `NOT_STARTED` or UNKNOWN (of an EXPRESS
     machine, or not permitted; `note` says which).
     """
 
@@ -59,13 +61,13 @@ class Executions:
     def _without_description(self, name: str, error: ClientError) -> Execution:
         code = error.response["Error"]["Code"]
         if code == "AccessDeniedException":
-            return Execution(name, "UNKNOWN", note="states:DescribeExecution is not permitted")
+            return Execution(name, _UNKNOWN, note="states:DescribeExecution is not permitted")
         if code not in {"ExecutionDoesNotExist", "InvalidArn"}:
             raise error
         machine = self._client.describe_state_machine(stateMachineArn=self._state_machine_arn)
         if machine["type"] == "EXPRESS":
-            return Execution(name, "UNKNOWN", note="AWS keeps no list of EXPRESS executions, only their logs")
-        return Execution(name, "NOT STARTED")
+            return Execution(name, _UNKNOWN, note="AWS keeps no list of EXPRESS executions, only their logs")
+        return Execution(name, NOT_STARTED)
 
     def _with_failure(self, execution: Execution) -> Execution:
         """The execution with the state that failed last, and what that said."""

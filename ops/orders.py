@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
@@ -15,7 +16,7 @@ from functions.shared.dispatch import OrderMessage
 from functions.shared.domain.errors import Superseded
 from functions.shared.domain.orders import Move, Order, OrderStatus
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder
-from ops.executions import Execution
+from ops.executions import NOT_STARTED, Execution
 from ops.targets import Target
 
 
@@ -29,7 +30,7 @@ class NotQueued(Exception):
 
 @dataclass(frozen=True)
 class Inspected:
-    """An order, and the execution of its present attempt."""
+    """An order, and the execution of its last attempt that has one."""
 
     order: Order
     execution: Execution
@@ -46,8 +47,7 @@ class Done:
 
 def inspect(target: Target, order_id: str) -> Inspected:
     """The order as it is now. Raises `NotFound` and botocore's errors."""
-    order = target.orders.get(order_id)
-    return Inspected(order, target.executions.find(_message(order).execution_name))
+    return _inspected(target, target.orders.get(order_id))
 
 
 def standing(target: Target, order_id: str) -> str:
@@ -71,8 +71,17 @@ def stalled(target: Target, *, minutes: int, limit: int) -> tuple[list[Inspected
     for entry in entries[:limit]:
         order = target.orders.find(entry.order_id)
         if order is not None and order.open_since is not None:  # the index lags behind
-            found.append(Inspected(order, target.executions.find(_message(order).execution_name)))
+            found.append(_inspected(target, order))
     return found, len(entries) > limit
+
+
+def _inspected(target: Target, order: Order) -> Inspected:
+    execution = target.executions.find(_message(order).execution_name)
+    if execution.status == NOT_STARTED and order.attempt > 1 and not order.is_open:
+        # The requeue gives up an order under a new attempt, which nobody is told of; why is in the one before.
+        before = msgspec.structs.replace(order, attempt=order.attempt - 1)
+        execution = target.executions.find(_message(before).execution_name)
+    return Inspected(order, execution)
 
 
 def cancel(target: Target, order_id: str) -> Done:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import botocore.client
 import pytest
 from botocore.exceptions import ClientError
 
 from functions.shared import clock
-from tests.functions.world import World, invoke_task
+from tests.functions.world import ENVIRONMENT, World, invoke_task
 from tests.ops.conftest import Ops, product_of
 
 
@@ -69,6 +70,17 @@ def test_an_open_order_is_shown_with_the_time_it_waits(world: World, ops: Ops) -
     said = ops("orders", "show", order_id)
     assert "(2 h 5 min)" in said.out
     assert "Goods not taken" in said.out
+
+
+def test_of_an_order_that_was_given_up_the_last_execution_is_shown(world: World, ops: Ops) -> None:
+    order_id = world.order(world.user(), {world.product(): 1})
+    boto3.client("stepfunctions").start_execution(
+        stateMachineArn=ENVIRONMENT["STATE_MACHINE_ARN"], name=f"{order_id}-3"
+    )
+    world.set_order(order_id, attempt=4, status="FAILED")
+    assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-3"
+    world.set_order(order_id, status="PENDING")
+    assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-4"
 
 
 def test_an_order_as_json_is_the_stored_one_with_its_execution(world: World, ops: Ops) -> None:
