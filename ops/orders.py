@@ -78,7 +78,7 @@ def stalled(target: Target, *, minutes: int, limit: int) -> tuple[list[Inspected
 def _inspected(target: Target, order: Order) -> Inspected:
     execution = target.executions.find(_message(order).execution_name)
     if execution.status == NOT_STARTED and order.attempt > 1 and not order.is_open:
-        # The requeue gives up an order under a new attempt, which nobody is told of; why is in the one before.
+        # The requeue gives an order up under a new attempt that nobody is told of; why is in the one before.
         before = msgspec.structs.replace(order, attempt=order.attempt - 1)
         execution = target.executions.find(_message(before).execution_name)
     return Inspected(order, execution)
