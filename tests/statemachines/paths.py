@@ -1,0 +1,94 @@
+"""All ways through the state machine, as scripts: which task fails how often, and where that must end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.statemachines.machine import Coverage, End, Failure, Invoke, Ok, definition, run
+
+INPUT = {"orderId": "o-1", "attempt": 1, "correlationId": "cid-1"}
+
+# What the tasks answer when they succeed.
+RESULTS: dict[str, Any] = {
+    "ValidateOrder": {"items": [{"productId": "p"}], "total": 1, "currency": "EUR"},
+    "MarkValidated": {"orderId": "o-1", "status": "VALIDATED"},
+    "FulfillOrder": {"shipmentId": "s-1"},
+    "MarkFulfilled": {"orderId": "o-1", "status": "FULFILLED"},
+    "MarkRejected": {"orderId": "o-1", "status": "REJECTED"},
+    "ReleaseOrder": None,
+    "MarkFailed": {"orderId": "o-1", "status": "FAILED"},
+}
+
+_FULFILLED = ("SUCCEEDED", "MarkFulfilled", None)
+_REJECTED = ("SUCCEEDED", "MarkRejected", None)
+_STOPPED = ("SUCCEEDED", "Stopped", None)
+_FAILED = ("FAILED", "OrderFailed", "OrderFailed")
+_UNFINISHED = ("FAILED", "OrderUnfinished", "OrderUnfinished")
+
+# The failure that leads to a state off the happy path, and where an execution ends that goes through it.
+_DETOURS: dict[str, tuple[dict[str, list[str]], tuple[str, str, str | None]]] = {
+    "MarkRejected": ({"ValidateOrder": ["OrderRejected"]}, _REJECTED),
+    "ReleaseOrder": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
+    "MarkFailed": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
+}
+
+# Where an error that is not retried leads to.
+_OUTCOMES = {
+    "OrderRejected": _REJECTED,
+    "FulfillmentRefused": _FAILED,
+    "OrderCancelled": _STOPPED,
+    "Superseded": _STOPPED,
+}
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way through: the errors with which each task fails before it succeeds, and the end (status, state,
+    error)."""
+
+    name: str
+    end: tuple[str, str, str | None]
+    failures: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def _paths() -> list[Path]:
+    paths = [Path("happy", _FULFILLED)]
+    for state in RESULTS:
+        detour, end = _DETOURS.get(state, ({}, _FULFILLED))
+        task = definition()["States"][state]
+        (retrier,) = task["Retry"]
+        paths += [
+            Path(f"{state}-{error}-once", end, {**detour, state: [error]}) for error in retrier["ErrorEquals"]
+        ]
+        too_often = ["StoreContention"] * (retrier["MaxAttempts"] + 1)
+        paths.append(Path(f"{state}-StoreContention-too-often", _UNFINISHED, {**detour, state: too_often}))
+        for catcher in task["Catch"]:
+            for error in catcher["ErrorEquals"]:
+                raised = "SomethingElse" if error == "States.ALL" else error
+                after = _OUTCOMES.get(raised, _UNFINISHED)
+                paths.append(Path(f"{state}-{raised}", after, {**detour, state: [raised]}))
+    return paths
+
+
+PATHS = _paths()
+
+
+def follow(path: Path, coverage: Coverage, told: Callable[[Invoke], object] = id) -> End:
+    """Run the machine with these answers."""
+    failures = {state: list(errors) for state, errors in path.failures.items()}
+    steps = run(INPUT, coverage)
+    invocation = next(steps)
+    while True:
+        told(invocation)
+        waiting = failures.get(invocation.state)
+        answer: Ok | Failure = Ok(RESULTS[invocation.state])
+        if waiting:
+            error = waiting.pop(0)
+            answer = Failure(error, f'{{"errorMessage": "{error}: because", "errorType": "{error}"}}')
+        try:
+            invocation = steps.send(answer)
+        except StopIteration as stop:
+            end: End = stop.value
+            return end

@@ -1,0 +1,275 @@
+"""The state machine's file, checked without running it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from components.workflow import fill_in
+from functions.shared.domain import errors
+from functions.shared.domain.orders import LEGAL_MOVES, OrderStatus
+from tests.program import declared
+from tests.statemachines.machine import FILE, FUNCTIONS, definition
+
+STATES: dict[str, Any] = definition()["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+AWS_ERRORS = ("Lambda.", "States.", "Sandbox.")
+
+each_task = pytest.mark.parametrize("name", TASKS)
+
+
+def successors(state: Any) -> Iterator[str]:
+    if "Next" in state:
+        yield state["Next"]
+    for catcher in state.get("Catch", ()):
+        yield catcher["Next"]
+
+
+def reachable(start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(successors(STATES[name]))
+    return found
+
+
+def test_every_next_state_exists_and_every_state_is_reached() -> None:
+    for name, state in STATES.items():
+        assert set(successors(state)) <= STATES.keys(), name
+    assert reachable(definition()["StartAt"]) == STATES.keys()
+
+
+def test_every_state_ends_or_goes_on() -> None:
+    for name, state in STATES.items():
+        is_last = state.get("End") is True or state["Type"] in {"Succeed", "Fail"}
+        assert is_last is not ("Next" in state), name
+
+
+def test_state_names_are_verbs_and_nouns_in_pascal_case_and_tasks_say_what_they_are_for() -> None:
+    for name in STATES:
+        assert re.fullmatch(r"([A-Z][a-z]+)+", name), name
+    for state in (definition(), *TASKS.values()):
+        assert len(state["Comment"]) > 20
+
+
+@each_task
+def test_every_task_has_a_timeout_a_retry_and_a_last_catch_for_all(name: str) -> None:
+    task = TASKS[name]
+    assert task["TimeoutSeconds"] > 0
+    assert task["Retry"]
+    assert task["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "Next": "OrderUnfinished"}
+
+
+def test_all_tasks_retry_alike_with_growing_capped_and_jittered_waits() -> None:
+    retries = {json.dumps(task["Retry"], sort_keys=True) for task in TASKS.values()}
+    assert len(retries) == 1
+    (retrier,) = json.loads(retries.pop())
+    assert retrier["BackoffRate"] > 1
+    assert retrier["MaxDelaySeconds"] >= retrier["IntervalSeconds"]
+    assert retrier["JitterStrategy"] == "FULL"
+
+
+@each_task
+def test_a_business_outcome_is_caught_and_never_retried(name: str) -> None:
+    retried = {error for retrier in TASKS[name]["Retry"] for error in retrier["ErrorEquals"]}
+    caught = {error for catcher in TASKS[name]["Catch"] for error in catcher["ErrorEquals"]}
+    assert not retried & caught
+    assert "States.ALL" not in retried
+    assert {"OrderCancelled", "Superseded"} <= caught
+
+
+def named_errors() -> set[str]:
+    """Our own errors that the file names."""
+    return {
+        error
+        for task in TASKS.values()
+        for handler in (*task["Retry"], *task["Catch"])
+        for error in handler["ErrorEquals"]
+        if not error.startswith(AWS_ERRORS)
+    }
+
+
+def test_every_error_that_the_file_names_is_one_of_the_domain() -> None:
+    for name in named_errors():
+        assert issubclass(getattr(errors, name), errors.DomainError)
+
+
+def test_every_error_of_the_domain_is_named_in_the_file_or_answered_by_the_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "*")
+    from functions.shared.http import STATUS
+
+    domain = {
+        name
+        for name, error in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(error, errors.DomainError) and error is not errors.DomainError
+    }
+    assert domain - {error.__name__ for error in STATUS} <= named_errors()
+
+
+def moves_of_the_machine() -> set[tuple[str, str]]:
+    """The moves on all ways through the file, from the status before to the one that the task asks for."""
+    moves: set[tuple[str, str]] = set()
+    met: set[tuple[str, str]] = set()
+    waiting = [(definition()["StartAt"], "PENDING")]
+    while waiting:
+        name, status = waiting.pop()
+        if (name, status) in met:
+            continue
+        met.add((name, status))
+        state = STATES[name]
+        after = status
+        if "Arguments" in state:
+            after = state["Arguments"]["Payload"].get("status", status)
+        if after != status:
+            moves.add((status, after))
+        if "Next" in state:
+            waiting.append((state["Next"], after))
+        waiting.extend((catcher["Next"], status) for catcher in state.get("Catch", ()))
+    return moves
+
+
+def test_the_moves_of_the_machine_are_legal_and_the_others_belong_to_somebody_else() -> None:
+    legal = {(source.value, to.value) for source, targets in LEGAL_MOVES.items() for to in targets}
+    made = moves_of_the_machine()
+    assert made <= legal
+    assert legal - made == {
+        ("PENDING", "CANCELLED"),  # the client
+        ("VALIDATED", "CANCELLED"),  # the client
+        ("PENDING", "FAILED"),  # the requeue, when the attempts are used up
+        ("FAILED", "PENDING"),  # an operator
+    }
+
+
+def test_an_execution_that_fails_leaves_the_order_open_or_failed_and_one_that_succeeds_does_not() -> None:
+    ends: dict[str, set[str]] = {}
+    waiting = [(definition()["StartAt"], "PENDING")]
+    met = set()
+    while waiting:
+        name, status = waiting.pop()
+        if (name, status) in met:
+            continue
+        met.add((name, status))
+        state = STATES[name]
+        after = state.get("Arguments", {}).get("Payload", {}).get("status", status)
+        if "Next" in state:
+            waiting.append((state["Next"], after))
+        elif state["Type"] == "Task":
+            ends.setdefault(name, set()).add(after)
+        elif state["Type"] == "Fail":
+            ends.setdefault(name, set()).add(status)
+        waiting.extend((catcher["Next"], status) for catcher in state.get("Catch", ()))
+    assert ends == {
+        "MarkFulfilled": {"FULFILLED"},
+        "MarkRejected": {"REJECTED"},
+        "OrderFailed": {"FAILED"},
+        "OrderUnfinished": {"PENDING", "VALIDATED"},
+    }
+
+
+def test_nothing_gives_goods_back_once_they_are_fulfilled() -> None:
+    assert "ReleaseOrder" not in reachable(STATES["FulfillOrder"]["Next"])
+
+
+def test_the_happy_path_has_four_states() -> None:
+    path = [definition()["StartAt"]]
+    while "Next" in STATES[path[-1]]:
+        path.append(STATES[path[-1]]["Next"])
+    assert path == ["ValidateOrder", "MarkValidated", "FulfillOrder", "MarkFulfilled"]
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+@each_task
+def test_an_http_request_ends_before_the_function_and_the_function_before_the_task(
+    name: str, stack: str
+) -> None:
+    from functions.fulfill_order.warehouse import TIMEOUT
+
+    function = TASKS[name]["Arguments"]["FunctionName"]
+    declared_function = declared(stack).get("aws:lambda/function:Function", function)
+    assert TIMEOUT < declared_function.inputs["timeout"] < TASKS[name]["TimeoutSeconds"]
+
+
+def worst_case(name: str) -> float:
+    """Seconds from entering a state to the end of the execution, when everything takes as long as it may."""
+    state = STATES[name]
+    following = max((worst_case(successor) for successor in successors(state)), default=0.0)
+    if state["Type"] != "Task":
+        return following
+    (retrier,) = state["Retry"]
+    waits = sum(
+        min(
+            retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"]
+        )  # with full jitter at the most
+        for number in range(retrier["MaxAttempts"])
+    )
+    return float((retrier["MaxAttempts"] + 1) * state["TimeoutSeconds"] + waits + following)
+
+
+def test_the_machine_has_time_for_the_worst_case_and_fits_into_an_express_execution() -> None:
+    timeout = definition()["TimeoutSeconds"]
+    assert worst_case(definition()["StartAt"]) < timeout <= 300
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_no_order_is_stalled_while_its_execution_may_still_run(stack: str) -> None:
+    requeue = declared(stack).get("aws:lambda/function:Function", "requeue_stalled_orders")
+    minutes = int(requeue.inputs["environment"]["variables"]["STALLED_AFTER_MINUTES"])
+    assert minutes * 60 >= definition()["TimeoutSeconds"] + 60
+
+
+# --- cfn-lint ---------------------------------------------------------------------------------------------
+
+
+def complaints(machine: Any) -> list[str]:
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Resources": {
+            "Machine": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/r", "Definition": machine},
+            }
+        },
+    }
+    found = lint(json.dumps(template), config=ManualArgs(regions=["eu-central-1"]))
+    return [f"{match.rule.id} {match.message}" for match in found]
+
+
+def filled_in() -> Any:
+    arns = {name: f"arn:aws:lambda:eu-central-1:123456789012:function:{name}" for name in FUNCTIONS}
+    return json.loads(fill_in(FILE.read_text("utf-8"), {"partition": "aws", **arns}))
+
+
+def test_cfn_lint_finds_nothing_wrong_with_the_definition() -> None:
+    assert complaints(filled_in()) == []
+
+
+def test_cfn_lint_does_look_at_it() -> None:
+    machine = filled_in()
+    machine["States"]["ValidateOrder"]["Parameters"] = {}  # JSONPath's, not JSONata's
+    assert any(complaint.startswith("E3601") for complaint in complaints(machine))
+
+
+# --- names ------------------------------------------------------------------------------------------------
+
+
+def test_the_statuses_that_tasks_ask_for_are_those_of_the_domain() -> None:
+    asked = {
+        task["Arguments"]["Payload"]["status"]
+        for task in TASKS.values()
+        if "status" in task["Arguments"]["Payload"]
+    }
+    assert asked <= {status.value for status in OrderStatus}
