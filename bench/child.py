@@ -24,7 +24,7 @@ class Context:
     @staticmethod
     def get_remaining_time_in_millis() -> int:
         """Milliseconds until the function's timeout."""
-        return 10_000
+        return 60_000
 
 
 def peak_bytes() -> int:

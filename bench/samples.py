@@ -30,7 +30,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "EVENT_BUS_NAME": "orderflow",
     "CORS_ORIGINS": "*",
     "DEFAULT_CURRENCY": "EUR",
-    "STACK_NAME": "bench",
+    "STACK_NAME": "measured",
     "SERVICE_VERSION": "0123456789ab",
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:order_fulfillment",
     "WORKFLOW_TYPE": "STANDARD",

@@ -1,0 +1,57 @@
+"""`python -m bench NAME...`: measures, prints tables, writes JSON to `.build/bench/`.
+
+Exit code 0 when everything that must hold holds, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Final
+
+from bench.report import console, machine
+
+# In the order of `all`. What costs CPU only comes before what fills the machine.
+_BENCHES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "cold": ("bench.speed", "cold", "import of every function in fresh processes, against a plain handler"),
+    "first": ("bench.speed", "first", "the first call after it, and the peak memory"),
+    "warm": ("bench.speed", "warm", "a warm POST /orders, against the plain handler"),
+    "package": ("bench.package", "package", "sizes of the layer and of the functions' archives"),
+    "units": ("bench.units", "units", "what AWS bills for an order; writes docs/cost.md"),
+    "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
+    "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
+    "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS"),
+    "load": ("bench.load_run", "load", "locust (bench/load.py) against the embedded AWS"),
+}
+
+
+def main() -> int:
+    """Run the benches that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure how fast and how cheap the order backend is.",
+        epilog="\n".join(f"  {name:8} {text}" for name, (_, _, text) in _BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names", nargs="+", choices=[*_BENCHES, "all"], metavar="NAME", help="see below, or all"
+    )
+    wanted = parser.parse_args().names
+    names = list(_BENCHES) if "all" in wanted else wanted
+    console.print(f"[dim]{', '.join(machine().values())}[/dim]")
+    failed = [name for name in names if not _bench(name)()]
+    if failed:
+        console.print(f"[red]does not hold: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _bench(name: str) -> Callable[[], bool]:
+    module, function, _ = _BENCHES[name]
+    bench: Callable[[], bool] = getattr(import_module(module), function)
+    return bench
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""A burst of orders against the embedded AWS: how fast it is worked off, and that nothing is lost in it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+import urllib.error
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from bench.embedded import FINAL, Shop
+from bench.report import Figure, table, write
+from functions.shared.persistence.dynamodb import from_item
+from local.stack import RunningStack, running_stack
+
+SIZES: Final = (200, 500, 2000)
+_CLIENTS: Final = 8
+_PRODUCTS: Final = 20
+_PATIENCE: Final = 120.0  # seconds without any order coming to its end
+
+
+def burst(sizes: Sequence[int] = SIZES) -> bool:
+    """Place so many orders at once, each size on a fresh stack; answers whether everything came out right."""
+    rows, results, sound = [], [], True
+    for size in sizes:
+        result = _burst(size)
+        results.append(result)
+        faults = result["faults"]
+        sound = sound and not faults
+        rows.append(
+            [
+                f"{size:,}",
+                f"{result['ordersPerSecond']:.1f}",
+                f"{result['p50']:.1f}",
+                f"{result['p99']:.1f}",
+                f"{result['peakBytes'] / 1e9:.2f}",
+                f"{result['triedAgain']}",
+                "[green]all final, none lost or twice, stock exact" if not faults else f"[red]{faults}",
+            ]
+        )
+    table(
+        f"Burst: orders of two lines from {_CLIENTS} clients at once, on the embedded AWS",
+        ["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "tried again", "outcome"],
+        rows,
+        "p50, p99: from POST to FULFILLED, of the orders. Peak: the emulator and all Lambda workers.",
+    )
+    write("burst", {"bursts": results})
+    return sound
+
+
+@dataclass
+class _Clients:
+    """Several clients that place orders, each once by its idempotency key, until they are accepted."""
+
+    shop: Shop
+    user: str
+    products: Sequence[str]
+    tried_again: int = 0
+    accepted: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def place(self, number: int) -> None:
+        """Place the order of this number."""
+        lines = [self.products[(number + line) % len(self.products)] for line in (0, 7)]
+        while True:
+            try:
+                order = self.shop.order(self.user, lines, 1, key=f"burst-{number}")
+            except urllib.error.HTTPError as error:
+                if error.code not in {429, 500, 502, 503, 504}:
+                    raise
+                with self._lock:
+                    self.tried_again += 1
+                time.sleep(0.2)
+                continue
+            with self._lock:
+                self.accepted[order] += 1
+            return
+
+
+def _burst(size: int) -> dict[str, Any]:
+    with running_stack() as stack, _memory(stack) as peak:
+        shop = Shop(stack)
+        products = [shop.product(size) for _ in range(_PRODUCTS)]
+        clients = _Clients(shop, shop.user(), products)
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            list(pool.map(clients.place, range(size)))
+        orders = _await_all(stack, size)
+        stocks = {item["productId"]: item["stock"] for item in _scan(stack, "products")}
+        took = [_moment(order["updatedAt"]) - _moment(order["createdAt"]) for order in orders]
+        begin = min(_moment(order["createdAt"]) for order in orders)
+        end = max(_moment(order["updatedAt"]) for order in orders)
+        ranked = sorted(took)
+        return {
+            "orders": size,
+            "ordersPerSecond": size / (end - begin),
+            "p50": Figure.of(took).median,
+            "p99": ranked[min(len(ranked) - 1, int(len(ranked) * 0.99))],
+            "peakBytes": peak[0],
+            "triedAgain": clients.tried_again,
+            "faults": _faults(size, clients, orders, stocks),
+        }
+
+
+def _faults(
+    size: int, clients: _Clients, orders: Sequence[Mapping[str, Any]], stocks: Mapping[str, int]
+) -> list[str]:
+    """Everything that should not be; empty when all is well."""
+    faults = []
+    if len(clients.accepted) != size or {order["orderId"] for order in orders} != set(clients.accepted):
+        faults.append(f"{len(clients.accepted)} accepted and {len(orders)} stored of {size}")
+    states = Counter(tuple(entry["status"] for entry in order["history"]) for order in orders)
+    if states != {("PENDING", "VALIDATED", "FULFILLED"): size}:
+        faults.append(f"histories {dict(states)}")
+    sold = Counter(line["productId"] for order in orders for line in order["items"])
+    wrong = {product: stock for product, stock in stocks.items() if stock != size - sold[product]}
+    if wrong:
+        faults.append(f"stock {wrong}")
+    return faults
+
+
+def _await_all(stack: RunningStack, size: int) -> list[dict[str, Any]]:
+    moved = time.monotonic()
+    known = -1
+    while True:
+        orders = _scan(stack, "orders")
+        final = sum(order["status"] in FINAL for order in orders)
+        if final == size:
+            return orders
+        if final != known:
+            known, moved = final, time.monotonic()
+        elif time.monotonic() - moved > _PATIENCE:
+            return orders
+        time.sleep(1.0)
+
+
+def _scan(stack: RunningStack, name: str) -> list[dict[str, Any]]:
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(TableName=stack.outputs["tableNames"][name], ConsistentRead=True)
+    )
+    return [from_item(item) for page in pages for item in page["Items"]]
+
+
+def _moment(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+@contextmanager
+def _memory(stack: RunningStack) -> Iterator[list[int]]:
+    """Watches the resident memory of the stack's processes; the one element is the most so far, in bytes."""
+    peak, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            lines = subprocess.run(
+                ["ps", "-A", "-o", "pgid=,rss="], capture_output=True, text=True, check=True
+            ).stdout.splitlines()
+            rows = (line.split() for line in lines)
+            peak[0] = max(peak[0], sum(int(rss) * 1024 for group, rss in rows if int(group) == stack.pid))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,353 @@
+"""What an order costs, from its counted units and the price table: `docs/cost.md`, and the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import yaml  # type: ignore[import-untyped]
+
+from bench.billing import Units, add
+from bench.lives import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, Life, live_all
+from bench.memory import backend
+from bench.prices import DATE, PRICES, REGION
+from bench.samples import PROJECT_ROOT
+from tests.program import declared
+
+DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
+BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.00}
+"""USD per million orders that are fulfilled, with full batches and without telemetry."""
+
+_MILLION: Final = 1e6
+_MONTH: Final = 30 * 24 * 3600  # seconds
+_RATES: Final = (1, 10, 1000)  # orders a second
+_POLLERS: Final = 5  # with which Lambda asks an idle queue, 20 s each time
+
+_COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "API Gateway": ("apiRequests",),
+    "Lambda": ("invocations", "gbSeconds"),
+    "SQS": ("queueRequests",),
+    "DynamoDB writes": ("writeUnits",),
+    "DynamoDB reads": ("readUnits",),
+    "Step Functions": ("transitions", "expressRequests", "expressGbSeconds"),
+    "EventBridge": ("events",),
+}
+
+_UNITS: Final[Mapping[str, str]] = {
+    "apiRequests": "requests",
+    "invocations": "invocations",
+    "gbSeconds": "GB-s",
+    "queueRequests": "requests",
+    "writeUnits": "write units",
+    "readUnits": "read units",
+    "transitions": "transitions (STANDARD)",
+    "expressRequests": "requests",
+    "expressGbSeconds": "GB-s (EXPRESS)",
+    "events": "events",
+}
+
+
+def per_million(units: Mapping[str, float]) -> float:
+    """USD for a million orders at the first tier's prices."""
+    return sum(amount * PRICES[what].of(1) * _MILLION for what, amount in units.items())
+
+
+def per_month(units: Mapping[str, float], orders: float) -> float:
+    """USD for that many orders in a month, with the prices that fall with the amount."""
+    return sum(PRICES[what].of(amount * orders) for what, amount in units.items())
+
+
+def budget(workflow: str) -> float:
+    """USD per million orders that are fulfilled, as the budget counts it."""
+    return per_million(live_all()[0].units(workflow, batch=BATCH))
+
+
+def document() -> str:
+    """The text of `docs/cost.md`. Takes a few seconds."""
+    lives = live_all()
+    happy = lives[0]
+    parts = [
+        _introduction(happy),
+        _by_component(happy),
+        _by_life(lives),
+        _calls(happy),
+        _by_rate(happy),
+        _telemetry(lives),
+        _by_config(happy),
+        _price_table(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction(happy: Life) -> str:
+    express, standard = (per_million(happy.units(kind, batch=BATCH)) for kind in ("EXPRESS", "STANDARD"))
+    return f"""\
+# What an order costs
+
+<!-- Written by `python -m bench units`; a test fails when it is stale. -->
+
+A million fulfilled orders cost **{express:.2f} USD with EXPRESS and {standard:.2f} USD with STANDARD**
+(`orderflow:workflowType`), without telemetry. The budgets, held by `tests/bench/test_costs.py`, are
+{BUDGETS["EXPRESS"]:.2f} and {BUDGETS["STANDARD"]:.2f}.
+
+Counted, not estimated: every call to AWS in an order's life is recorded and turned into billed units by
+AWS's documented rules (`bench/billing.py`: item sizes, indexes, transactions double, consistency). The
+figures here come from the real functions and state machine on an in-memory DynamoDB, so that this page is the
+same on every machine; `python -m bench units` runs the same lives on the embedded AWS as well, records the
+functions' calls on the wire, and fails when the two differ.
+
+Assumed: an order of two lines (its item has {happy.item_bytes} bytes at its end), {LAMBDA_SECONDS * 1000:.0f}
+ms and {LAMBDA_GB * 1024:.0f} MB per Lambda invocation, an EXPRESS run of {RUN_SECONDS * 1000:.0f} ms in
+64 MB, batches of {BATCH} at the queue, one transition per state, and the list prices of {REGION} below,
+without free tiers."""
+
+
+def _by_component(happy: Life) -> str:
+    rows = []
+    both = {kind: happy.units(kind, batch=BATCH) for kind in ("EXPRESS", "STANDARD")}
+    for component, kinds in _COMPONENTS.items():
+        costs = [
+            per_million({what: units[what] for what in kinds if what in units}) for units in both.values()
+        ]
+        amounts = ", ".join(
+            f"{_number(amount)} {_UNITS[what]}"
+            for what in kinds
+            if (amount := both["EXPRESS"].get(what) or both["STANDARD"].get(what))
+        )
+        rows.append([component, amounts, *(f"{cost:.2f}" for cost in costs)])
+    rows.append(["**all**", "", *(f"**{per_million(units):.2f}**" for units in both.values())])
+    return "## By component\n\nUSD per million fulfilled orders, full batches.\n\n" + _table(
+        ["component", "per order", "EXPRESS", "STANDARD"], rows
+    )
+
+
+def _by_life(lives: Sequence[Life]) -> str:
+    rows = []
+    for life in lives:
+        units = life.units("STANDARD", batch=BATCH)
+        rows.append(
+            [
+                life.name,
+                *(_number(units.get(what, 0)) for what in ("writeUnits", "readUnits", "queueRequests")),
+                *(_number(units.get(what, 0)) for what in ("events", "invocations", "transitions")),
+                *(f"{per_million(life.units(kind, batch=BATCH)):.2f}" for kind in ("EXPRESS", "STANDARD")),
+            ]
+        )
+    heads = ["life", "write units", "read units", "queue requests", "events", "invocations", "transitions"]
+    return (
+        "## By the order's life\n\nUnits per order with full batches, and USD per million orders.\n\n"
+        + _table([*heads, "EXPRESS", "STANDARD"], rows)
+        + "\n\nA batch of one instead of ten adds "
+        + f"{_batch_of_one(lives[0]):.2f} USD per million orders."
+    )
+
+
+def _batch_of_one(life: Life) -> float:
+    return per_million(life.units("EXPRESS", batch=1)) - per_million(life.units("EXPRESS", batch=BATCH))
+
+
+def _calls(happy: Life) -> str:
+    rows = [
+        [f"{call.service} {call.operation}", call.detail, _units_text(call.units)] for call in happy.calls
+    ]
+    return "## Every call of a fulfilled order\n\n" + _table(["call", "on", "billed"], rows)
+
+
+def _units_text(units: Mapping[str, float]) -> str:
+    billed = ", ".join(f"{_number(amount)} {_UNITS[what]}" for what, amount in units.items())
+    return billed or "with the execution"
+
+
+def _by_rate(happy: Life) -> str:
+    rows = []
+    for rate in _RATES:
+        # Without a batching window a batch is what waits; only a busy queue fills it.
+        batch = BATCH if rate >= 100 else 1
+        orders = float(rate * _MONTH)
+        row = [f"{rate}", f"{orders / 1e6:.1f} million", str(batch)]
+        for kind in ("EXPRESS", "STANDARD"):
+            cost = per_month(happy.units(kind, batch=batch), orders) + _fixed()
+            row.append(f"{cost:,.2f}")
+        row.append(f"{per_month(_telemetry_units(happy, rate), orders):,.2f}")
+        rows.append(row)
+    return (
+        "## By the rate\n\n"
+        "USD per month of 30 days, every order fulfilled, with the prices that fall with the amount. "
+        f"{_fixed():.2f} USD a month are there without any order: the requeue's schedule, and Lambda asking "
+        "an empty queue. Storage is not in it (0.25 USD per GB and month, about 0.9 GB per million orders "
+        "with their index entries).\n\n"
+        + _table(
+            ["orders a second", "orders a month", "batch", "EXPRESS", "STANDARD", "telemetry beside"], rows
+        )
+    )
+
+
+def _fixed() -> float:
+    """USD a month for what runs without an order."""
+    runs = _MONTH / 60 / _requeue_minutes()
+    with backend() as made:
+        made.invoke("requeue_stalled_orders", {})
+        units = made.ledger.total()
+    add(units, {"invocations": 1, "gbSeconds": LAMBDA_SECONDS * LAMBDA_GB, "schedules": 1})
+    return per_month(units, runs) + PRICES["queueRequests"].of(_POLLERS * _MONTH / 20)
+
+
+def _requeue_minutes() -> int:
+    (schedule,) = declared("prod").of_type("aws:scheduler/schedule:Schedule")
+    expression = str(schedule.inputs["scheduleExpression"])
+    return int(expression.removeprefix("rate(").split()[0])
+
+
+def _telemetry_units(life: Life, rate: float) -> Units:
+    # X-Ray records the first request of each second and a share of the others, and what follows from them.
+    share = _config()["tracingPercent"]["default"] / 100
+    return {"logBytes": life.log_bytes, "traces": min(1.0, (1 + share * (rate - 1)) / rate)}
+
+
+def _telemetry(lives: Sequence[Life]) -> str:
+    log_levels = {level: live_all(level)[0] for level in ("WARNING", "INFO")}
+    metrics = len(frozenset[tuple[str, ...]]().union(*(life.metrics for life in lives)))
+    alarms = len(declared("prod").of_type("aws:cloudwatch/metricAlarm:MetricAlarm"))
+    rows = [
+        ["logs of a fulfilled order, INFO", f"{log_levels['INFO'].log_bytes / 1000:.1f} KB", _logs(lives[0])],
+        [
+            "the same at WARNING (the metrics remain)",
+            f"{log_levels['WARNING'].log_bytes / 1000:.1f} KB",
+            _logs(log_levels["WARNING"]),
+        ],
+    ]
+    for rate in _RATES:
+        share = _telemetry_units(lives[0], rate)["traces"]
+        rows.append(
+            [
+                f"traces at {rate} orders a second",
+                f"{share * 100:.1f} % of the orders",
+                f"{share * PRICES['traces'].of(1e6):.2f}",
+            ]
+        )
+    fixed = PRICES["metrics"].of(metrics) + PRICES["alarms"].of(alarms)
+    return (
+        "## Telemetry\n\nUSD per million fulfilled orders; AWS's own metrics are free.\n\n"
+        + _table(["what", "amount", "USD per million"], rows)
+        + f"\n\nBeside it {fixed:.2f} USD a month for {metrics} custom metrics of these lives and {alarms} "
+        "alarms (stack `prod`)."
+    )
+
+
+def _logs(life: Life) -> str:
+    return f"{PRICES['logBytes'].of(life.log_bytes * 1e6):.2f}"
+
+
+def _by_config(happy: Life) -> str:
+    rows = []
+    for key, declaration in _config().items():
+        if ":" in key:
+            continue
+        effect = _effects(happy).get(key)
+        if effect is None:
+            raise KeyError(f"say in bench/costs.py what the config value {key} changes about the cost")
+        rows.append([f"`{key}`", _default(declaration), effect])
+    return (
+        "## What each config value changes\n\nUSD per million fulfilled orders, if not said otherwise.\n\n"
+        + (_table(["config value", "default", "what it changes"], rows))
+    )
+
+
+def _config() -> Mapping[str, Any]:
+    """The declarations of all config values."""
+    declared_keys: Mapping[str, Any] = yaml.safe_load((PROJECT_ROOT / "Pulumi.yaml").read_text("utf-8"))[
+        "config"
+    ]
+    return declared_keys
+
+
+def _default(declaration: Mapping[str, Any]) -> str:
+    default = declaration.get("default")
+    if isinstance(default, dict):
+        return ", ".join(default) or "none"
+    if isinstance(default, list):
+        return ", ".join(map(str, default))
+    return str(default).lower() if isinstance(default, bool) else str(default) or "none"
+
+
+def _effects(happy: Life) -> Mapping[str, str]:
+    standard, express = (happy.units(kind, batch=BATCH) for kind in ("STANDARD", "EXPRESS"))
+    invocations = express["invocations"]
+    memory = PRICES["gbSeconds"].of(invocations * LAMBDA_SECONDS * 128 / 1024) * _MILLION
+    log_line = PRICES["logBytes"].of(1000) * _MILLION
+    provisioned = 0.00065 * _MONTH / 3600
+    flat_out = _MONTH / 1e6
+    no_effect = "Nothing."
+    return {
+        "logLevel": f"Logs at INFO {_logs(happy)}; at WARNING only the metrics are left (see Telemetry).",
+        "systemLogLevel": f"INFO adds about 0.5 KB to each of {_number(invocations)} invocations: "
+        f"{invocations * log_line / 2:.2f}.",
+        "logRetentionDays": "Storage of logs, 0.03 USD per GB and month.",
+        "accessLogs": f"About 0.4 KB a request: {0.4 * log_line:.2f}.",
+        "workflowType": f"EXPRESS {per_million(express):.2f}, STANDARD {per_million(standard):.2f}: "
+        "25 USD per million transitions against requests and duration.",
+        "workflowLogLevel": f"ALL writes about 1 KB a state change, 5 KB a run: {5 * log_line:.2f}; "
+        "ERROR writes nothing for a run that succeeds.",
+        "usagePlans": "Nothing itself; quota and rate cap the bill that one key can cause.",
+        "corsOrigins": "A browser's preflight is a request: up to 3.50 more from pages of other origins.",
+        "customDomain": "Nothing but the zone: 0.50 USD a month.",
+        "firewall": "8 USD a month, and 0.60.",
+        "apiTimeoutSeconds": "Nothing until a call hangs: then as many billed seconds.",
+        "defaultCurrency": no_effect,
+        "consumerMaxConcurrency": "Nothing itself; a low one makes fuller batches: up to "
+        f"{_batch_of_one(happy):.2f} less.",
+        "consumerTimeoutSeconds": "Nothing until a batch hangs: then as many billed seconds.",
+        "functionMemoryMb": f"{memory:.2f} for each 128 MB at {LAMBDA_SECONDS * 1000:.0f} ms an invocation; "
+        "more memory is more CPU, so the time falls as well.",
+        "reservedConcurrency": no_effect,
+        "tableBillingMode": f"PROVISIONED costs {provisioned:.2f} USD a month for a write unit a second, "
+        f"which on demand cost {PRICES['writeUnits'].of(1e6) * flat_out:.2f} if it were used all the time: "
+        "cheaper from a steady use of "
+        f"{provisioned / (PRICES['writeUnits'].of(1e6) * flat_out) * 100:.0f} % on.",
+        "tableReadCapacity": f"With PROVISIONED {0.00013 * _MONTH / 3600:.2f} USD a month per unit, for each "
+        "table and index.",
+        "tableWriteCapacity": f"With PROVISIONED {provisioned:.2f} USD a month per unit, for each table and "
+        "index.",
+        "pointInTimeRecovery": "0.20 USD per GB and month of the tables.",
+        "recoveryDays": no_effect,
+        "deletionProtection": no_effect,
+        "protectData": "Nothing while the stack is there; tables that outlive it go on to cost storage.",
+        "stalledAfterMinutes": "Nothing without stalled orders; a stalled one costs another attempt.",
+        "maxAttempts": "What an order may cost at most that never ends: each attempt as much as a fresh one.",
+        "fulfillmentUrl": "FulfillOrder waits for the answer: "
+        f"{PRICES['gbSeconds'].of(0.1 * LAMBDA_GB) * _MILLION:.2f} for each 100 ms at 128 MB; an EXPRESS run "
+        "gets longer by as much.",
+        "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads of it (one per cold start).",
+        "fulfillmentAllowHttp": no_effect,
+        "requireTls": no_effect,
+        "tags": no_effect,
+        "alarmEmail": "Nothing: mails are free up to 1,000 a month.",
+        "runbookUrl": no_effect,
+        "alarmErrorPercent": no_effect,
+        "alarmLatencyMs": no_effect,
+        "alarmQueueSeconds": no_effect,
+        "tracingPercent": f"{PRICES['traces'].of(1e4):.2f} for each percent of the requests.",
+    }
+
+
+def _price_table() -> str:
+    rows = []
+    for price in PRICES.values():
+        tiers = "; ".join(
+            f"{cost:.2f}" if round(cost, 2) == cost else f"{cost:.10f}".rstrip("0") for _, cost in price.tiers
+        )
+        rows.append([price.what, f"{tiers} per {price.unit}", price.source])
+    return (
+        f"## Prices\n\nUSD, {REGION}, list prices as known on {DATE} (`bench/prices.py`); several prices are "
+        "tiers by the month's amount. Look them up at their source before you rely on them.\n\n"
+        + _table(["what", "price", "source"], rows)
+    )
+
+
+def _number(amount: float) -> str:
+    return f"{amount:.4g}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

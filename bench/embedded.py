@@ -1,0 +1,289 @@
+"""The same lives on the embedded AWS, counted on the wire.
+
+Every function is pointed at a proxy that stands before the emulator and writes down each call that passes, so
+that what is counted is what the deployed functions really send, under their own roles. Executions are counted
+from their histories, invocations of the queue's consumer and of the API from what was sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from bench.billing import Call, Item, Ledger, TableSchema, Units, add
+from local.stack import RunningStack, running_stack
+from tests.program import declared_tables
+
+_T = TypeVar("_T")
+
+FINAL: Final = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
+
+# What the wire calls a service (the signature's scope) -> what botocore calls it.
+_SERVICES: Final = {
+    "dynamodb": "dynamodb",
+    "sqs": "sqs",
+    "states": "stepfunctions",
+    "events": "events",
+    "monitoring": "cloudwatch",
+}
+# The variables by which botocore finds each service's own endpoint.
+_ENDPOINTS: Final = (
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_SFN",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one order used on the embedded AWS."""
+
+    calls: tuple[Call, ...]
+    transitions: int
+
+    @property
+    def units(self) -> Units:
+        """All that its calls cost."""
+        total: Units = {}
+        for call in self.calls:
+            add(total, call.units)
+        return total
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes a call on to the emulator, with the ledger before and behind it."""
+
+    protocol_version = "HTTP/1.1"
+    upstream: str
+    ledger: Ledger
+    lock: threading.Lock
+
+    def do_POST(self) -> None:
+        """See the class."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        service = _SERVICES[self.headers["Authorization"].split("Credential=")[1].split("/")[3]]
+        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        request = json.loads(body)
+        with self.lock:
+            before = self.ledger.begin(operation, request)
+            status, headers, content = self._pass_on(body)
+            answer = json.loads(content) if content else {}
+            error = str(answer.get("__type", status)).rpartition("#")[2] if status >= 400 else ""
+            self.ledger.finish(service, operation, request, answer if status < 400 else None, before, error)
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in {"connection", "content-length", "date", "server", "transfer-encoding"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.upstream, timeout=30)
+        try:
+            connection.request("POST", self.path, body, dict(self.headers.items()))
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        """Nothing."""
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """A fulfilment system that refuses every order."""
+
+    def do_POST(self) -> None:
+        """See the class."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(422)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
+@contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server on loopback in a thread; its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Shop:
+    """A client of a running stack."""
+
+    stack: RunningStack
+    _key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._key = self.stack.api_keys["paid"]
+
+    def post(self, path: str, body: object = None, **headers: str) -> Any:
+        """Send a POST; answers the decoded body. Raises urllib's HTTPError for an error."""
+        request = urllib.request.Request(  # noqa: S310  loopback
+            self.stack.api_url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"x-api-key": self._key, "Content-Type": "application/json", **headers},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def order(self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None) -> str:
+        """Place an order of one line per product, once for each idempotency key if given; its id."""
+        lines = [{"productId": product, "quantity": quantity} for product in products]
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return str(self.post("/orders", {"userId": user, "items": lines}, **headers)["orderId"])
+
+    def user(self) -> str:
+        """A new user's id."""
+        return str(self.post("/users", {"name": "Ada Lovelace", "email": "ada@example.com"})["userId"])
+
+    def product(self, stock: int) -> str:
+        """A new product's id."""
+        return str(self.post("/products", {"title": "Desk lamp", "price": 1999, "stock": stock})["productId"])
+
+    def status(self, order: str) -> str:
+        """An order's status, read past the API."""
+        answer = self.stack.client("dynamodb").get_item(
+            TableName=self.stack.outputs["tableNames"]["orders"],
+            Key={"orderId": {"S": order}},
+            ConsistentRead=True,
+        )
+        return str(answer["Item"]["status"]["S"])
+
+
+def live_all_embedded() -> dict[str, Seen]:
+    """Every life of `bench/lives.py`, by its name. Takes about twenty seconds."""
+    with _recorded({}) as recorded:
+        seen = {
+            name: recorded.live(end, products, cancel=cancel)
+            for name, end, products, cancel in (
+                ("fulfilled", "FULFILLED", ["a", "b"], False),
+                ("rejected, unknown product", "REJECTED", ["a", "no-such-product"], False),
+                ("rejected, out of stock", "REJECTED", ["a", "rare"], False),
+                ("cancelled before the workflow", "CANCELLED", ["a", "b"], True),
+            )
+        }
+    with _serving(_Refusing) as url:
+        settings = {"fulfillmentUrl": url}
+        with _recorded(settings) as recorded:
+            seen["refused and released"] = recorded.live("FAILED", ["a", "b"])
+    return seen
+
+
+@dataclass
+class _Recorded:
+    """A running stack behind the proxy."""
+
+    shop: Shop
+    ledger: Ledger
+    user: str
+    products: Mapping[str, str]
+
+    def live(self, end: str, products: list[str], *, cancel: bool = False) -> Seen:
+        """Run one order to its end."""
+        self.ledger.calls.clear()
+        with self._held_queue() if cancel else _nothing():
+            order = self.shop.order(self.user, [self.products.get(name, name) for name in products])
+            if cancel:
+                self.shop.post(f"/orders/{order}/cancel")
+        arn = self._execution(order)
+        states = self.shop.stack.client("stepfunctions")
+        _await(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", order)
+        if self.shop.status(order) != end:
+            raise RuntimeError(f"the order ended {self.shop.status(order)}, not {end}")
+        history = states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        entered = sum(event["type"].endswith("StateEntered") for event in history)
+        return Seen(calls=tuple(self.ledger.calls), transitions=entered)
+
+    def _execution(self, order: str) -> str:
+        machine = str(self.shop.stack.outputs["stateMachineArn"])
+        states = self.shop.stack.client("stepfunctions")
+
+        def found() -> str | None:
+            executions = states.list_executions(stateMachineArn=machine)["executions"]
+            return next((one["executionArn"] for one in executions if one["name"].startswith(order)), None)
+
+        return _await(found, order)
+
+    @contextmanager
+    def _held_queue(self) -> Iterator[None]:
+        """Nothing is taken from the queue meanwhile."""
+        functions = self.shop.stack.client("lambda")
+        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        time.sleep(1.5)  # a poll may be under way
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _await(probe: Callable[[], _T | None], order: str) -> _T:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if found := probe():
+            return found
+        time.sleep(0.1)
+    raise RuntimeError(f"the order {order} did not come to its end in 30 s")
+
+
+@contextmanager
+def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
+    """A stack of its own whose functions reach AWS through the proxy only."""
+    with running_stack(config=settings) as stack:
+        dynamodb = stack.client("dynamodb")
+        logical = {physical: name for name, physical in stack.outputs["tableNames"].items()}
+        schemas = {name: TableSchema.of(schema) for name, schema in declared_tables().items()}
+
+        def peek(table: str, key: str) -> Item | None:
+            name = schemas[logical[table]].key
+            item: Item | None = dynamodb.get_item(
+                TableName=table, Key={name: {"S": key}}, ConsistentRead=True
+            ).get("Item")
+            return item
+
+        ledger = Ledger(schemas=schemas, peek=peek, logical=lambda table: logical[table])
+        upstream = urlsplit(stack.endpoint.url).netloc
+        handler = type("Proxy", (_Proxy,), {"upstream": upstream, "ledger": ledger, "lock": threading.Lock()})
+        with _serving(handler) as proxy:
+            _reroute(stack, proxy)
+            shop = Shop(stack)
+            products = {name: shop.product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))}
+            yield _Recorded(shop=shop, ledger=ledger, user=shop.user(), products=products)
+
+
+def _reroute(stack: RunningStack, proxy: str) -> None:
+    functions = stack.client("lambda")
+    for function in functions.list_functions()["Functions"]:
+        variables = function["Environment"]["Variables"] | dict.fromkeys(_ENDPOINTS, proxy)
+        functions.update_function_configuration(
+            FunctionName=function["FunctionName"], Environment={"Variables": variables}
+        )

@@ -1,0 +1,51 @@
+"""An order stays within its budget, and `docs/cost.md` tells the truth."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.costs import BUDGETS, DOCUMENT, budget, document
+from bench.lives import Life, live_all
+
+
+@pytest.fixture(scope="module")
+def fulfilled() -> Life:
+    return live_all()[0]
+
+
+@pytest.mark.parametrize("workflow", sorted(BUDGETS))
+def test_a_million_orders_stay_within_the_budget(workflow: str) -> None:
+    assert budget(workflow) <= BUDGETS[workflow]
+
+
+def test_the_budget_is_for_an_order_of_two_lines_under_a_kilobyte(fulfilled: Life) -> None:
+    assert fulfilled.item_bytes < 1024
+
+
+def test_a_fulfilled_order_takes_four_transitions_and_reads_nothing_before_it_writes(
+    fulfilled: Life,
+) -> None:
+    assert fulfilled.transitions == 4
+    operations = [call.operation for call in fulfilled.calls]
+    assert operations == [
+        "PutItem",
+        "SendMessage",
+        "StartExecution",
+        *("GetItem", "GetItem", "BatchGetItem"),  # ValidateOrder: the order, the user, the products
+        *("UpdateItem", "PutEvents"),
+        "TransactWriteItems",
+        *("UpdateItem", "PutEvents"),
+    ]
+
+
+def test_full_batches_share_what_a_batch_costs(fulfilled: Life) -> None:
+    alone, shared = (fulfilled.units("EXPRESS", batch=batch) for batch in (1, 10))
+
+    assert alone["queueRequests"] == 3
+    assert shared["queueRequests"] == pytest.approx(1.2)
+    assert alone["invocations"] == 6
+    assert shared["invocations"] == pytest.approx(5.1)
+
+
+def test_the_page_of_costs_is_what_the_benches_would_write() -> None:
+    assert DOCUMENT.read_text("utf-8") == document(), "stale: run `python -m bench units`"
