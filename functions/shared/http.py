@@ -86,13 +86,13 @@ T = TypeVar("T")
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An error as RFC 9457 describes it; `code` is for programs, `detail` for people."""
 
+    type: str
     title: str
     status: int
     code: str
     detail: str
     request_id: str
     errors: list[FieldError] | None = None
-    type: str = "about:blank"
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True):
@@ -265,6 +265,7 @@ def problem(
 ) -> Problem:
     """The problem document of an error; `detail` is a clause, and becomes a sentence."""
     return Problem(
+        type="about:blank",
         title=_TITLES.get(status, status.phrase),
         status=status.value,
         code=code,

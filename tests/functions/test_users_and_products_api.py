@@ -248,6 +248,7 @@ def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(world: Worl
     answer = world.api.get("/users/u-1")
     assert answer.status == 500
     assert answer.body == {
+        "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,
         "code": "internal_error",

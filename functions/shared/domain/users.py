@@ -8,13 +8,14 @@ import msgspec
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Deliberately loose: one @ with something on both sides. Whether mail arrives only a mail can tell. 254 is
-# the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3).
+# the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by
+# one, for `\s` means something else in every language that reads the contract.
 Email = Annotated[
     str,
     msgspec.Meta(
         min_length=3,
         max_length=254,
-        pattern=r"^[^@\s]+@[^@\s]+(?!\n)$",
+        pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+(?!\n)$",
         description="an e-mail address",
     ),
 ]
