@@ -40,6 +40,18 @@ class Target:
         """The ARN of the roles of the stack's functions, state machine and schedules."""
         return f"arn:{self.partition}:iam::{self.account}:role/*-{self.stack}-??????"
 
+    @property
+    def dashboard(self) -> str:
+        """The ARN of the stack's dashboard, which has no region."""
+        return f"arn:{self.partition}:cloudwatch::{self.account}:dashboard/orderflow-{self.stack}"
+
+    @property
+    def log_groups(self) -> list[str]:
+        """The ARNs of the log groups of functions, state machine and API, and of the streams in them."""
+        places = ("lambda", "vendedlogs/states", "apigateway")
+        groups = [self.arn("logs", f"log-group:/aws/{place}/{self.prefix}*") for place in places]
+        return [*groups, *(f"{group}:*" for group in groups)]
+
 
 Statement = dict[str, Any]
 
@@ -76,7 +88,7 @@ def can_look(target: Target) -> str:
             _allow("lambda", "Get* List*", target.named("lambda", "function:")),
             _allow("lambda", "GetLayerVersion", target.arn("lambda", f"layer:{target.prefix}*")),
             _allow("sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", target.named("sqs")),
-            _allow("sns", "Get* ListTagsForResource", target.named("sns")),
+            _allow("sns", "Get* ListTagsForResource", target.named("sns"), target.named("sns") + ":*"),
             _allow(
                 "states",
                 "DescribeStateMachine ListStateMachineVersions ListTagsForResource",
@@ -85,13 +97,12 @@ def can_look(target: Target) -> str:
             _allow("events", "Describe* List*", target.named("events", "*/")),
             _allow("scheduler", "Get* ListTagsForResource", target.named("scheduler", "*/")),
             _allow("scheduler", "GetSchedule", target.named("scheduler", "schedule/") + "/*"),
-            _allow("logs", "ListTagsForResource", target.arn("logs", f"log-group:/aws/*/{target.prefix}*")),
-            _allow("logs", "ListTagsForResource", target.arn("logs", f"log-group:/aws/*/*/{target.prefix}*")),
+            _allow("logs", "ListTagsForResource DescribeMetricFilters", *target.log_groups),
             _allow("cloudwatch", "ListTagsForResource", target.named("cloudwatch", "alarm:")),
             _allow(
                 "cloudwatch",
                 "GetDashboard",
-                f"arn:{target.partition}:cloudwatch::{target.account}:dashboard/*-{target.stack}-??????",
+                target.dashboard,
             ),
             _allow("apigateway", "GET", gateway),
             _allow("wafv2", "Get* ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"),
@@ -116,10 +127,6 @@ def can_change(target: Target) -> str:
     function = target.named("lambda", "function:")
     tagged = {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": target.stack}
     asked = {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": target.stack}
-    logs = [
-        target.arn("logs", f"log-group:/aws/{place}/{target.prefix}*")
-        for place in ("lambda", "vendedlogs/states", "apigateway")
-    ]
     return _document(
         [
             _allow(
@@ -181,10 +188,9 @@ def can_change(target: Target) -> str:
             ),
             _allow(
                 "logs",
-                "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy TagResource "
-                "UntagResource",
-                *logs,
-                *(f"{group}:*" for group in logs),
+                "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy PutMetricFilter "
+                "DeleteMetricFilter TagResource UntagResource",
+                *target.log_groups,
             ),
             # For the logs of the state machine and of the API's stage; deliveries have no ARN.
             _allow(
@@ -201,7 +207,7 @@ def can_change(target: Target) -> str:
             _allow(
                 "cloudwatch",
                 "PutDashboard DeleteDashboards",
-                f"arn:{target.partition}:cloudwatch::{target.account}:dashboard/*-{target.stack}-??????",
+                target.dashboard,
             ),
             _allow(
                 "apigateway",

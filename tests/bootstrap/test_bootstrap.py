@@ -135,6 +135,7 @@ NEEDS: dict[str, tuple[str, str] | None] = {
     "aws:cloudwatch/dashboard:Dashboard": ("cloudwatch:PutDashboard", "cloudwatch:GetDashboard"),
     "aws:cloudwatch/eventBus:EventBus": ("events:CreateEventBus", "events:DescribeEventBus"),
     "aws:cloudwatch/logGroup:LogGroup": ("logs:CreateLogGroup", "logs:ListTagsForResource"),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": None,
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms"),
     "aws:dynamodb/table:Table": ("dynamodb:CreateTable", "dynamodb:DescribeContinuousBackups"),
     "aws:iam/role:Role": ("iam:CreateRole", "iam:GetRole"),
@@ -169,6 +170,8 @@ NEEDS: dict[str, tuple[str, str] | None] = {
 
 def arn_of(resource: Resource) -> str:
     """The ARN that AWS gives, where the recorder leaves a part of it out."""
+    if resource.type == "aws:cloudwatch/dashboard:Dashboard":
+        return f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{resource.inputs['dashboardName']}"
     arn = str(resource.outputs["arn"])
     if resource.type == "aws:xray/samplingRule:SamplingRule":
         return arn.replace(f":{ACCOUNT_ID}:", f":{ACCOUNT_ID}:sampling-rule/")

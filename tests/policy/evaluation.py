@@ -102,6 +102,7 @@ def resource(
 # Every part that a stack may leave out, and every choice made the other way.
 EVERYTHING: Final[Mapping[str, Any]] = {
     "accessLogs": True,
+    "alarmEmail": "oncall@example.com",
     "customDomain": {
         "name": "api.example.com",
         "certificateArn": f"arn:aws:acm:us-east-1:{ACCOUNT_ID}:certificate/1111",
