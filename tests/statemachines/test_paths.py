@@ -28,7 +28,7 @@ def test_these_are_all_paths_there_are(record_property: Callable[[str, object], 
         f"{len(getattr(covered, part))} of {len(getattr(whole, part))} {part}"
         for part in ("states", "retries", "catches")
     )
-    record_property("path coverage", report)
+    record_property("coverage: paths of the state machine", report)
     assert covered == whole, report
 
 

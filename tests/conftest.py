@@ -1,0 +1,26 @@
+"""Prints, at the end of a run, what the exhaustive tests went through: how many cases, which coverage.
+
+A test records a number under `cases: <heading>`, which are summed up over all tests and workers, or a line
+under `coverage: <heading>`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what was recorded."""
+    cases: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, value in report.user_properties:
+                    kind, _, heading = name.partition(": ")
+                    if kind == "cases":
+                        cases[heading] += value
+                    elif kind == "coverage":
+                        terminalreporter.write_line(f"{heading}: {value}")
+    for heading, number in sorted(cases.items()):
+        terminalreporter.write_line(f"{heading}: {number} cases")
