@@ -7,7 +7,7 @@ from functions.shared.domain.orders import OrderStatus
 
 
 def test_a_burst_under_faults_loses_doubles_and_miscounts_nothing() -> None:
-    report = run(Plan(orders=150, share=0.05, patience=120, redelivery=15))
+    report = run(Plan(orders=150, share=0.05, patience=240, redelivery=15))
     assert report.problems == []
     assert report.orders == 150
     assert report.ends[OrderStatus.FULFILLED] > 100
