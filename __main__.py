@@ -11,6 +11,8 @@ from components.event_bus import EventBus
 from components.firewall import Firewall
 from components.function import LambdaFunction
 from components.layer import DependencyLayer
+from components.metrics import Observed
+from components.monitoring import Monitoring
 from components.queue import Queue
 from components.rest_api import RestApi
 from components.schedule import Schedule
@@ -199,6 +201,32 @@ if settings.custom_domain:
 if settings.firewall:
     Firewall("orderflow", api=api)
 
+# --- What the operators see ---
+
+monitoring = Monitoring(
+    "orderflow",
+    observed=Observed(
+        api=api,
+        queue=queue,
+        workflow=workflow,
+        functions=[
+            users_api,
+            products_api,
+            orders_api,
+            service_api,
+            order_consumer,
+            validate_order,
+            fulfill_order,
+            release_order,
+            update_order_status,
+            requeue_stalled_orders,
+        ],
+        tables={"users": users, "products": products, "orders": orders},
+        requeue_minutes=REQUEUE_EVERY_MINUTES,
+    ),
+    settings=settings.monitoring,
+)
+
 # --- What other projects, the command line and the tests rely on ---
 
 pulumi.export("apiUrl", api_url)
@@ -213,3 +241,4 @@ pulumi.export("queueUrl", queue.url)
 pulumi.export("deadLetterQueueUrl", queue.dead_letter_url)
 pulumi.export("stateMachineArn", workflow.arn)
 pulumi.export("eventBusName", bus.name)
+pulumi.export("dashboardUrl", monitoring.dashboard_url)

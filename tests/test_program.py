@@ -57,6 +57,7 @@ EXPORTS = {
     "deadLetterQueueUrl",
     "stateMachineArn",
     "eventBusName",
+    "dashboardUrl",
 }
 
 
@@ -150,6 +151,7 @@ def test_everything_belongs_to_a_component(stack: str) -> None:
         "orderflow:compute:LambdaFunction",
         "orderflow:messaging:EventBus",
         "orderflow:messaging:Queue",
+        "orderflow:monitoring:Monitoring",
         "orderflow:schedule:Schedule",
         "orderflow:storage:Table",
         "orderflow:workflow:Workflow",

@@ -69,7 +69,10 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
 @api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,))
 def cancel_order(order_id: str) -> Answer[OrderView]:
     """Cancel an order, unless its goods are reserved already: then 409."""
-    order = _lifecycle.settle(Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now()))
+    move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
+    order = _lifecycle.settle(move)
+    if order.updated_at == move.at:  # not for a repeat
+        emit(counts=("OrdersCancelled",))
     return Answer(HTTPStatus.OK, view(order))
 
 

@@ -65,12 +65,15 @@ _PROVIDER_INPUTS: Final = frozenset({"region", "defaultTags", "allowedAccountIds
 
 _SERVICES: Final = (
     "apigateway",
+    "cloudwatch",
     "dynamodb",
     "events",
     "iam",
+    "kms",
     "lambda",
     "logs",
     "scheduler",
+    "sns",
     "sqs",
     "stepfunctions",
 )

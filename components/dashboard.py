@@ -1,0 +1,268 @@
+"""The dashboard: from the order that was placed, over the flow, to trouble and cost, on one screen.
+
+The body's format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import pulumi
+
+from components.metrics import (
+    Metric,
+    Observed,
+    from_code,
+    from_code_by,
+    of_api,
+    of_dead_letters,
+    of_function,
+    of_queue,
+    of_table,
+    of_workflow,
+)
+from components.settings import MonitoringSettings
+
+Line = list[Any]
+Widget = dict[str, Any]
+
+_WIDTH: Final = 24  # CloudWatch's grid
+_HEIGHT: Final = 5
+_PERIOD: Final = 300
+
+
+def body(
+    observed: Observed,
+    settings: MonitoringSettings,
+    *,
+    alarms: Sequence[pulumi.Input[str]],
+    region: pulumi.Input[str],
+) -> pulumi.Output[str]:
+    """The dashboard's body as JSON; `alarms` are ARNs."""
+    rows = [
+        [_about(settings), {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(alarms)}}],
+        [_orders(), _rejections(), _time_to_fulfill()],
+        [
+            _requests(observed),
+            _latency(observed, settings),
+            _queue(observed, settings),
+            _executions(observed),
+        ],
+        [_failures(observed), _throttles(observed), _stalled(), _costs(observed)],
+    ]
+    return pulumi.Output.json_dumps({"widgets": list(_placed(rows, region))})
+
+
+def _placed(rows: Sequence[Sequence[Widget]], region: pulumi.Input[str]) -> Iterable[Widget]:
+    """The widgets with their places, each row's as wide as the others of it."""
+    for row, widgets in enumerate(rows):
+        width = _WIDTH // len(widgets)
+        for column, widget in enumerate(widgets):
+            if widget["type"] == "metric":
+                widget["properties"]["region"] = region
+            yield {
+                **widget,
+                "x": column * width,
+                "y": row * _HEIGHT,
+                "width": width,
+                "height": _HEIGHT,
+            }
+
+
+# --- what happened to the orders ---
+
+
+def _about(settings: MonitoringSettings) -> Widget:
+    page = settings.runbook_url
+    runbook = f"[the runbook]({page})" if page.startswith("https:") else f"`{page}`"
+    text = (
+        f"# {pulumi.get_project()} {pulumi.get_stack()}\n"
+        "What became of the orders; their way over API, queue and workflow; below it what stands in the way, "
+        f"and what it costs. What to do about an alarm: {runbook}, under the alarm's name."
+    )
+    return {"type": "text", "properties": {"markdown": text}}
+
+
+def _orders() -> Widget:
+    return _graph(
+        "Orders placed, and how they ended",
+        [
+            _line(from_code("orders_api", "OrdersPlaced"), "placed"),
+            _line(from_code("update_order_status", "OrdersFulfilled"), "fulfilled"),
+            _math(f"SUM({from_code_by('reason', 'OrdersRejected')})", "rejected"),
+            _line(from_code("orders_api", "OrdersCancelled"), "cancelled"),
+            _line(from_code("update_order_status", "OrdersFailed"), "", id="refused", visible=False),
+            _line(from_code("requeue_stalled_orders", "AttemptsExhausted"), "", id="given_up", visible=False),
+            _math("SUM([refused, given_up])", "failed"),
+        ],
+    )
+
+
+def _rejections() -> Widget:
+    by_reason = _math(from_code_by("reason", "OrdersRejected"), "${PROP('Dim.reason')}")
+    return _graph("Rejected orders by reason", [by_reason], stacked=True)
+
+
+def _time_to_fulfill() -> Widget:
+    took = from_code("update_order_status", "TimeToFulfill")
+    return _graph(
+        "Seconds from placed to fulfilled", [_line(took.by("p50"), "p50"), _line(took.by("p99"), "p99")]
+    )
+
+
+# --- the way of an order ---
+
+
+def _requests(observed: Observed) -> Widget:
+    return _graph(
+        "API requests",
+        [
+            _line(of_api(observed.api, "Count"), "all"),
+            _line(of_api(observed.api, "4XXError"), "client errors"),
+            _line(of_api(observed.api, "5XXError"), "server errors"),
+        ],
+    )
+
+
+def _latency(observed: Observed, settings: MonitoringSettings) -> Widget:
+    latency = of_api(observed.api, "Latency")
+    return _graph(
+        "Milliseconds to the API's answer",
+        [_line(latency.by("p50"), "p50"), _line(latency.by("p99"), "p99")],
+        limit=settings.latency_ms,
+    )
+
+
+def _queue(observed: Observed, settings: MonitoringSettings) -> Widget:
+    waiting, age = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
+    return _graph(
+        "Orders queue: messages, and age of the oldest (s, right)",
+        [
+            _line(of_queue(observed.queue, waiting).by("Maximum"), "waiting"),
+            _line(of_dead_letters(observed.queue, waiting).by("Maximum"), "dead letters"),
+            _line(of_queue(observed.queue, age).by("Maximum"), "oldest (s)", yAxis="right"),
+        ],
+        limit=settings.queue_seconds,
+        limit_axis="right",
+    )
+
+
+def _executions(observed: Observed) -> Widget:
+    names = {
+        "ExecutionsStarted": "started",
+        "ExecutionsSucceeded": "succeeded",
+        "ExecutionsFailed": "failed",
+        "ExecutionsTimedOut": "timed out",
+    }
+    return _graph(
+        "Workflow executions",
+        [_line(of_workflow(observed.workflow, name), label) for name, label in names.items()],
+    )
+
+
+# --- what stands in the way, and what it costs ---
+
+
+def _failures(observed: Observed) -> Widget:
+    return _graph(
+        "Exceptions by function (of a task: its findings too)",
+        [_line(of_function(function, "Errors"), function.name) for function in observed.functions],
+        stacked=True,
+    )
+
+
+def _throttles(observed: Observed) -> Widget:
+    functions = [of_function(function, "Throttles") for function in observed.functions]
+    tables = [
+        metric
+        for table in observed.tables.values()
+        for name in ("ReadThrottleEvents", "WriteThrottleEvents")
+        for metric in of_table(table, name)
+    ]
+    return _graph(
+        "Throttled invocations, reads and writes",
+        [*_total("f", functions, "functions"), *_total("t", tables, "tables")],
+    )
+
+
+def _stalled() -> Widget:
+    names = {"OrdersStalled": "stalled", "OrdersRequeued": "tried again", "AttemptsExhausted": "given up"}
+    return _graph(
+        "Stalled orders",
+        [_line(from_code("requeue_stalled_orders", name), label) for name, label in names.items()],
+    )
+
+
+def _costs(observed: Observed) -> Widget:
+    """What AWS bills, over the time that the dashboard shows."""
+    tables = observed.tables.values()
+    reads = [metric for table in tables for metric in of_table(table, "ConsumedReadCapacityUnits")]
+    writes = [metric for table in tables for metric in of_table(table, "ConsumedWriteCapacityUnits")]
+    durations = [
+        _line(of_function(function, "Duration"), "", id=f"d{number}", visible=False)
+        for number, function in enumerate(observed.functions)
+    ]
+    gb_milliseconds = ", ".join(
+        f"d{number} * {function.memory_mb / 1024:g}" for number, function in enumerate(observed.functions)
+    )
+    is_express = observed.workflow.type == "EXPRESS"
+    runs = (
+        _line(of_workflow(observed.workflow, "ExpressExecutionBilledDuration"), "workflow (billed ms)")
+        if is_express
+        # AWS bills transitions, of which it counts only those of the whole account.
+        else _line(of_workflow(observed.workflow, "ExecutionsStarted"), "workflow (executions)")
+    )
+    widget = _graph(
+        "Cost drivers",
+        [
+            _line(of_api(observed.api, "Count"), "API requests"),
+            *durations,
+            _math(f"SUM([{gb_milliseconds}]) / 1000", "Lambda (GB s)"),
+            *_total("r", reads, "DynamoDB reads"),
+            *_total("w", writes, "DynamoDB writes"),
+            runs,
+        ],
+    )
+    widget["properties"] |= {"view": "singleValue", "setPeriodToTimeRange": True}
+    return widget
+
+
+# --- how a widget is written ---
+
+
+def _graph(
+    title: str,
+    lines: Sequence[Line],
+    *,
+    stacked: bool = False,
+    limit: float | None = None,
+    limit_axis: str = "left",
+) -> Widget:
+    """A graph of lines; `limit` is where the alarm rings."""
+    properties: dict[str, Any] = {
+        "title": title,
+        "view": "timeSeries",
+        "stacked": stacked,
+        "period": _PERIOD,
+        "metrics": list(lines),
+        "yAxis": {"left": {"min": 0, "showUnits": False}, "right": {"min": 0, "showUnits": False}},
+    }
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": limit, "yAxis": limit_axis}]}
+    return {"type": "metric", "properties": properties}
+
+
+def _line(metric: Metric, label: str, **options: object) -> Line:
+    dimensions = [part for pair in metric.dimensions.items() for part in pair]
+    shown = {"label": label} if label else {}
+    return [metric.namespace, metric.name, *dimensions, {"stat": metric.statistic, **shown, **options}]
+
+
+def _math(expression: str, label: str) -> Line:
+    return [{"expression": expression, "label": label}]
+
+
+def _total(prefix: str, metrics: Sequence[Metric], label: str) -> list[Line]:
+    """One line that sums up metrics which are not shown by themselves."""
+    ids = [f"{prefix}{number}" for number in range(len(metrics))]
+    parts = [_line(metric, "", id=name, visible=False) for name, metric in zip(ids, metrics, strict=True)]
+    return [*parts, _math(f"SUM([{', '.join(ids)}])", label)]

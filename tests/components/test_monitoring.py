@@ -1,0 +1,296 @@
+"""Alarms that reach somebody who knows what to do, and a dashboard, over metrics that exist."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from components.settings import FUNCTION_NAMES
+from local.program import Resource
+from local.recorder import ACCOUNT_ID, REGION
+from tests.components.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
+from tests.components.recorded import FUNCTION, LOG_GROUP, QUEUE, STACKS, TABLE, recorded_with, statements
+from tests.program import declared
+
+METRIC_FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
+TOPIC = "aws:sns/topic:Topic"
+TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+# What AWS documents of each metric: its dimensions, and the statistics that mean something (November 2026).
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+# docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
+# docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+# docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+# docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+QUEUE_NAME, MACHINE = {"QueueName"}, {"StateMachineArn"}
+STAGE, FUNCTION_NAME = {"ApiName", "Stage"}, {"FunctionName"}
+A_TABLE, AN_INDEX = {"TableName"}, {"TableName", "GlobalSecondaryIndexName"}
+BY_OPERATION = {"TableName", "Operation"}
+COUNT, LEVEL, TIME = {"Sum"}, {"Maximum"}, {"p50", "p99", "Maximum"}
+DOCUMENTED: dict[tuple[str, str], tuple[list[set[str]], set[str]]] = {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): ([QUEUE_NAME], LEVEL),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage"): ([QUEUE_NAME], LEVEL),
+    ("AWS/States", "ExecutionsStarted"): ([MACHINE], COUNT),
+    ("AWS/States", "ExecutionsSucceeded"): ([MACHINE], COUNT),
+    ("AWS/States", "ExecutionsFailed"): ([MACHINE], COUNT),
+    ("AWS/States", "ExecutionsTimedOut"): ([MACHINE], COUNT),
+    ("AWS/States", "ExpressExecutionBilledDuration"): ([MACHINE], COUNT),
+    ("AWS/ApiGateway", "Count"): ([STAGE], COUNT),
+    ("AWS/ApiGateway", "4XXError"): ([STAGE], COUNT),
+    ("AWS/ApiGateway", "5XXError"): ([STAGE], COUNT),
+    ("AWS/ApiGateway", "Latency"): ([STAGE], TIME),
+    ("AWS/Lambda", "Invocations"): ([FUNCTION_NAME], COUNT),
+    ("AWS/Lambda", "Errors"): ([FUNCTION_NAME], COUNT),
+    ("AWS/Lambda", "Throttles"): ([FUNCTION_NAME], COUNT),
+    ("AWS/Lambda", "Duration"): ([FUNCTION_NAME], {*TIME, "Sum"}),
+    ("AWS/DynamoDB", "ThrottledRequests"): ([BY_OPERATION], COUNT),
+    ("AWS/DynamoDB", "SystemErrors"): ([BY_OPERATION], COUNT),
+    ("AWS/DynamoDB", "ReadThrottleEvents"): ([A_TABLE, AN_INDEX], COUNT),
+    ("AWS/DynamoDB", "WriteThrottleEvents"): ([A_TABLE, AN_INDEX], COUNT),
+    ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): ([A_TABLE, AN_INDEX], COUNT),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): ([A_TABLE, AN_INDEX], COUNT),
+}
+EXPRESS_ONLY = {("AWS/States", "ExpressExecutionBilledDuration")}
+
+
+def alarm(stack: str, name: str, **config: Any) -> Resource:
+    return (recorded_with(stack, **config) if config else declared(stack)).get(ALARM, name)
+
+
+# --- what is watched ---
+
+
+@each_stack
+def test_everything_that_can_go_wrong_with_an_order_has_its_alarm(stack: str) -> None:
+    assert {found.name for found in declared(stack).of_type(ALARM)} == {
+        *("dead_letters", "oldest_message", "executions_failed", "executions_timed_out"),
+        *("api_5xx", "api_latency", "stalled_orders", "exhausted_attempts"),
+        *(f"{name}_{trouble}" for name in FUNCTION_NAMES for trouble in ("errors", "throttles")),
+        *(
+            f"{table.name}_{trouble}"
+            for table in declared(stack).of_type(TABLE)
+            for trouble in ("throttles", "system_errors")
+        ),
+    }
+
+
+@each_stack
+def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
+    for metric in named_metrics(declared(stack)):
+        if metric.namespace.startswith("AWS/"):
+            dimensions, statistics = DOCUMENTED[metric.namespace, metric.name]
+            assert metric.dimensions in dimensions, metric
+            assert metric.statistic in statistics, metric
+
+
+def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() -> None:
+    express = {
+        (metric.namespace, metric.name) for metric in named_metrics(recorded_with(workflowType="EXPRESS"))
+    }
+    standard = {(metric.namespace, metric.name) for metric in named_metrics(declared())}
+    assert express - standard == EXPRESS_ONLY
+    assert not standard & EXPRESS_ONLY
+    assert set(DOCUMENTED) <= express | standard
+
+
+@each_stack
+def test_every_metric_of_aws_is_of_a_resource_of_this_stack(stack: str) -> None:
+    run = declared(stack)
+    known = {
+        *(
+            found.outputs["name"]
+            for found in (*run.of_type(FUNCTION), *run.of_type(QUEUE), *run.of_type(TABLE))
+        ),
+        *(found.outputs["arn"] for found in run.of_type("aws:sfn/stateMachine:StateMachine")),
+        *(found.outputs["name"] for found in run.of_type("aws:apigateway/restApi:RestApi")),
+        *("v1", "byUser", "open"),
+    }
+    for metric in named_metrics(run):
+        if metric.namespace.startswith("AWS/"):
+            assert metric.values <= known, metric
+    tables = {found.outputs["name"] for found in run.of_type(TABLE)}
+    queried = [re.search(r"TableName = '(.+)'$", text) for text in expressions(run) if "SELECT" in text]
+    assert {found[1] for found in queried if found} == tables
+
+
+@each_stack
+def test_what_is_computed_is_computed_from_what_is_there(stack: str) -> None:
+    for found in declared(stack).of_type(ALARM):
+        _check_math(found.inputs.get("metricQueries", []))
+    for widget in widgets(declared(stack)):
+        _check_math([line[-1] for line in widget["properties"].get("metrics", [])])
+
+
+def _check_math(entries: list[dict[str, Any]]) -> None:
+    ids = [entry["id"] for entry in entries if "id" in entry]
+    assert len(set(ids)) == len(ids)
+    for entry in entries:
+        expression = entry.get("expression", "")
+        if "SELECT" not in expression:
+            used = set(re.findall(r"\b[a-z][a-z0-9_]*\b", re.sub(r"SEARCH\('.*?', '\w+'\)", "", expression)))
+            assert used <= set(ids), expression
+
+
+# --- when an alarm rings ---
+
+
+@each_stack
+def test_a_single_dead_letter_rings(stack: str) -> None:
+    inputs = alarm(stack, "dead_letters").inputs
+    assert inputs["dimensions"] == {
+        "QueueName": declared(stack).get(QUEUE, "orders-dead-letters").outputs["name"]
+    }
+    assert (inputs["comparisonOperator"], inputs["threshold"]) == ("GreaterThanThreshold", 0)
+    assert (inputs["evaluationPeriods"], inputs["period"]) == (1, 60)
+
+
+def test_thresholds_come_from_the_configuration() -> None:
+    config = {"alarmErrorPercent": 7, "alarmLatencyMs": 900, "alarmQueueSeconds": 120}
+    assert alarm("dev", "api_5xx", **config).inputs["threshold"] == 7
+    assert alarm("dev", "users_api_errors", **config).inputs["threshold"] == 7
+    assert alarm("dev", "api_latency", **config).inputs["threshold"] == 900
+    assert alarm("dev", "oldest_message", **config).inputs["threshold"] == 120
+
+
+def test_the_error_rates_are_rates() -> None:
+    (rate, *_) = alarm("dev", "api_5xx").inputs["metricQueries"]
+    assert rate["expression"] == "100 * errors / requests"
+    (rate, *_) = alarm("dev", "users_api_errors").inputs["metricQueries"]
+    assert rate["expression"] == "100 * errors / invocations"
+
+
+def test_what_a_task_finds_is_no_error() -> None:
+    """A rejected order is an exception to Lambda, and the daily business of a shop."""
+    run = declared()
+    assert {found.name for found in run.of_type(METRIC_FILTER)} == {f"{task}-outcomes" for task in TASKS}
+    for task in TASKS:
+        (rate, *parts) = alarm("dev", f"{task}_errors").inputs["metricQueries"]
+        assert rate["expression"] == "100 * (errors - FILL(outcomes, 0)) / invocations"
+        (outcomes,) = [part["metric"] for part in parts if part["id"] == "outcomes"]
+        found = run.get(METRIC_FILTER, f"{task}-outcomes").inputs
+        assert found["logGroupName"] == run.get(LOG_GROUP, f"{task}-logs").inputs["name"]
+        transformation = found["metricTransformation"]
+        assert (transformation["namespace"], transformation["name"]) == (
+            outcomes["namespace"],
+            outcomes["metricName"],
+        )
+        assert transformation["defaultValue"] == "0"
+        assert re.findall(r'"(\w+)"', found["pattern"]) == [
+            "FulfillmentRefused",
+            "OrderCancelled",
+            "OrderRejected",
+            "Superseded",
+        ]
+
+
+@each_stack
+def test_silence_is_good_except_from_the_requeue(stack: str) -> None:
+    missing = {found.name: found.inputs["treatMissingData"] for found in declared(stack).of_type(ALARM)}
+    assert missing.pop("stalled_orders") == "breaching"
+    assert set(missing.values()) == {"notBreaching"}
+    # Three runs of the schedule.
+    assert alarm(stack, "stalled_orders").inputs["period"] == 3 * 5 * 60
+
+
+# --- whom it reaches ---
+
+
+@each_stack
+def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_is_over(stack: str) -> None:
+    run = declared(stack)
+    (topic,) = run.of_type(TOPIC)
+    for found in run.of_type(ALARM):
+        assert found.inputs["alarmActions"] == found.inputs["okActions"] == [topic.outputs["arn"]]
+
+
+@each_stack
+def test_every_alarm_says_what_it_means_and_where_to_read_on(stack: str) -> None:
+    for found in declared(stack).of_type(ALARM):
+        meaning, _, runbook = found.inputs["alarmDescription"].partition(" What to do: ")
+        assert meaning.endswith(".")
+        assert runbook == f"docs/operations.md#{found.name}"
+    wiki = alarm("dev", "api_5xx", runbookUrl="https://wiki.example/orders").inputs["alarmDescription"]
+    assert wiki.endswith(" What to do: https://wiki.example/orders#api_5xx")
+
+
+@each_stack
+def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) -> None:
+    run = declared(stack)
+    (topic,), (key,) = run.of_type(TOPIC), run.of_type("aws:kms/key:Key")
+    assert topic.inputs["kmsMasterKeyId"] == key.outputs["arn"]
+    assert key.inputs["enableKeyRotation"] is True
+    administer, use = statements(key)
+    assert administer["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"}
+    (publish,) = statements(run.of_type("aws:sns/topicPolicy:TopicPolicy")[0])
+    for statement in (use, publish):
+        assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT_ID}
+    assert publish["Resource"] == topic.outputs["arn"]
+    assert publish["Condition"]["ArnLike"] == {
+        "aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT_ID}:alarm:*"
+    }
+
+
+def test_an_address_is_told_when_the_configuration_names_one() -> None:
+    subscription = "aws:sns/topicSubscription:TopicSubscription"
+    assert declared().of_type(subscription) == []
+    (found,) = recorded_with(alarmEmail="ops@example.com").of_type(subscription)
+    assert (found.inputs["protocol"], found.inputs["endpoint"]) == ("email", "ops@example.com")
+
+
+# --- the dashboard ---
+
+
+@each_stack
+def test_the_dashboard_fits_one_screen_without_a_gap(stack: str) -> None:
+    cells = [
+        (column, row)
+        for widget in widgets(declared(stack))
+        for column in range(widget["x"], widget["x"] + widget["width"])
+        for row in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert {column for column, _ in cells} == set(range(24))
+    height = max(row for _, row in cells) + 1
+    assert height <= 20
+    assert len(cells) == 24 * height
+
+
+@each_stack
+def test_the_dashboard_shows_all_alarms_and_its_address_is_exported(stack: str) -> None:
+    run = declared(stack)
+    (shown,) = [widget for widget in widgets(run) if widget["type"] == "alarm"]
+    assert set(shown["properties"]["alarms"]) == {found.outputs["arn"] for found in run.of_type(ALARM)}
+    assert len(shown["properties"]["alarms"]) <= 100  # CloudWatch's limit
+    (board,) = run.of_type(DASHBOARD)
+    assert run.outputs.values["dashboardUrl"].endswith(
+        f"#dashboards/dashboard/{board.inputs['dashboardName']}"
+    )
+    assert {widget["properties"].get("region", REGION) for widget in widgets(run)} == {REGION}
+
+
+@each_stack
+def test_the_dashboard_is_as_cloudwatch_takes_it(stack: str) -> None:
+    (board,) = declared(stack).of_type(DASHBOARD)
+    assert json.loads(board.inputs["dashboardBody"])["widgets"]
+    for widget in widgets(declared(stack)):
+        properties = widget["properties"]
+        if widget["type"] == "metric":
+            assert properties["title"]
+            assert properties["view"] in ("timeSeries", "singleValue")
+            shown = [line[-1] for line in properties["metrics"] if line[-1].get("visible", True)]
+            assert 1 <= len(shown) <= 10
+            assert all(entry["label"] for entry in shown)
+
+
+def test_metrics_are_named_as_the_tests_understand_them() -> None:
+    found = {
+        metric for metric in named_metrics(declared()) if metric.name in ("OrdersRejected", "SystemErrors")
+    }
+    assert {(metric.dimensions, metric.statistic) for metric in found} == {
+        (frozenset({"reason", "service"}), "Sum"),
+        (frozenset({"Operation", "TableName"}), "Sum"),
+    }
