@@ -6,8 +6,15 @@ under `coverage: <heading>`.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
+
+from tests.functions.world import ENVIRONMENT
+
+# Powertools reads them when the functions' code is imported for the first time, whoever does that.
+for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
+    os.environ.setdefault(_name, ENVIRONMENT[_name])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
