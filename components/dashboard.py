@@ -40,14 +40,14 @@ def body(
     """The dashboard's body as JSON; `alarms` are ARNs."""
     rows = [
         [_about(settings), {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(alarms)}}],
-        [_orders(), _rejections(), _time_to_fulfill()],
+        [_orders(), _rejections(), _time_to_fulfill(), _stalled()],
         [
             _requests(observed),
             _latency(observed, settings),
             _queue(observed, settings),
             _executions(observed),
         ],
-        [_failures(observed), _throttles(observed), _stalled(), _costs(observed)],
+        [_failures(observed), _durations(observed), _throttles(observed), _costs(observed)],
     ]
     return pulumi.Output.json_dumps({"widgets": list(_placed(rows, region))})
 
@@ -106,6 +106,14 @@ def _time_to_fulfill() -> Widget:
     took = from_code("update_order_status", "TimeToFulfill")
     return _graph(
         "Seconds from placed to fulfilled", [_line(took.by("p50"), "p50"), _line(took.by("p99"), "p99")]
+    )
+
+
+def _stalled() -> Widget:
+    names = {"OrdersStalled": "stalled", "OrdersRequeued": "tried again", "AttemptsExhausted": "given up"}
+    return _graph(
+        "Stalled orders",
+        [_line(from_code("requeue_stalled_orders", name), label) for name, label in names.items()],
     )
 
 
@@ -170,6 +178,16 @@ def _failures(observed: Observed) -> Widget:
     )
 
 
+def _durations(observed: Observed) -> Widget:
+    return _graph(
+        "Milliseconds by function (p99)",
+        [
+            _line(of_function(function, "Duration").by("p99"), function.name)
+            for function in observed.functions
+        ],
+    )
+
+
 def _throttles(observed: Observed) -> Widget:
     functions = [of_function(function, "Throttles") for function in observed.functions]
     tables = [
@@ -181,14 +199,6 @@ def _throttles(observed: Observed) -> Widget:
     return _graph(
         "Throttled invocations, reads and writes",
         [*_total("f", functions, "functions"), *_total("t", tables, "tables")],
-    )
-
-
-def _stalled() -> Widget:
-    names = {"OrdersStalled": "stalled", "OrdersRequeued": "tried again", "AttemptsExhausted": "given up"}
-    return _graph(
-        "Stalled orders",
-        [_line(from_code("requeue_stalled_orders", name), label) for name, label in names.items()],
     )
 
 
