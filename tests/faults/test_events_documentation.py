@@ -1,0 +1,77 @@
+"""`docs/events.md` says what the functions do: over the events of every scenario."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from functions.shared.domain.orders import OrderStatus, sources_of
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.world import installed
+
+PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
+PATTERN, SCHEMA, EXAMPLE = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())
+
+
+def is_valid(detail: Any) -> bool:
+    return bool(VALIDATOR.is_valid(detail))
+
+
+def test_the_schema_is_one_and_the_example_fits_it() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert is_valid(EXAMPLE)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_every_event_of_every_scenario_fits_the_schema_and_the_pattern(scenario: Scenario) -> None:
+    world = scenario.world()
+    with installed(world):
+        scenario.play(world)
+    for event in world.cloud.events:
+        detail = {name: value for name, value in event.items() if name != "type"}
+        VALIDATOR.validate(detail)
+        assert f"| `{event['type']}` | `{event['status']}` |" in PAGE
+
+
+def test_the_schema_has_the_fields_of_the_code_and_no_others() -> None:
+    from functions.shared.events import SOURCE, VERSION, OrderEvent
+
+    fields = {field.encode_name for field in msgspec.structs.fields(OrderEvent)}
+    assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == fields
+    assert SCHEMA["properties"]["version"]["const"] == VERSION
+    assert PATTERN["source"] == [SOURCE]
+
+
+def test_the_table_lists_every_type_with_the_statuses_it_can_come_from() -> None:
+    from functions.shared.events import DETAIL_TYPES
+
+    rows = re.findall(r"^\| `(Order\w+)` \| `(\w+)` \| (.*?) \|", PAGE, re.MULTILINE)
+    assert rows == [
+        (kind, status.value, ", ".join(f"`{source.value}`" for source in sources_of(status)))
+        for status, kind in DETAIL_TYPES.items()
+    ]
+    assert SCHEMA["properties"]["status"]["enum"] == [status.value for status in DETAIL_TYPES]
+    assert set(OrderStatus) - set(DETAIL_TYPES) == {OrderStatus.PENDING}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"eventId": "1"},
+        {"status": "PENDING"},
+        {"previousStatus": None},
+        {"occurredAt": "2026-01-31T08:00:00Z"},
+        {"reason": None},
+        {"status": "FULFILLED"},
+    ],
+)
+def test_the_schema_refuses_what_is_no_event(change: dict[str, Any]) -> None:
+    assert not is_valid(EXAMPLE | change)
