@@ -156,6 +156,8 @@ class RestApi(pulumi.ComponentResource):
         """Decide here, where a request comes in, whether it is traced; all that it causes follows."""
         aws.xray.SamplingRule(
             self._name,
+            # Pulumi makes no name up for this one, and AWS takes 32 characters.
+            rule_name=f"{pulumi.get_project()}-{pulumi.get_stack()}"[:32],
             priority=1000,
             version=1,
             # The first of each second, so that a quiet API is traced too, and a share of the others.

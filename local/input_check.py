@@ -27,7 +27,6 @@ _NAME_LIMITS: Final[Mapping[str, int]] = {
     "aws:scheduler/scheduleGroup:ScheduleGroup": 64,
     "aws:sfn/stateMachine:StateMachine": 80,
     "aws:sqs/queue:Queue": 80,
-    "aws:xray/samplingRule:SamplingRule": 32,
 }
 
 

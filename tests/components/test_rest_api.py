@@ -174,6 +174,7 @@ def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> N
     assert rule.inputs["resourceArn"] == run.of_type("aws:apigateway/stage:Stage")[0].outputs["arn"]
     assert rule.inputs["fixedRate"] == {"dev": 0.05, "prod": 0.01}[stack]
     assert rule.inputs["reservoirSize"] == 1
+    assert rule.inputs["ruleName"] == f"orderflow-{stack}"
 
 
 @each_stack
