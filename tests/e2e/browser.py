@@ -77,10 +77,22 @@ class Page:
             time.sleep(0.05)
         return value
 
-    def click(self, selector: str) -> None:
-        """Click on the first element that matches, once there is one."""
+    def click(self, selector: str, *, until: str) -> None:
+        """Click on the first element that matches, once there is one, until an expression is true.
+
+        A page that is drawing itself anew may lose a click, so it is repeated every few seconds.
+        """
         self.wait_for(f"document.querySelector({selector!r}) !== null")
-        self.evaluate(f"document.querySelector({selector!r}).click()")
+        deadline = time.monotonic() + 30
+        while True:
+            self.evaluate(f"document.querySelector({selector!r})?.click()")
+            try:
+                self.wait_for(until, seconds=5)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def type(self, selector: str, text: str) -> None:
         """Type into a field, once there is one."""

@@ -15,6 +15,11 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 LIST_USERS = "#operations-users-listUsers"
 
 
+def there(selector: str) -> str:
+    """The expression that an element is on the page."""
+    return f"(document.querySelector({selector!r}) !== null)"
+
+
 @pytest.fixture(scope="module")
 def page(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page, loaded."""
@@ -32,12 +37,12 @@ def test_the_page_shows_every_operation(page: Page, api: Api) -> None:
 
 
 def test_a_request_is_tried_with_a_key_on_the_stage_that_the_page_came_from(page: Page, api: Api) -> None:
-    page.click(".btn.authorize")
+    page.click(".btn.authorize", until=there(".auth-container input"))
     page.type(".auth-container input", api.paid_key)
-    page.click(".auth-btn-wrapper .authorize")
-    page.click(".auth-btn-wrapper .btn-done")
-    page.click(f"{LIST_USERS} .opblock-summary-control")
-    page.click(f"{LIST_USERS} .execute")
+    page.click(".auth-btn-wrapper .authorize", until=f"!{there('.auth-container input')}")
+    page.click(".auth-btn-wrapper .btn-done", until=f"!{there('.auth-container')}")
+    page.click(f"{LIST_USERS} .opblock-summary-control", until=there(f"{LIST_USERS} .execute"))
+    page.click(f"{LIST_USERS} .execute", until=there(f"{LIST_USERS} .live-responses-table"))
     assert page.text(f"{LIST_USERS} .live-responses-table tbody .response-col_status") == "200"
     assert page.text(f"{LIST_USERS} .request-url pre").startswith(f"{api.url}/users")
 
