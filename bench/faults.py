@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import signal
@@ -109,21 +108,7 @@ def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]
             stack.client("sqs").set_queue_attributes(
                 QueueUrl=stack.outputs["queueUrl"], Attributes={"VisibilityTimeout": str(plan.redelivery)}
             )
-        _allow_batches(stack)
         yield stack, warehouse
-
-
-def _allow_batches(stack: RunningStack) -> None:
-    """Give the requeue an action that only the emulator asks for: on AWS sqs:SendMessage covers batches."""
-    configuration = stack.client("lambda").get_function_configuration(
-        FunctionName=_function(stack, "requeue_stalled_orders")
-    )
-    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
-    stack.client("iam").put_role_policy(
-        RoleName=configuration["Role"].rpartition("/")[2],
-        PolicyName="batches",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
 
 
 class Trial:

@@ -11,6 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from typing import Any
 
 RELEASE = b"r"
 LOCK_FILE = "lock"
@@ -62,7 +63,26 @@ def _main() -> None:
     sys.argv = ["ministack"]
     from ministack.app import main
 
+    _name_throttles_as_aws_does()
     main()
+
+
+def _name_throttles_as_aws_does() -> None:
+    """A task whose Lambda is throttled fails with Lambda.TooManyRequestsException, as on AWS.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    The emulator's answer to a throttled call has no `errorType`, so its Step Functions say Lambda.Unknown.
+    """
+    from ministack.services import lambda_svc
+
+    unnamed = lambda_svc._throttle_response
+
+    def named(*args: object, **kwargs: object) -> "dict[str, Any]":
+        response: dict[str, Any] = unnamed(*args, **kwargs)
+        response["body"]["errorType"] = "Lambda.TooManyRequestsException"
+        return response
+
+    lambda_svc._throttle_response = named
 
 
 if __name__ == "__main__":

@@ -63,8 +63,9 @@ class OrderLifecycle:
 
         Raises what `finish` and `OrderRepository.retry` raise.
         """
-        if order.open_since is not None and not order.is_open:
-            self.finish(order)  # or the event of its failure would never go out
+        if not order.is_open:
+            # Whoever failed it may have been cut off before its event was out, and nobody would send it now.
+            self.finish(order)
         return self._orders.retry(order, at=clock.now())
 
     def _announce(self, order: Order, status: OrderStatus) -> None:

@@ -1,5 +1,6 @@
 """IAM roles and their policies. The emulator enforces what a role allows for Lambdas, and for nobody else."""
 
+import json
 from typing import Final
 
 from local.deployer.core import OWN, Call, Created, Field, Kind, tag_list, without_empty
@@ -16,9 +17,26 @@ def _create_role(call: Call) -> Created:
     return name, {"name": name, "arn": role["Arn"], "uniqueId": role["RoleId"]}
 
 
+# Actions that the emulator asks for and AWS does not know, by the one that covers them there.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+_COVERED: Final = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
+
+
+def _as_the_emulator_asks(policy: str) -> str:
+    document = json.loads(policy)
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if "Action" in statement:
+            action = statement["Action"]
+            actions = [action] if isinstance(action, str) else action
+            statement["Action"] = [*actions, *(_COVERED[name] for name in actions if name in _COVERED)]
+    return json.dumps(document)
+
+
 def _create_role_policy(call: Call) -> Created:
     role, name = call.inputs["role"], call.name()
-    call.client("iam").put_role_policy(RoleName=role, PolicyName=name, **call.params)
+    document = _as_the_emulator_asks(call.inputs["policy"])
+    call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
     return f"{role}:{name}", {"name": name}
 
 
@@ -53,7 +71,7 @@ KINDS: Final = (
     ),
     Kind(
         resource_type="aws:iam/rolePolicy:RolePolicy",
-        inputs={"name": OWN, "role": OWN, "policy": "PolicyDocument"},
+        inputs={"name": OWN, "role": OWN, "policy": OWN},
         outputs=("name",),
         create=_create_role_policy,
     ),

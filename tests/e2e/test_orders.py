@@ -11,6 +11,8 @@ import boto3
 import botocore.exceptions
 import pytest
 
+from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
+from functions.shared.persistence.orders import OrderRepository
 from local.stack import RunningStack
 from tests.e2e.conftest import FINAL, Api, eventually
 
@@ -116,6 +118,30 @@ def test_a_message_that_is_no_order_ends_in_the_dead_letter_queue_and_holds_up_n
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=visibility)
 
 
+def test_an_order_whose_message_was_lost_is_carried_on_by_the_requeue_under_its_own_role(
+    api: Api, stack: RunningStack
+) -> None:
+    tables, user, product = stack.outputs["tableNames"], api.user(), api.product(stock=5)
+    placed = "2026-01-01T00:00:00.000Z"
+    order = Order(
+        order_id=f"lost-{user}",
+        user_id=user,
+        items=[OrderLine(product_id=product, quantity=2)],
+        status=OrderStatus.PENDING,
+        history=[HistoryEntry(status=OrderStatus.PENDING, at=placed)],
+        attempt=1,
+        created_at=placed,
+        updated_at=placed,
+        open_since=placed,
+    )
+    OrderRepository(stack.client("dynamodb"), tables["orders"]).create(order)
+    requeue = _function(stack, "requeue_stalled_orders")
+    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    assert api.final(order.order_id)["status"] == "FULFILLED"
+    assert api.stock(product) == 3
+
+
 def test_a_burst_of_orders_ends_with_every_order_final_and_the_stock_exact(api: Api) -> None:
     user, product = api.user(), api.product(stock=25)
     with ThreadPoolExecutor(4) as clients:
@@ -130,14 +156,16 @@ def test_a_burst_of_orders_ends_with_every_order_final_and_the_stock_exact(api: 
     assert all(order["status"] in FINAL for order in listed)
 
 
+def _function(stack: RunningStack, name: str) -> str:
+    """The physical name of a function."""
+    pages = stack.client("lambda").get_paginator("list_functions").paginate()
+    names = (function["FunctionName"] for page in pages for function in page["Functions"])
+    return str(next(physical for physical in names if physical.startswith(f"{name}-")))
+
+
 def test_a_function_may_do_only_what_its_role_allows(stack: RunningStack) -> None:
     """users_api under its own role: its own table, and not the orders."""
-    function = next(
-        name
-        for page in stack.client("lambda").get_paginator("list_functions").paginate()
-        for name in (function["FunctionName"] for function in page["Functions"])
-        if name.startswith("users_api")
-    )
+    function = _function(stack, "users_api")
     role = stack.client("lambda").get_function_configuration(FunctionName=function)["Role"]
     session = stack.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     dynamodb = boto3.client(
