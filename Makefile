@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Changes when the locked requirements change, so that an old environment is brought up to date.
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo run test check lint types lock clean
+.PHONY: help install demo run test check lint types bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ types: install
 
 check: lint types test ## Lint, types and tests: what CI runs
 
+bench: install ## Measure speed, cost and growth, and print them as tables
+	$(BIN)/python -m bench all
+
+docs: install ## Make the generated pages anew: the API's contract, the configuration, the costs
+	$(BIN)/python -m tools.openapi
+	$(BIN)/python -m tools.configuration
+	$(BIN)/python -m bench units
+
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --quiet
 
@@ -43,6 +51,7 @@ lock: ## Resolve the versions named in pyproject.toml into the hash-locked requi
 	$(COMPILE) --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(COMPILE) --python-version 3.13 --group layer --output-file functions/requirements.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group dev --output-file requirements-dev.txt
+	$(COMPILE) --python-version 3.11 --group policy --output-file policy/requirements.txt
 
 clean: ## Remove everything that the project made for itself
 	rm -rf .venv .build .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
