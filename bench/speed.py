@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from bench.processes import Calls, Run, child, environment, run_python
-from bench.report import Figure, Limit, console, table, write
-from bench.samples import EVENTS, function_packages
+from bench.report import Figure, Limit, table, write
+from bench.samples import EVENTS, PROJECT_ROOT, function_packages
 from bench.stub import aws_stub
+
+_LAYER_PACKAGES: Final = ("aws_lambda_powertools", "jmespath", "msgspec", "typing_extensions")
 
 PLAIN: Final = "bench.plain"
 SUBJECT: Final = "functions.orders_api"
@@ -27,49 +34,85 @@ PEAK: Final = Limit(must=1.2, aim=1.05)
 
 
 def cold(rounds: int = ROUNDS) -> bool:
-    """Fresh processes that import a handler and end; answers whether every limit holds."""
+    """Fresh processes that import a handler and end; answers whether every limit holds.
+
+    Beside the judged figures stands the import as in Lambda, where archive and layer hold no bytecode and
+    cannot be written to.
+    """
     packages = [PLAIN, *function_packages()]
-    runs: dict[str, list[Run]] = {package: [] for package in packages}
-    with aws_stub() as endpoint:
+    sources = {package: f"{package}, no bytecode" for package in (PLAIN, SUBJECT)}
+    runs: dict[str, list[Run]] = {name: [] for name in (*packages, *sources.values())}
+    with aws_stub() as endpoint, _without_bytecode() as folder:
         variables = environment(endpoint)
+        bare = environment(endpoint, path=folder, PYTHONDONTWRITEBYTECODE="1")
         for number in range(-1, rounds):  # the first round writes the bytecode
             for package in _rotated(packages, number):
-                run = run_python(["-c", f"import {package}.handler"], variables)
-                if number >= 0:
-                    runs[package].append(run)
+                measured = [(package, variables)]
+                if package in sources:
+                    measured.append((sources[package], bare))
+                for name, given in measured:
+                    run = run_python(["-P", "-c", f"import {package}.handler"], given)
+                    if number >= 0:
+                        runs[name].append(run)
     figures = {
-        package: {
+        name: {
             "wall": Figure.of([run.wall for run in of]),
             "user": Figure.of([run.user for run in of]),
             "cpu": Figure.of([run.cpu for run in of]),
         }
-        for package, of in runs.items()
+        for name, of in runs.items()
     }
     ratios = {
-        package: {kind: figure.median / figures[PLAIN][kind].median for kind, figure in by_kind.items()}
-        for package, by_kind in figures.items()
+        name: {
+            kind: figure.median / figures[sources[PLAIN] if name in sources.values() else PLAIN][kind].median
+            for kind, figure in by_kind.items()
+        }
+        for name, by_kind in figures.items()
     }
     limits = {package: COLD if package == SUBJECT else COLD_OTHERS for package in packages}
     rows = [
         [
-            package,
-            figures[package]["wall"].text(1000, 0),
-            figures[package]["user"].text(1000, 0),
-            limits[package].judge(ratios[package]["wall"]),
-            limits[package].judge(ratios[package]["user"]),
+            name,
+            figures[name]["wall"].text(1000, 0),
+            figures[name]["user"].text(1000, 0),
+            *(
+                limits[name].judge(ratios[name][kind]) if name in limits else f"{ratios[name][kind]:.2f}"
+                for kind in ("wall", "user")
+            ),
         ]
-        for package in packages
+        for name in runs
     ]
     table(
         f"Cold: a fresh process imports the handler and ends, {rounds} interleaved runs, ms",
         ["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"],
         rows,
-        "median (middle half); the interpreter's own start is in all of them",
+        "median (middle half); the interpreter's own start is in all of them; "
+        "without bytecode: own code and the layer's packages, as in Lambda",
     )
     write("cold", _as_json(figures, ratios))
     return all(
         ratios[package][kind] <= limits[package].must for package in packages for kind in ("wall", "user")
     )
+
+
+@contextmanager
+def _without_bytecode() -> Iterator[Path]:
+    """A folder with the functions, the plain handler and the layer's packages as sources only."""
+    sources = [PROJECT_ROOT / "functions", PROJECT_ROOT / "bench"]
+    for name in _LAYER_PACKAGES:
+        origin = find_spec(name)
+        if origin is None or origin.origin is None:
+            raise RuntimeError(f"{name} is not installed")
+        file = Path(origin.origin)
+        sources.append(file.parent if file.name == "__init__.py" else file)
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in sources:
+            target = Path(scratch, source.name)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        yield Path(scratch)
 
 
 def first(rounds: int = ROUNDS) -> bool:
@@ -179,8 +222,3 @@ def _as_json(
         },
         "ratios": ratios,
     }
-
-
-def explain() -> None:
-    """Say what the ratios are against."""
-    console.print("[dim]Ratios are to bench/plain/handler.py, measured in the same run.[/dim]")
