@@ -61,6 +61,8 @@ class RestApi(pulumi.ComponentResource):
             name,
             description=description,
             endpoint_configuration=aws.apigateway.RestApiEndpointConfigurationArgs(types="REGIONAL"),
+            # Bytes from which answers are compressed for clients that accept it: /docs is 1.7 MB.
+            minimum_compression_size="1024",
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.id = self._api.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -167,6 +169,17 @@ def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -
         if token is None:
             break
     assert seen == placed[::-1]
+
+
+def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(world: World) -> None:
+    for user in ("u-1", "u-1", "u-2"):
+        world.order(user, {"p-1": 1})
+    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+    content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    content["key"]["userId"] = "u-2"
+    forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    answer = world.api.get("/users/u-1/orders", query={"nextToken": forged})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
 
 
 def test_a_page_token_of_another_user_is_a_400(world: World) -> None:

@@ -107,7 +107,7 @@ class OrderRepository:
         Raises `InvalidPageToken`.
         """
         list_name = f"orders of {user_id}"
-        start = decode_token(list_name, frozenset({"orderId", "userId", "createdAt"}), token)
+        start = decode_token(list_name, frozenset({"orderId", "userId", "createdAt"}), token, userId=user_id)
         answer = self._client.query(
             TableName=self._table,
             IndexName="byUser",

@@ -44,11 +44,13 @@ def encode_token(list_name: str, last_key: Item | None) -> str | None:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def decode_token(list_name: str, key_names: frozenset[str], token: str | None) -> dict[str, Any]:
+def decode_token(
+    list_name: str, key_names: frozenset[str], token: str | None, **fixed: str
+) -> dict[str, Any]:
     """The ExclusiveStartKey parameter that a token stands for, empty without a token.
 
-    Raises `InvalidPageToken` when this list never handed it out: it is malformed, of another list or user, or
-    does not name exactly the keys of the list.
+    `fixed` are keys that have one value throughout the list. Raises `InvalidPageToken` when this list never
+    handed it out: it is malformed, of another list or user, or does not name exactly the keys of the list.
     """
     if token is None:
         return {}
@@ -63,6 +65,7 @@ def decode_token(list_name: str, key_names: frozenset[str], token: str | None) -
         decoded is None
         or decoded.list != list_name
         or decoded.key.keys() != key_names
+        or not fixed.items() <= decoded.key.items()
         or not all(_KEY_VALUE.fullmatch(value) for value in decoded.key.values())
     ):
         raise InvalidPageToken("this list did not hand out the nextToken")
