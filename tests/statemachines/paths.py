@@ -58,12 +58,11 @@ def _paths() -> list[Path]:
     for state in RESULTS:
         detour, end = _DETOURS.get(state, ({}, _FULFILLED))
         task = definition()["States"][state]
-        (retrier,) = task["Retry"]
-        paths += [
-            Path(f"{state}-{error}-once", end, {**detour, state: [error]}) for error in retrier["ErrorEquals"]
-        ]
-        too_often = ["StoreContention"] * (retrier["MaxAttempts"] + 1)
-        paths.append(Path(f"{state}-StoreContention-too-often", _UNFINISHED, {**detour, state: too_often}))
+        for retrier in task["Retry"]:
+            errors = retrier["ErrorEquals"]
+            paths += [Path(f"{state}-{error}-once", end, {**detour, state: [error]}) for error in errors]
+            too_often = [errors[-1]] * (retrier["MaxAttempts"] + 1)
+            paths.append(Path(f"{state}-{errors[-1]}-too-often", _UNFINISHED, {**detour, state: too_often}))
         for catcher in task["Catch"]:
             for error in catcher["ErrorEquals"]:
                 raised = "SomethingElse" if error == "States.ALL" else error

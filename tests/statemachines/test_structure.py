@@ -19,7 +19,10 @@ from tests.statemachines.machine import FILE, FUNCTIONS, definition
 
 STATES: dict[str, Any] = definition()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
-AWS_ERRORS = ("Lambda.", "States.", "Sandbox.")
+# Lambda refuses the call at once: the function did not run, and the attempt took no time.
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+THROTTLED = "Lambda.TooManyRequestsException"
+AWS_ERRORS = ("Lambda.", "Runtime.", "States.", "Sandbox.")
 
 each_task = pytest.mark.parametrize("name", TASKS)
 
@@ -72,10 +75,17 @@ def test_every_task_has_a_timeout_a_retry_and_a_last_catch_for_all(name: str) ->
 def test_all_tasks_retry_alike_with_growing_capped_and_jittered_waits() -> None:
     retries = {json.dumps(task["Retry"], sort_keys=True) for task in TASKS.values()}
     assert len(retries) == 1
-    (retrier,) = json.loads(retries.pop())
-    assert retrier["BackoffRate"] > 1
-    assert retrier["MaxDelaySeconds"] >= retrier["IntervalSeconds"]
-    assert retrier["JitterStrategy"] == "FULL"
+    for retrier in json.loads(retries.pop()):
+        assert retrier["BackoffRate"] > 1
+        assert retrier["MaxDelaySeconds"] >= retrier["IntervalSeconds"]
+        assert retrier["JitterStrategy"] == "FULL"
+
+
+def test_a_throttled_call_is_retried_longer_than_one_that_failed_for_it_costs_nothing() -> None:
+    for task in TASKS.values():
+        throttled, failed = task["Retry"]
+        assert throttled["ErrorEquals"] == [THROTTLED]
+        assert throttled["MaxAttempts"] > failed["MaxAttempts"]
 
 
 @each_task
@@ -209,14 +219,18 @@ def worst_case(name: str) -> float:
     following = max((worst_case(successor) for successor in successors(state)), default=0.0)
     if state["Type"] != "Task":
         return following
-    (retrier,) = state["Retry"]
+    # Every retrier counts its own attempts, so all of them may be used up one after the other.
+    ran = 1 + sum(
+        retrier["MaxAttempts"] for retrier in state["Retry"] if retrier["ErrorEquals"] != [THROTTLED]
+    )
     waits = sum(
         min(
             retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"]
         )  # with full jitter at the most
+        for retrier in state["Retry"]
         for number in range(retrier["MaxAttempts"])
     )
-    return float((retrier["MaxAttempts"] + 1) * state["TimeoutSeconds"] + waits + following)
+    return float(ran * state["TimeoutSeconds"] + waits + following)
 
 
 def test_the_machine_has_time_for_the_worst_case_and_fits_into_an_express_execution() -> None:
