@@ -24,6 +24,7 @@ _BENCHES: Final[Mapping[str, tuple[str, str, str]]] = {
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
     "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS"),
     "load": ("bench.load_run", "load", "locust (bench/load.py) against the embedded AWS"),
+    "report": ("bench.performance", "report", "the last results of all into docs/performance.md"),
 }
 
 

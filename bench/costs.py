@@ -11,6 +11,7 @@ from bench.billing import Units, add
 from bench.lives import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, Life, live_all
 from bench.memory import backend
 from bench.prices import DATE, PRICES, REGION
+from bench.report import markdown_table
 from bench.samples import PROJECT_ROOT
 from tests.program import declared
 
@@ -116,7 +117,7 @@ def _by_component(happy: Life) -> str:
         )
         rows.append([component, amounts, *(f"{cost:.2f}" for cost in costs)])
     rows.append(["**all**", "", *(f"**{per_million(units):.2f}**" for units in both.values())])
-    return "## By component\n\nUSD per million fulfilled orders, full batches.\n\n" + _table(
+    return "## By component\n\nUSD per million fulfilled orders, full batches.\n\n" + markdown_table(
         ["component", "per order", "EXPRESS", "STANDARD"], rows
     )
 
@@ -136,7 +137,7 @@ def _by_life(lives: Sequence[Life]) -> str:
     heads = ["life", "write units", "read units", "queue requests", "events", "invocations", "transitions"]
     return (
         "## By the order's life\n\nUnits per order with full batches, and USD per million orders.\n\n"
-        + _table([*heads, "EXPRESS", "STANDARD"], rows)
+        + markdown_table([*heads, "EXPRESS", "STANDARD"], rows)
         + "\n\nA batch of one instead of ten adds "
         + f"{_batch_of_one(lives[0]):.2f} USD per million orders."
     )
@@ -150,7 +151,7 @@ def _calls(happy: Life) -> str:
     rows = [
         [f"{call.service} {call.operation}", call.detail, _units_text(call.units)] for call in happy.calls
     ]
-    return "## Every call of a fulfilled order\n\n" + _table(["call", "on", "billed"], rows)
+    return "## Every call of a fulfilled order\n\n" + markdown_table(["call", "on", "billed"], rows)
 
 
 def _units_text(units: Mapping[str, float]) -> str:
@@ -176,7 +177,7 @@ def _by_rate(happy: Life) -> str:
         f"{_fixed():.2f} USD a month are there without any order: the requeue's schedule, and Lambda asking "
         "an empty queue. Storage is not in it (0.25 USD per GB and month, about 0.9 GB per million orders "
         "with their index entries).\n\n"
-        + _table(
+        + markdown_table(
             ["orders a second", "orders a month", "batch", "EXPRESS", "STANDARD", "telemetry beside"], rows
         )
     )
@@ -228,7 +229,7 @@ def _telemetry(lives: Sequence[Life]) -> str:
     fixed = PRICES["metrics"].of(metrics) + PRICES["alarms"].of(alarms)
     return (
         "## Telemetry\n\nUSD per million fulfilled orders; AWS's own metrics are free.\n\n"
-        + _table(["what", "amount", "USD per million"], rows)
+        + markdown_table(["what", "amount", "USD per million"], rows)
         + f"\n\nBeside it {fixed:.2f} USD a month for {metrics} custom metrics of these lives and {alarms} "
         "alarms (stack `prod`)."
     )
@@ -249,7 +250,7 @@ def _by_config(happy: Life) -> str:
         rows.append([f"`{key}`", _default(declaration), effect])
     return (
         "## What each config value changes\n\nUSD per million fulfilled orders, if not said otherwise.\n\n"
-        + (_table(["config value", "default", "what it changes"], rows))
+        + (markdown_table(["config value", "default", "what it changes"], rows))
     )
 
 
@@ -340,14 +341,9 @@ def _price_table() -> str:
     return (
         f"## Prices\n\nUSD, {REGION}, list prices as known on {DATE} (`bench/prices.py`); several prices are "
         "tiers by the month's amount. Look them up at their source before you rely on them.\n\n"
-        + _table(["what", "price", "source"], rows)
+        + markdown_table(["what", "price", "source"], rows)
     )
 
 
 def _number(amount: float) -> str:
     return f"{amount:.4g}"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

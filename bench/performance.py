@@ -1,0 +1,240 @@
+"""`python -m bench report`: writes the last results of all benches into `docs/performance.md`.
+
+What stands there below the marker is written by hand and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from bench.costs import BUDGETS
+from bench.package import FUNCTION_KB, LAYER_MB
+from bench.program import DEPLOYED, RECORDED
+from bench.report import Limit, console, markdown_table, read
+from bench.samples import PROJECT_ROOT
+from bench.speed import COLD, FIRST, PEAK, SUBJECT, WARM
+
+DOCUMENT: Final = PROJECT_ROOT / "docs" / "performance.md"
+MARKER: Final = "<!-- Below this line everything is written by hand and stays. -->"
+
+Result = Mapping[str, Any]
+
+
+def report() -> bool:
+    """Write the page; benches that were never run are named in their place."""
+    sections = [_introduction()]
+    for name, write in _SECTIONS.items():
+        result = read(name)
+        missing = f"## {name}\n\nNot measured yet: `python -m bench {name}`."
+        sections.append(missing if result is None else f"{write(result)}\n\n{_how(name, result)}")
+    try:
+        by_hand = DOCUMENT.read_text("utf-8").partition(MARKER)[2]
+    except FileNotFoundError:
+        by_hand = "\n"
+    DOCUMENT.write_text("\n\n".join(sections) + f"\n\n{MARKER}{by_hand}", "utf-8")
+    console.print(f"[dim]{DOCUMENT.relative_to(PROJECT_ROOT)}[/dim]")
+    return True
+
+
+def _introduction() -> str:
+    results = {name: read(name) or {} for name in ("cold", "first", "warm", "package", "units")}
+    ratios = {name: results[name].get("ratios", {}).get(SUBJECT, {}) for name in ("cold", "first", "warm")}
+    costs = results["units"].get("lives", {}).get("fulfilled", {}).get("usdPerMillion", {})
+    goals: Sequence[tuple[str, Limit, float | None, str]] = [
+        ("cold: import in a fresh process, wall", COLD, ratios["cold"].get("wall"), "of plain"),
+        ("the same, user CPU", COLD, ratios["cold"].get("user"), "of plain"),
+        ("first call after the import, CPU", FIRST, ratios["first"].get("cpu"), "of plain"),
+        ("warm call, CPU", WARM, ratios["warm"].get("cpu"), "of plain"),
+        ("peak memory after the first call", PEAK, ratios["first"].get("peak"), "of plain"),
+        ("layer, arm64, zipped", LAYER_MB, results["package"].get("layerMb"), "MB"),
+        *(
+            (f"a million fulfilled orders, {kind}", Limit(must=limit), costs.get(kind), "USD")
+            for kind, limit in BUDGETS.items()
+        ),
+    ]
+    rows = [
+        [
+            what,
+            f"{limit.must:g}",
+            "" if limit.aim is None else f"{limit.aim:g}",
+            "?" if value is None else f"**{value:.2f}**",
+            unit,
+        ]
+        for what, limit, value, unit in goals
+    ]
+    return (
+        "# Performance\n\n"
+        "<!-- Written by `python -m bench report` from the last results of the benches. -->\n\n"
+        "Ratios are to the plain handler (`bench/plain/handler.py`: the same calls to AWS with `json` and "
+        "`boto3.client`, no framework, no validation), measured in one interleaved run, in fresh processes "
+        "of the interpreter of `.venv`, against a stand-in for AWS in a process of its own. For "
+        "`POST /orders`:\n\n"
+        + markdown_table(["what", "must", "aim", "measured", ""], rows)
+        + "\n\n`make bench` measures all of it again."
+    )
+
+
+def _how(name: str, result: Result) -> str:
+    on = result["machine"]
+    machine = f"{on['cpus']} CPUs ({on['processor']}), {on['system']}, Python {on['python']}, {on['date']}"
+    return f"`python -m bench {name}`; {machine}."
+
+
+def _seconds(figure: Mapping[str, float], scale: float = 1000, digits: int = 0) -> str:
+    return (
+        f"{figure['median'] * scale:.{digits}f} "
+        f"({figure['low'] * scale:.{digits}f} to {figure['high'] * scale:.{digits}f})"
+    )
+
+
+def _cold(result: Result) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            *(_seconds(figures[kind]) for kind in ("wall", "user")),
+            *(f"{result['ratios'][name][kind]:.2f}" for kind in ("wall", "user")),
+        ]
+        for name, figures in result["seconds"].items()
+    ]
+    return (
+        "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half) of 21.\n\n"
+        + markdown_table(["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"], rows)
+        + "\n\n*No bytecode* is what Lambda has: archive and layer hold sources only and cannot be written "
+        "to, while the runtime's own botocore is taken to be compiled. The ratio there is to the plain "
+        "handler without bytecode."
+    )
+
+
+def _first(result: Result) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            _seconds(figures["cpu"], digits=1),
+            _seconds(figures["importAndFirst"]),
+            f"{figures['peak']['median'] / 1e6:.1f}",
+            *(f"{result['ratios'][name][kind]:.2f}" for kind in ("cpu", "importAndFirst", "peak")),
+        ]
+        for name, figures in result["seconds"].items()
+    ]
+    heads = ["handler", "first call, ms", "import and first call, ms", "peak, MB", "ratio of first"]
+    return (
+        "## First call, and memory\n\nCPU, median (middle half) of 21. Work that is only put off shows in "
+        "*import and first call*. Ratios are to the plain handler's two calls; other functions make "
+        "others.\n\n" + markdown_table([*heads, "of both", "of peak"], rows)
+    )
+
+
+def _warm(result: Result) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            _seconds(figures["cpu"], digits=2),
+            f"{result['ratios'].get(name, {'cpu': 1})['cpu']:.2f}",
+        ]
+        for name, figures in result["seconds"].items()
+    ]
+    return (
+        "## Warm call\n\nCPU of POST /orders, ms: 5 pairs of processes, the median of 300 calls after 30 in "
+        "each, in alternating blocks.\n\n" + markdown_table(["handler", "CPU", "ratio"], rows)
+    )
+
+
+def _package(result: Result) -> str:
+    rows = [["layer (arm64)", f"{result['layerMb']:.2f} MB", f"{LAYER_MB.must:g} MB"]]
+    rows += [
+        [f"`{name}`", f"{size:.1f} KB", f"{FUNCTION_KB.must:g} KB"]
+        for name, size in result["functionKb"].items()
+    ]
+    return "## Package\n\nZipped, as it is uploaded.\n\n" + markdown_table(["what", "size", "at most"], rows)
+
+
+def _units(result: Result) -> str:
+    rows = [
+        [name, *(f"{life['usdPerMillion'][kind]:.2f}" for kind in BUDGETS)]
+        for name, life in result["lives"].items()
+    ]
+    return (
+        "## Cost\n\nUSD per million orders, full batches, without telemetry; all about it in "
+        "[cost.md](cost.md).\n\n" + markdown_table(["life", *BUDGETS], rows)
+    )
+
+
+def _growth(result: Result) -> str:
+    rows = [
+        [
+            name,
+            ", ".join(f"{amount:g} {what}" for what, amount in units[0].items()),
+            "flat" if all(one == units[0] for one in units) else "**grows**",
+            *(f"{seconds * 1000:.2f}" for seconds in result["cpuSeconds"][name]),
+        ]
+        for name, units in result["units"].items()
+    ]
+    return (
+        "## Growth\n\nUnits, and the function's own CPU in ms, by the number of orders, users and products. "
+        "The real functions on the in-memory DynamoDB that the tests prove equal to moto's; its own time, "
+        "which grows, is taken out.\n\n"
+        + markdown_table(["operation", "units", "over all", *(f"{size:,}" for size in result["sizes"])], rows)
+    )
+
+
+def _program(result: Result) -> str:
+    rows = [
+        ["`__main__.py` under the recorder", *_both(result["recorded"]), f"{RECORDED.must:g}"],
+        ["emulator, whole stack, and its end", *_both(result["deployed"]), f"{DEPLOYED.must:g}"],
+    ]
+    return (
+        "## The program\n\nFresh processes with warm bytecode, s, median (middle half) of 5.\n\n"
+        + markdown_table(["what", "wall", "CPU", "at most (wall)"], rows)
+    )
+
+
+def _both(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return [_seconds(figures[kind], 1, 2) for kind in ("wall", "cpu")]
+
+
+def _burst(result: Result) -> str:
+    rows = [
+        [
+            f"{one['orders']:,}",
+            f"{one['ordersPerSecond']:.1f}",
+            f"{one['p50']:.1f}",
+            f"{one['p99']:.1f}",
+            f"{one['peakBytes'] / 1e9:.2f}",
+            "; ".join(one["faults"]) or "all final, none lost or twice, stock exact",
+        ]
+        for one in result["bursts"]
+    ]
+    return (
+        "## Bursts\n\nOrders of two lines from 8 clients at once, on the embedded AWS; p50 and p99 from POST "
+        "to FULFILLED; peak memory of the emulator and all workers.\n\n"
+        + markdown_table(["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "outcome"], rows)
+    )
+
+
+def _load(result: Result) -> str:
+    rows = [
+        [
+            f"{row['Type']} {row['Name']}".strip(),
+            *(row[column] for column in ("Request Count", "Failure Count", "50%", "95%", "99%")),
+        ]
+        for row in result["requests"]
+    ]
+    return (
+        f"## Load\n\n`bench/load.py` with {result['users']} users for {result['seconds']} s on the embedded "
+        "AWS, ms. It runs as well against a stack on AWS; see its first lines.\n\n"
+        + markdown_table(["request", "count", "errors", "p50", "p95", "p99"], rows)
+    )
+
+
+_SECTIONS: Final[Mapping[str, Callable[[Result], str]]] = {
+    "cold": _cold,
+    "first": _first,
+    "warm": _warm,
+    "package": _package,
+    "units": _units,
+    "growth": _growth,
+    "program": _program,
+    "burst": _burst,
+    "load": _load,
+}

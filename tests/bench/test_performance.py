@@ -1,0 +1,26 @@
+"""The page of figures names what was not measured, and keeps what was written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import performance
+
+
+def test_a_page_without_results_says_how_to_get_them_and_keeps_the_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"no longer true\n{performance.MARKER}\nby hand\n", "utf-8")
+    monkeypatch.setattr(performance, "DOCUMENT", page)
+    monkeypatch.setattr(performance, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(performance, "read", lambda _name: None)
+
+    performance.report()
+
+    text = page.read_text("utf-8")
+    assert "`python -m bench burst`" in text
+    assert "no longer true" not in text
+    assert text.endswith(f"{performance.MARKER}\nby hand\n")
