@@ -12,9 +12,10 @@ from typing import Any
 
 from tests.functions.world import ENVIRONMENT
 
-# Powertools reads them when the functions' code is imported for the first time, whoever does that.
-for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
-    os.environ.setdefault(_name, ENVIRONMENT[_name])
+# Read once, by whichever test first imports the functions' code or makes a client of AWS.
+for _name, _value in ENVIRONMENT.items():
+    if _name.startswith(("AWS_", "POWERTOOLS_")):
+        os.environ.setdefault(_name, _value)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -5,7 +5,7 @@ At least once, in no guaranteed order; a repeat carries the same `eventId`. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -46,8 +46,16 @@ class EventBus:
         self._client = client
         self._bus_name = bus_name
 
-    def announce(self, order: Order, change: StatusChange) -> None:
-        """Send the event of one change. Raises `DependencyUnavailable` or botocore's errors."""
+    def announce(self, order: Order, changes: Iterable[StatusChange]) -> None:
+        """Send the events of up to ten changes. Raises `DependencyUnavailable` or botocore's errors, after
+        which some may be out."""
+        answer = self._client().put_events(Entries=[self._entry(order, change) for change in changes])
+        # PutEvents answers 200 also when it took nothing.
+        if answer["FailedEntryCount"]:
+            codes = sorted({entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry})
+            raise DependencyUnavailable(f"the event bus did not take the event: {', '.join(codes)}")
+
+    def _entry(self, order: Order, change: StatusChange) -> dict[str, str]:
         event = OrderEvent(
             version=VERSION,
             event_id=event_id_of(order.order_id, change),
@@ -58,17 +66,9 @@ class EventBus:
             occurred_at=change.at,
             reason=change.reason,
         )
-        answer = self._client().put_events(
-            Entries=[
-                {
-                    "EventBusName": self._bus_name,
-                    "Source": SOURCE,
-                    "DetailType": DETAIL_TYPES[change.status],
-                    "Detail": msgspec.json.encode(event).decode(),
-                }
-            ]
-        )
-        # PutEvents answers 200 also when it took nothing.
-        if answer["FailedEntryCount"]:
-            code = answer["Entries"][0].get("ErrorCode", "unknown")
-            raise DependencyUnavailable(f"the event bus did not take the event: {code}")
+        return {
+            "EventBusName": self._bus_name,
+            "Source": SOURCE,
+            "DetailType": DETAIL_TYPES[change.status],
+            "Detail": msgspec.json.encode(event).decode(),
+        }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
 from functions.shared.domain.errors import DependencyUnavailable
-from functions.shared.domain.orders import Move, Order, OrderStatus, last_change_to
+from functions.shared.domain.orders import Move, Order, StatusChange, recent_changes
 from functions.shared.events import DETAIL_TYPES, EventBus
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
@@ -30,7 +32,7 @@ class OrderLifecycle:
         """
         order = self._orders.move(move)
         try:
-            self._announce(order, move.to)
+            self._announce(order, [change for change in recent_changes(order) if change.status is move.to])
         except _NOT_SENT:
             if not order.is_open:
                 self._orders.enter_open(order, clock.now())
@@ -53,9 +55,10 @@ class OrderLifecycle:
     def finish(self, order: Order) -> None:
         """Announce a final order (again) and take it out of the index of open ones.
 
-        Raises what `EventBus.announce` raises, and then changes nothing.
+        All its moves are announced: nobody may have heard of an earlier one, when the workflow was cut off
+        behind it. Raises what `EventBus.announce` raises, and then changes nothing.
         """
-        self._announce(order, order.status)
+        self._announce(order, recent_changes(order))
         self._orders.leave_open(order.order_id)
 
     def retry(self, order: Order) -> Order:
@@ -68,7 +71,7 @@ class OrderLifecycle:
             self.finish(order)
         return self._orders.retry(order, at=clock.now())
 
-    def _announce(self, order: Order, status: OrderStatus) -> None:
-        change = last_change_to(order, status)
-        if change is not None and status in DETAIL_TYPES:
-            self._events.announce(order, change)
+    def _announce(self, order: Order, changes: Sequence[StatusChange]) -> None:
+        announced = [change for change in changes if change.status in DETAIL_TYPES]
+        if announced:
+            self._events.announce(order, announced)

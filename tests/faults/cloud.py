@@ -38,6 +38,8 @@ class Call(NamedTuple):
 class Hook:
     """Sees every call; what it raises, the caller gets."""
 
+    is_concurrent = False  # whether several actors call at once
+
     def before(self, call: Call, request: Mapping[str, Any]) -> None:
         """The call was not made yet."""
 
@@ -92,6 +94,7 @@ class Cloud:
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
     warehouse: Warehouse = field(default_factory=lambda: Warehouse("s3cret"))
     oldest_message_seconds: float = 0.0
+    reservations: dict[str, list[Any]] = field(default_factory=dict)  # all that each order ever had
 
     def call(self, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         """Make one call of an AWS API, with whatever the hook does to it. Raises botocore's errors."""
@@ -105,8 +108,16 @@ class Cloud:
         except ClientError as error:
             self.hook.refused(call, error)
             raise
+        if operation == "TransactWriteItems":
+            self._note_reservation(request["TransactItems"][0]["Update"]["Key"]["orderId"]["S"])
         self.hook.after(call, request, answer)
         return answer
+
+    def _note_reservation(self, order_id: str) -> None:
+        reservation = self.store.tables["orders"].items[order_id]["reservation"]["M"]
+        self.reservations.setdefault(order_id, []).append(
+            (reservation["state"]["S"], int(reservation["attempt"]["N"]))
+        )
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
         """The transport to the warehouse."""

@@ -52,6 +52,32 @@ class FaultAt(Hook):
             raise self._after(call, request)
 
 
+class Outage(Hook):
+    """Lets all calls of one service fail, from a call of any service on, for a number of calls."""
+
+    def __init__(self, service: str, start: int, length: int, before: Fault | None, after: Fault | None):
+        self._service = service
+        self._left = length
+        self._calls = -1
+        self._start = start
+        self._before = before
+        self._after = after
+
+    def _is_out(self, call: Call) -> bool:
+        return call.service == self._service and self._calls >= self._start and self._left > 0
+
+    def before(self, call: Call, request: Mapping[str, Any]) -> None:
+        self._calls += 1
+        if self._before and self._is_out(call):
+            self._left -= 1
+            raise self._before(call, request)
+
+    def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
+        if self._after and self._is_out(call):
+            self._left -= 1
+            raise self._after(call, request)
+
+
 def faults_of(call: Call) -> list[tuple[str, Fault | None, Fault | None]]:
     """What can go wrong with a call: the fault's name, and what happens before or after it."""
     kinds = {**BEFORE, **(CONFLICT if call.operation == "TransactWriteItems" else {})}

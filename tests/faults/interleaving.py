@@ -46,6 +46,8 @@ class _Runner:
 class _Turns(Hook):
     """Gives the turn to one actor after the other."""
 
+    is_concurrent = True
+
     def __init__(self, world: World, actors: Sequence[Actor]) -> None:
         self._world = world
         self._mine = threading.local()

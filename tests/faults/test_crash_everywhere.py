@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.faulty import FaultAt, faults_of
+from tests.faults.cloud import Hook
+from tests.faults.faulty import AFTER, BEFORE, FaultAt, Outage, faults_of
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.world import World, installed
 
 
-def play(scenario: Scenario, hook: FaultAt) -> World:
+def play(scenario: Scenario, hook: Hook) -> World:
     world = scenario.world()
     world.cloud.hook = hook
     with installed(world):
@@ -42,3 +43,27 @@ def test_one_fault_anywhere_loses_doubles_and_strands_nothing(
                 raise
             cases += 1
     count_cases("one fault at one call", cases)
+
+
+@pytest.mark.parametrize("kind", ["request lost", "answer lost", "throttled"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        scenario
+        for scenario in SCENARIOS
+        if scenario.play.__name__ in {"happy", "refused", "too_little_stock"}
+    ],
+    ids=lambda scenario: scenario.name,
+)
+def test_a_service_that_is_out_for_a_while_loses_doubles_and_strands_nothing(
+    scenario: Scenario, kind: str, count_cases: Callable[[str, int], None]
+) -> None:
+    listing = FaultAt()
+    play(scenario, listing)
+    cases = 0
+    for service in sorted({call.service for call in listing.calls}):
+        for start in range(len(listing.calls)):
+            for length in (5, 12):  # longer than the retries of one task, and of two
+                play(scenario, Outage(service, start, length, BEFORE.get(kind), AFTER.get(kind)))
+                cases += 1
+    count_cases("a service that is out for a while", cases)

@@ -122,6 +122,8 @@ class World:
         """Let an execution invoke its next function, once."""
         invocation = execution.next
         assert invocation is not None
+        order_id, attempt = invocation.payload["orderId"], invocation.payload["attempt"]
+        before = self.cloud.store.tables["orders"].items[order_id]
         try:
             # Through JSON, as the payload and the answer travel.
             payload = json.loads(json.dumps(invocation.payload))
@@ -133,6 +135,9 @@ class World:
             if not isinstance(error, DomainError):
                 self.surprises.append(error)
             answer = Failure.of(error)
+        # A superseded attempt can change nothing any more.
+        if int(before["attempt"]["N"]) != attempt and not self.cloud.hook.is_concurrent:
+            assert self.cloud.store.tables["orders"].items[order_id] == before, invocation
         execution.tell(answer)
 
     def running(self) -> list[Execution]:
@@ -164,7 +169,7 @@ class World:
         except (Killed, ClientError, BotoCoreError):  # the next tick of the schedule invokes it again
             return None
 
-    def settle(self, rounds: int = 12) -> None:
+    def settle(self, rounds: int = 30) -> None:
         """Let AWS do all that it does, until every order is final and every event is out."""
         for _ in range(rounds):
             self.work()
@@ -200,7 +205,10 @@ class World:
     # --- looking at it --------------------------------------------------------------------------------------
 
     def time(self) -> str:
-        """The present time as the functions write it."""
+        """The present time as the functions write it; a moment later each time, but for actors at once, to
+        whom the order of their calls must be the only difference."""
+        if not self.cloud.hook.is_concurrent:
+            self.now += timedelta(milliseconds=1)
         return self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def orders(self) -> dict[str, Order]:
@@ -237,6 +245,11 @@ class World:
                 assert stock_allows(order, order.status) or held_for_an_operator, order
         self._check_stock(orders)
         self._check_shipments(orders)
+        for reservations in self.cloud.reservations.values():
+            states = [state for state, _ in reservations]
+            assert states == ["HELD", "RELEASED"] * (len(states) // 2) + ["HELD"] * (len(states) % 2)
+            held = [attempt for state, attempt in reservations if state == "HELD"]
+            assert len(held) == len(set(held)), f"held twice by one attempt: {reservations}"
 
     def check(self, *, all_announced: bool = True) -> None:
         """What holds when everything has settled. An event may be missing only if an execution was stopped
@@ -247,6 +260,8 @@ class World:
         for order in orders.values():
             assert not order.is_open, order
             assert order.open_shard is None, order
+            if order.status is OrderStatus.FAILED and order.holds_stock:
+                assert "stay held" in (order.status_reason or ""), f"nobody is told: {order}"
             if order.status is OrderStatus.FULFILLED:
                 expected = self.cloud.warehouse.shipments.get(order.order_id)
                 assert order.shipment is not None

@@ -308,19 +308,24 @@ def stock_allows(order: Order, to: OrderStatus) -> bool:
     return True
 
 
-def last_change_to(order: Order, status: OrderStatus) -> StatusChange | None:
-    """The order's move to this state since it was last put to PENDING, or None if it made none.
+def recent_changes(order: Order) -> list[StatusChange]:
+    """The order's moves since it was last put to PENDING, that one included, oldest first.
 
-    Its number never changes, so that a repeated announcement can carry the same id.
+    The number of a move never changes, so that a repeated announcement can carry the same id.
     """
+    changes: list[StatusChange] = []
     for number in range(len(order.history) - 1, -1, -1):
         entry = order.history[number]
-        if entry.status is status:
-            previous = order.history[number - 1].status if number else None
-            return StatusChange(number, entry.status, previous, entry.at, entry.reason)
+        previous = order.history[number - 1].status if number else None
+        changes.insert(0, StatusChange(number, entry.status, previous, entry.at, entry.reason))
         if entry.status is OrderStatus.PENDING:
-            return None
-    return None
+            break
+    return changes
+
+
+def last_change_to(order: Order, status: OrderStatus) -> StatusChange | None:
+    """The order's move to this state since it was last put to PENDING, or None if it made none."""
+    return next((change for change in recent_changes(order) if change.status is status), None)
 
 
 def event_id_of(order_id: str, change: StatusChange) -> str:
