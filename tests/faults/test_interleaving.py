@@ -235,3 +235,36 @@ def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        ("ValidateOrder", "shipped"),
+        ("MarkValidated", "shipped"),
+        ("FulfillOrder", "shipped"),
+        ("MarkFulfilled", "shipped"),
+        ("ReleaseOrder", "refused"),
+        ("MarkFailed", "refused"),
+        ("MarkRejected", "sold_out"),
+    ],
+)
+def test_an_execution_that_is_superseded_stops_where_it_stands_and_changes_nothing(
+    state: str, way: str
+) -> None:
+    world = new_world(FULFILMENTS.get(way))
+    if way == "sold_out":
+        world.stock_up(p1=1)
+    with installed(world):
+        world.deliver()
+        (running,) = world.running()
+        while running.next is not None and running.next.state != state:
+            world.step(running)
+        world.wait(11)
+        assert world.requeue()["requeued"] == 1
+        (before,) = world.orders().values()
+        while running.end is None:
+            world.step(running)
+        assert running.end.state == "Stopped"
+        assert list(world.orders().values()) == [before]
+        settled(world)
