@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
 from bench.report import console, machine
 
 # In the order of `all`. What costs CPU only comes before what fills the machine.
-_BENCHES: Final[Mapping[str, tuple[str, str, str]]] = {
+_BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "cold": ("bench.speed", "cold", "import of every function in fresh processes, against a plain handler"),
     "first": ("bench.speed", "first", "the first call after it, and the peak memory"),
     "warm": ("bench.speed", "warm", "a warm POST /orders, against the plain handler"),
@@ -22,10 +22,12 @@ _BENCHES: Final[Mapping[str, tuple[str, str, str]]] = {
     "units": ("bench.units", "units", "what AWS bills for an order; writes docs/cost.md"),
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
-    "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS"),
+    "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS; all: no 2,000"),
     "load": ("bench.load_run", "load", "locust (bench/load.py) against the embedded AWS"),
     "report": ("bench.performance", "report", "the last results of all into docs/performance.md"),
 }
+
+_SHORT_BURST: Final = ("bench.burst", "short_burst", "")  # 2,000 orders take longer than all the rest
 
 
 def main() -> int:
@@ -40,16 +42,16 @@ def main() -> int:
         "names", nargs="+", choices=[*_BENCHES, "all"], metavar="NAME", help="see below, or all"
     )
     wanted = parser.parse_args().names
+    benches = _BENCHES | ({"burst": _SHORT_BURST} if "all" in wanted else {})
     names = list(_BENCHES) if "all" in wanted else wanted
     console.print(f"[dim]{', '.join(machine().values())}[/dim]")
-    failed = [name for name in names if not _bench(name)()]
+    failed = [name for name in names if not _bench(*benches[name][:2])()]
     if failed:
         console.print(f"[red]does not hold: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def _bench(name: str) -> Callable[[], bool]:
-    module, function, _ = _BENCHES[name]
+def _bench(module: str, function: str) -> Callable[[], bool]:
     bench: Callable[[], bool] = getattr(import_module(module), function)
     return bench
 

@@ -15,14 +15,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from bench.embedded import FINAL, Shop
-from bench.report import Figure, table, write
+from bench.report import Figure, read, table, write
 from functions.shared.persistence.dynamodb import from_item
 from local.stack import RunningStack, running_stack
 
 SIZES: Final = (200, 500, 2000)
 _CLIENTS: Final = 8
+_HAPPY: Final = ("PENDING", "VALIDATED", "FULFILLED")
 _PRODUCTS: Final = 20
-_PATIENCE: Final = 120.0  # seconds without any order coming to its end
+_PATIENCE: Final = 75.0  # seconds without any order coming to its end; a retry waits for up to 60
 
 
 def burst(sizes: Sequence[int] = SIZES) -> bool:
@@ -41,17 +42,26 @@ def burst(sizes: Sequence[int] = SIZES) -> bool:
                 f"{result['p99']:.1f}",
                 f"{result['peakBytes'] / 1e9:.2f}",
                 f"{result['triedAgain']}",
+                f"{result['requeued']}",
                 "[green]all final, none lost or twice, stock exact" if not faults else f"[red]{faults}",
             ]
         )
     table(
         f"Burst: orders of two lines from {_CLIENTS} clients at once, on the embedded AWS",
-        ["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "tried again", "outcome"],
+        ["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "tried again", "requeued", "outcome"],
         rows,
-        "p50, p99: from POST to FULFILLED, of the orders. Peak: the emulator and all Lambda workers.",
+        "p50, p99: from POST to FULFILLED. Peak: the emulator and all Lambda workers. Tried again: by the "
+        "clients. Requeued: what the state machine gave up, for the capped functions throttled it too often.",
     )
-    write("burst", {"bursts": results})
+    last = read("burst") or {"bursts": []}  # of sizes that were not measured this time
+    kept = [one for one in last["bursts"] if one["orders"] not in sizes]
+    write("burst", {"bursts": sorted([*kept, *results], key=lambda one: int(one["orders"]))})
     return sound
+
+
+def short_burst() -> bool:
+    """The smaller sizes only; the largest takes several minutes."""
+    return burst(SIZES[:-1])
 
 
 @dataclass
@@ -90,19 +100,27 @@ def _burst(size: int) -> dict[str, Any]:
         clients = _Clients(shop, shop.user(), products)
         with ThreadPoolExecutor(_CLIENTS) as pool:
             list(pool.map(clients.place, range(size)))
+        left = sum(order["status"] not in FINAL for order in _await_all(stack, size))
+        if left:
+            _requeue(stack)
         orders = _await_all(stack, size)
         stocks = {item["productId"]: item["stock"] for item in _scan(stack, "products")}
-        took = [_moment(order["updatedAt"]) - _moment(order["createdAt"]) for order in orders]
+        took = [
+            _moment(order["updatedAt"]) - _moment(order["createdAt"])
+            for order in orders
+            if order["status"] == "FULFILLED"
+        ]
         begin = min(_moment(order["createdAt"]) for order in orders)
         end = max(_moment(order["updatedAt"]) for order in orders)
         ranked = sorted(took)
         return {
             "orders": size,
-            "ordersPerSecond": size / (end - begin),
+            "ordersPerSecond": len(took) / (end - begin),
             "p50": Figure.of(took).median,
             "p99": ranked[min(len(ranked) - 1, int(len(ranked) * 0.99))],
             "peakBytes": peak[0],
             "triedAgain": clients.tried_again,
+            "requeued": left,
             "faults": _faults(size, clients, orders, stocks),
         }
 
@@ -114,14 +132,34 @@ def _faults(
     faults = []
     if len(clients.accepted) != size or {order["orderId"] for order in orders} != set(clients.accepted):
         faults.append(f"{len(clients.accepted)} accepted and {len(orders)} stored of {size}")
-    states = Counter(tuple(entry["status"] for entry in order["history"]) for order in orders)
-    if states != {("PENDING", "VALIDATED", "FULFILLED"): size}:
-        faults.append(f"histories {dict(states)}")
-    sold = Counter(line["productId"] for order in orders for line in order["items"])
-    wrong = {product: stock for product, stock in stocks.items() if stock != size - sold[product]}
+    histories = Counter(tuple(entry["status"] for entry in order["history"]) for order in orders)
+    other = {states: count for states, count in histories.items() if states != _HAPPY}
+    if other:
+        faults.append(f"histories {other}")
+    off_the_shelf = Counter(
+        line["productId"] for order in orders if "reservation" in order for line in order["items"]
+    )
+    wrong = sum(stock != size - off_the_shelf[product] for product, stock in stocks.items())
     if wrong:
-        faults.append(f"stock {wrong}")
+        faults.append(f"stock of {wrong} products wrong")
     return faults
+
+
+def _requeue(stack: RunningStack) -> None:
+    """Run the requeue at once, with a minute for an order to be stalled instead of ten."""
+    functions = stack.client("lambda")
+    (function,) = (
+        one
+        for one in functions.list_functions()["Functions"]
+        if one["FunctionName"].startswith("requeue_stalled_orders")
+    )
+    variables = function["Environment"]["Variables"] | {"STALLED_AFTER_MINUTES": "1"}
+    functions.update_function_configuration(
+        FunctionName=function["FunctionName"], Environment={"Variables": variables}
+    )
+    answer = functions.invoke(FunctionName=function["FunctionName"], Payload=b"{}")
+    if "FunctionError" in answer:
+        raise RuntimeError(f"the requeue failed: {answer['Payload'].read().decode()}")
 
 
 def _await_all(stack: RunningStack, size: int) -> list[dict[str, Any]]:
