@@ -7,10 +7,14 @@ under `coverage: <heading>`.
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from typing import Any
 
 from tests.functions.world import ENVIRONMENT
+
+# Ignored where a shell started this run in the background, and then in every process that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read once, by whichever test first imports the functions' code or makes a client of AWS.
 for _name, _value in ENVIRONMENT.items():

@@ -68,18 +68,20 @@ def target(stack: RunningStack) -> Target:
 
 @pytest.fixture
 def broken_fulfillment(stack: RunningStack) -> Iterator[None]:
-    """Lets no invocation of fulfill_order through, as when an account's concurrency is used up."""
-    client = stack.client("lambda")
+    """Takes from fulfill_order what its role allows, as a bad deployment would."""
+    client, iam = stack.client("lambda"), stack.client("iam")
     name = next(
         function["FunctionName"]
         for page in client.get_paginator("list_functions").paginate()
         for function in page["Functions"]
         if function["FunctionName"].startswith("fulfill_order")
     )
-    reserved = client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
-    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    role = client.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=role, PolicyName="broken", PolicyDocument=document)
     yield
-    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+    iam.delete_role_policy(RoleName=role, PolicyName="broken")
 
 
 def shown(ops: Ops, order_id: str) -> Any:
