@@ -192,7 +192,9 @@ def backend(log_level: str = "INFO") -> Iterator[Backend]:
     def answer(client: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
         return made.call(client.meta.service_model.service_name, operation, parameters)
 
-    with patch.dict(os.environ, ENVIRONMENT), patch.object(BaseClient, "_make_api_call", answer):
+    # The functions read it once per process: in a test run, what the other tests were told stays.
+    environment = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
+    with patch.dict(os.environ, environment), patch.object(BaseClient, "_make_api_call", answer):
         from functions.shared.observability import logger
 
         level = logger.log_level

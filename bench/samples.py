@@ -12,7 +12,7 @@ from typing import Any, Final
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 
-REGION: Final = "us-east-1"
+REGION: Final = "eu-central-1"
 ACCOUNT: Final = "123456789012"
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -30,7 +30,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "EVENT_BUS_NAME": "orderflow",
     "CORS_ORIGINS": "*",
     "DEFAULT_CURRENCY": "EUR",
-    "STACK_NAME": "measured",
+    "STACK_NAME": "test",
     "SERVICE_VERSION": "0123456789ab",
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:order_fulfillment",
     "WORKFLOW_TYPE": "STANDARD",
