@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functions.shared.domain.errors import OrderCancelled, Superseded
-from functions.shared.domain.orders import OrderStatus
+from functions.shared.domain.orders import OrderStatus, stop
 from functions.shared.persistence.orders import OrderRepository
 
 
@@ -14,8 +13,6 @@ def release(order_id: str, attempt: int, *, orders: OrderRepository, at: str) ->
     `Superseded`, `StoreContention`, `NotFound`.
     """
     order = orders.get(order_id)
-    if order.status is OrderStatus.CANCELLED:
-        raise OrderCancelled("the order was cancelled")
-    if order.attempt != attempt:
-        raise Superseded(f"the order is {order.status.value} in attempt {order.attempt}")
+    if order.status is OrderStatus.CANCELLED or order.attempt != attempt:
+        stop(order)
     orders.release(order, at=at, even_if_handed_over=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functions.shared.domain.errors import OrderCancelled, OrderRejected, Superseded
-from functions.shared.domain.orders import Order, OrderStatus, Pricing, price
+from functions.shared.domain.errors import OrderRejected
+from functions.shared.domain.orders import Order, Pricing, price, stop
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.orders import OrderRepository
@@ -40,10 +40,8 @@ def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
     order = orders.find(order_id, consistent=False)
     if order is None or order.attempt != attempt or not order.is_open:
         order = orders.get(order_id)
-    if order.status is OrderStatus.CANCELLED:
-        raise OrderCancelled("the order was cancelled")
     if order.attempt != attempt or not order.is_open:
-        raise Superseded(f"the order is {order.status.value} in attempt {order.attempt}")
+        stop(order)
     return order
 
 

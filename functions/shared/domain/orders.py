@@ -340,7 +340,7 @@ def refuse_move(order: Order, move: Move) -> None:
     raises `OrderCancelled`, `Superseded`, or for a cancel `TooLateToCancel`.
     """
     if move.attempt is not None and move.attempt != order.attempt:
-        _stop(order)
+        stop(order)
     if last_change_to(order, move.to) is not None:
         return
     if move.to is OrderStatus.CANCELLED and order.status is not OrderStatus.CANCELLED:
@@ -349,7 +349,7 @@ def refuse_move(order: Order, move: Move) -> None:
             if order.is_open
             else f"the order is {order.status.value} already"
         )
-    _stop(order)
+    stop(order)
 
 
 def refuse_reservation(order: Order, attempt: int) -> None:
@@ -368,10 +368,11 @@ def refuse_reservation(order: Order, attempt: int) -> None:
         )
     ):
         return
-    _stop(order)
+    stop(order)
 
 
-def _stop(order: Order) -> NoReturn:
+def stop(order: Order) -> NoReturn:
+    """End a workflow that may not go on with `order`: raises `OrderCancelled` or `Superseded`."""
     if order.status is OrderStatus.CANCELLED:
         raise OrderCancelled("the order was cancelled")
     raise Superseded(f"the order is {order.status.value} in attempt {order.attempt}")
