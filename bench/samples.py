@@ -10,32 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.functions import world
+from tests.functions.world import ACCOUNT, REGION
+
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 
-REGION: Final = "eu-central-1"
-ACCOUNT: Final = "123456789012"
-
+# Those of the tests: a function reads its environment once per process, so in a run of both there can be one.
 ENVIRONMENT: Final[Mapping[str, str]] = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": REGION,
+    **world.ENVIRONMENT,
     "AWS_REGION": REGION,
     "POWERTOOLS_SERVICE_NAME": "bench",
-    "POWERTOOLS_METRICS_NAMESPACE": "orderflow",
     "POWERTOOLS_LOG_LEVEL": "INFO",
-    "USERS_TABLE": "users",
-    "PRODUCTS_TABLE": "products",
-    "ORDERS_TABLE": "orders",
-    "ORDERS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders",
-    "EVENT_BUS_NAME": "orderflow",
-    "CORS_ORIGINS": "*",
-    "DEFAULT_CURRENCY": "EUR",
-    "STACK_NAME": "test",
-    "SERVICE_VERSION": "0123456789ab",
-    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:order_fulfillment",
-    "WORKFLOW_TYPE": "STANDARD",
-    "STALLED_AFTER_MINUTES": "10",
-    "MAX_ATTEMPTS": "3",
 }
 
 _USER: Final = "6f2c1a52-6f0e-4b57-9a37-2f1f0c0f4a11"
