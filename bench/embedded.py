@@ -1,13 +1,12 @@
 """The same lives on the embedded AWS, counted on the wire.
 
-Every function is pointed at a proxy that stands before the emulator and writes down each call that passes, so
-that what is counted is what the deployed functions really send, under their own roles. Executions are counted
-from their histories, invocations of the queue's consumer and of the API from what was sent.
+Each call is written down as it passes between the functions and the emulator, so that what is counted is what
+the deployed functions really send, under their own roles. Executions are counted from their histories,
+invocations of the queue's consumer and of the API from what was sent.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
@@ -15,33 +14,17 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from bench.billing import Call, Item, Ledger, TableSchema, Units, add
 from local.stack import RunningStack, running_stack
 from tests.program import declared_tables
+from tests.wire import Request, Response, Tap, serving, tapped
 
 _T = TypeVar("_T")
 
 FINAL: Final = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
-
-# What the wire calls a service (the signature's scope) -> what botocore calls it.
-_SERVICES: Final = {
-    "dynamodb": "dynamodb",
-    "sqs": "sqs",
-    "states": "stepfunctions",
-    "events": "events",
-    "monitoring": "cloudwatch",
-}
-# The variables by which botocore finds each service's own endpoint.
-_ENDPOINTS: Final = (
-    "AWS_ENDPOINT_URL_DYNAMODB",
-    "AWS_ENDPOINT_URL_SQS",
-    "AWS_ENDPOINT_URL_SFN",
-    "AWS_ENDPOINT_URL_EVENTBRIDGE",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,47 +43,6 @@ class Seen:
         return total
 
 
-class _Proxy(BaseHTTPRequestHandler):
-    """Passes a call on to the emulator, with the ledger before and behind it."""
-
-    protocol_version = "HTTP/1.1"
-    upstream: str
-    ledger: Ledger
-    lock: threading.Lock
-
-    def do_POST(self) -> None:
-        """See the class."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        service = _SERVICES[self.headers["Authorization"].split("Credential=")[1].split("/")[3]]
-        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        request = json.loads(body)
-        with self.lock:
-            before = self.ledger.begin(operation, request)
-            status, headers, content = self._pass_on(body)
-            answer = json.loads(content) if content else {}
-            error = str(answer.get("__type", status)).rpartition("#")[2] if status >= 400 else ""
-            self.ledger.finish(service, operation, request, answer if status < 400 else None, before, error)
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in {"connection", "content-length", "date", "server", "transfer-encoding"}:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self.upstream, timeout=30)
-        try:
-            connection.request("POST", self.path, body, dict(self.headers.items()))
-            response = connection.getresponse()
-            return response.status, response.getheaders(), response.read()
-        finally:
-            connection.close()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        """Nothing."""
-
-
 class _Refusing(BaseHTTPRequestHandler):
     """A fulfilment system that refuses every order."""
 
@@ -113,20 +55,6 @@ class _Refusing(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""
-
-
-@contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server on loopback in a thread; its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @dataclass
@@ -186,7 +114,7 @@ def live_all_embedded() -> dict[str, Seen]:
                 ("cancelled before the workflow", "CANCELLED", ["a", "b"], True),
             )
         }
-    with _serving(_Refusing) as url:
+    with serving(_Refusing) as url:
         settings = {"fulfillmentUrl": url}
         with _recorded(settings) as recorded:
             seen["refused and released"] = recorded.live("FAILED", ["a", "b"])
@@ -195,7 +123,7 @@ def live_all_embedded() -> dict[str, Seen]:
 
 @dataclass
 class _Recorded:
-    """A running stack behind the proxy."""
+    """A running stack whose calls are written down."""
 
     shop: Shop
     ledger: Ledger
@@ -257,7 +185,7 @@ def _await(probe: Callable[[], _T | None], order: str) -> _T:
 
 @contextmanager
 def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
-    """A stack of its own whose functions reach AWS through the proxy only."""
+    """A stack of its own, all of whose functions' calls are written down."""
     with running_stack(config=settings) as stack:
         dynamodb = stack.client("dynamodb")
         logical = {physical: name for name, physical in stack.outputs["tableNames"].items()}
@@ -271,19 +199,22 @@ def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
             return item
 
         ledger = Ledger(schemas=schemas, peek=peek, logical=lambda table: logical[table])
-        upstream = urlsplit(stack.endpoint.url).netloc
-        handler = type("Proxy", (_Proxy,), {"upstream": upstream, "ledger": ledger, "lock": threading.Lock()})
-        with _serving(handler) as proxy:
-            _reroute(stack, proxy)
+        with tapped(stack, _writing_down(ledger)):
             shop = Shop(stack)
             products = {name: shop.product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))}
             yield _Recorded(shop=shop, ledger=ledger, user=shop.user(), products=products)
 
 
-def _reroute(stack: RunningStack, proxy: str) -> None:
-    functions = stack.client("lambda")
-    for function in functions.list_functions()["Functions"]:
-        variables = function["Environment"]["Variables"] | dict.fromkeys(_ENDPOINTS, proxy)
-        functions.update_function_configuration(
-            FunctionName=function["FunctionName"], Environment={"Variables": variables}
-        )
+def _writing_down(ledger: Ledger) -> Tap:
+    """Lets one call through at a time, with the ledger before and behind it."""
+    lock = threading.Lock()
+
+    def tap(request: Request, pass_on: Callable[[], Response]) -> Response:
+        operation, parameters = request.operation, request.parameters
+        with lock:
+            before = ledger.begin(operation, parameters)
+            response = pass_on()
+            ledger.finish(request.service, operation, parameters, response.body, before, response.error)
+        return response
+
+    return tap

@@ -1,16 +1,15 @@
 """Compares what a function's role grants with the AWS calls that its code makes.
 
     grants = grants_of_code(run, "orders_api")
-    needed = permissions_for(calls, partition="aws", region=..., account=...)
+    needed = permissions_for(calls, Place(region=..., account=...))
     compare(grants, needed)  ->  what is granted in vain, and what is called without a grant
 
-`recording(...)` collects the calls of clients of botocore; calls that were recorded elsewhere (by a function
-in a process of its own, say) come in as `Call`s.
+The calls may come from another world than the program: `as_told` puts for each resource the variable by which
+a function is told of it, which is the same in all of them.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -172,6 +171,38 @@ _SERVICES: Final[Mapping[str, Callable[[Call, Place], Iterator[Permission]]]] = 
 }
 
 
+def as_told(
+    permissions: Iterable[Permission], environment: Mapping[str, str], place: Place
+) -> set[Permission]:
+    """The same permissions, on resources by the variables of a function's environment that tell of them:
+    `ORDERS_TABLE/index/byUser`. A resource of which no variable tells keeps its ARN."""
+    told = dict(_resources(environment, place))
+
+    def name(resource: str) -> str:
+        for arn, variable in told.items():
+            if resource == arn or resource.startswith((f"{arn}/", f"{arn}:")):
+                return variable + resource.removeprefix(arn)
+        return resource
+
+    return {Permission(permission.action, name(permission.resource)) for permission in permissions}
+
+
+def _resources(environment: Mapping[str, str], place: Place) -> Iterator[tuple[str, str]]:
+    """The ARNs of the resources that a function is told of, each with what tells of it."""
+    for variable, value in environment.items():
+        if variable.endswith("_TABLE"):
+            yield place.arn("dynamodb", f"table/{value}"), variable
+        elif variable.endswith("_QUEUE_URL"):
+            yield place.arn("sqs", value.rpartition("/")[2]), variable
+        elif variable == "EVENT_BUS_NAME":
+            yield place.arn("events", f"event-bus/{value}"), variable
+        elif variable == "STATE_MACHINE_ARN":
+            yield value, variable
+            yield value.replace(":stateMachine:", ":execution:"), "executions of STATE_MACHINE_ARN"
+        elif variable.endswith("_ARN"):
+            yield value, variable
+
+
 # --- What is granted --------------------------------------------------------------------------------------
 
 
@@ -215,38 +246,12 @@ def grants_of_code(run: ProgramRun, function: str) -> set[Permission]:
     }
 
 
-# --- Recording --------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def recording(clients: Mapping[str, Any], calls: list[Call]) -> Iterator[None]:
-    """Collect the calls that these clients of botocore (by service) make meanwhile."""
-
-    def register(service: str, client: Any) -> Callable[[], None]:
-        def keep(params: Mapping[str, Any], model: Any, **_: object) -> None:
-            calls.append(Call(service=service, operation=model.name, parameters=dict(params)))
-
-        client.meta.events.register("before-parameter-build.*.*", keep)
-        return lambda: client.meta.events.unregister("before-parameter-build.*.*", keep)
-
-    undo = [register(service, client) for service, client in clients.items()]
-    try:
-        yield
-    finally:
-        for step in undo:
-            step()
-
-
-def renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A call's parameters with the names of one world put in place of another's, as keys and as values; an
-    ARN below a renamed one (`<arn>:execution`) is renamed too."""
-    if isinstance(value, str):
-        for name, other in names.items():
-            if value == name or value.startswith(f"{name}:"):
-                return other + value.removeprefix(name)
-        return value
-    if isinstance(value, Mapping):
-        return {renamed(key, names): renamed(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [renamed(item, names) for item in value]
-    return value
+def grants_as_told(run: ProgramRun, place: Place) -> dict[str, frozenset[Permission]]:
+    """What each function's role allows its code, on resources by what tells the function of them; `place` is
+    where the program was run."""
+    return {
+        function.name: frozenset(
+            as_told(grants_of_code(run, function.name), function.inputs["environment"]["variables"], place)
+        )
+        for function in run.of_type(FUNCTION)
+    }

@@ -10,9 +10,9 @@ from local.recorder import Recorder
 
 
 @cache
-def declared(stack: str = "dev", *, preview: bool = False) -> ProgramRun:
-    """All that the program declares for a stack."""
-    return run_program(stack, Recorder(), preview=preview)
+def declared(stack: str = "dev", *, preview: bool = False, **config: Any) -> ProgramRun:
+    """All that the program declares for a stack; `config` overrides values of its configuration."""
+    return run_program(stack, Recorder(), preview=preview, config=config)
 
 
 def declared_tables() -> dict[str, dict[str, Any]]:

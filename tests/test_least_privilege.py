@@ -1,6 +1,6 @@
 """What the embedded AWS does not enforce, checked over the recorded program, and the comparison itself.
 
-`tests/functions/test_least_privilege.py` compares each function's grants with the calls of its code.
+`tests/e2e/test_least_privilege.py` compares each function's grants with the calls of its code.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 
 from local.program import ProgramRun, Resource, run_program
@@ -30,11 +29,10 @@ from tests.privileges import (
     Call,
     Permission,
     Place,
+    as_told,
     compare,
     grants_of_role,
     permissions_for,
-    recording,
-    renamed,
 )
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"
@@ -277,24 +275,24 @@ def test_a_grant_on_all_executions_of_a_machine_covers_one_of_them() -> None:
     assert compare([grant], [other]).ungranted == {other}
 
 
-def test_names_of_one_world_become_those_of_another_wherever_they_stand() -> None:
-    parameters = {"RequestItems": {"orders": [{"Key": "orders-1"}]}, "executionArn": "arn:flow:order-1"}
-    assert renamed(parameters, {"orders": "orders-dev", "arn:flow": "arn:flow-dev"}) == {
-        "RequestItems": {"orders-dev": [{"Key": "orders-1"}]},
-        "executionArn": "arn:flow-dev:order-1",
+def test_resources_are_compared_by_what_tells_a_function_of_them() -> None:
+    environment = {
+        "ORDERS_TABLE": "orders",
+        "ORDERS_QUEUE_URL": QUEUE_URL,
+        "EVENT_BUS_NAME": "orderflow",
+        "STATE_MACHINE_ARN": PLACE.arn("states", "stateMachine:flow"),
+        "POWERTOOLS_SERVICE_NAME": "orders",
     }
-
-
-def test_calls_are_recorded_as_they_are_made_and_only_meanwhile() -> None:
-    from moto import mock_aws
-
-    calls: list[Call] = []
-    with mock_aws():
-        client = boto3.client("sqs", region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
-        url = client.create_queue(QueueName="orders")["QueueUrl"]
-        with recording({"sqs": client}, calls):
-            client.send_message(QueueUrl=url, MessageBody="x")
-        client.send_message(QueueUrl=url, MessageBody="y")
-    assert calls == [
-        Call(service="sqs", operation="SendMessage", parameters={"QueueUrl": url, "MessageBody": "x"})
-    ]
+    names = {
+        TABLE: "ORDERS_TABLE",
+        f"{TABLE}/index/byUser": "ORDERS_TABLE/index/byUser",
+        f"{TABLE}-2": f"{TABLE}-2",
+        PLACE.arn("sqs", "orders"): "ORDERS_QUEUE_URL",
+        PLACE.arn("events", "event-bus/orderflow"): "EVENT_BUS_NAME",
+        PLACE.arn("states", "stateMachine:flow"): "STATE_MACHINE_ARN",
+        PLACE.arn("states", "execution:flow:*"): "executions of STATE_MACHINE_ARN:*",
+        OTHER: OTHER,
+        "*": "*",
+    }
+    for arn, name in names.items():
+        assert as_told([Permission("a:B", arn)], environment, PLACE) == {Permission("a:B", name)}

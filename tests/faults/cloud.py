@@ -13,6 +13,7 @@ from urllib.parse import SplitResult
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.shared.domain.errors import FulfillmentUnavailable
+from tests.faults.iam import Iam
 from tests.faults.store import Store, client_error
 from tests.program import declared_tables
 from tests.statemachines import machine
@@ -86,6 +87,7 @@ class Cloud:
 
     is_express: bool = False
     hook: Hook = field(default_factory=Hook)
+    iam: Iam = field(default_factory=Iam)
     store: Store = field(default_factory=lambda: Store(_schemas()))
     queue: deque[Message] = field(default_factory=deque)
     dead_letters: list[Message] = field(default_factory=list)
@@ -101,6 +103,7 @@ class Cloud:
         call = Call(service, operation)
         self.hook.before(call, request)
         try:
+            self.iam.authorize(service, operation, request)
             if service == "dynamodb":
                 answer = self.store.call(operation, request)
             else:

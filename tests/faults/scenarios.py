@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 
-from tests.faults.world import World
+from tests.faults.cloud import Hook
+from tests.faults.world import World, installed
 from tests.warehouse import Mood
 
 
@@ -34,6 +35,17 @@ class Scenario:
         world.cloud.is_express = self.is_express
         world.stock_up(p1=5, p2=3)
         return world
+
+
+def play(scenario: Scenario, hook: Hook) -> World:
+    """Play a scenario in a fresh world, to the end of all that it set going, and check the invariants."""
+    world = scenario.world()
+    world.cloud.hook = hook
+    with installed(world):
+        scenario.play(world)
+        world.settle()
+        world.check()
+    return world
 
 
 def _run_to(world: World, state: str) -> None:

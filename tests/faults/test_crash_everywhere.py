@@ -10,20 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.cloud import Hook
 from tests.faults.faulty import AFTER, BEFORE, FaultAt, Outage, faults_of
-from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.world import World, installed
-
-
-def play(scenario: Scenario, hook: Hook) -> World:
-    world = scenario.world()
-    world.cloud.hook = hook
-    with installed(world):
-        scenario.play(world)
-        world.settle()
-        world.check()
-    return world
+from tests.faults.scenarios import SCENARIOS, Scenario, play
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -35,6 +35,7 @@ from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.dynamodb import from_item, struct_to_item
 from tests.faults.cloud import Cloud, Execution, Killed, Message
+from tests.faults.iam import OUTSIDE, SECRET_ARN, grants
 from tests.functions.world import ENVIRONMENT, ApiClient, HttpAnswer, LambdaContext, handler_of
 from tests.statemachines.machine import Failure, Ok
 
@@ -236,6 +237,7 @@ class World:
 
     def check_always(self) -> None:
         """What holds at every moment."""
+        assert not self.cloud.iam.denied
         orders = self.orders()
         for order in orders.values():
             assert not order.is_open or (order.open_shard and order.open_since), f"forgotten: {order}"
@@ -356,6 +358,8 @@ def installed(world: World) -> Iterator[World]:
         from functions.shared import aws
 
         cloud = world.cloud
+        workflow = "EXPRESS" if cloud.is_express else "STANDARD"
+        cloud.iam.granted = grants(workflowType=workflow, **(OUTSIDE if world.is_outside else {}))
 
         def make_api_call(client: Any, operation: str, request: Mapping[str, Any]) -> Any:
             return cloud.call(client.meta.service_model.service_name, operation, request)
@@ -367,7 +371,7 @@ def installed(world: World) -> Iterator[World]:
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))
         outside = None
         if world.is_outside:
-            secret = warehouse.SigningSecret(lambda: aws.client("secretsmanager"), "arn")
+            secret = warehouse.SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
             outside = warehouse.Warehouse(urlsplit("https://warehouse"), secret, cloud.post)
         stack.enter_context(patch.object(fulfilling, "_fulfillment_system", outside))
         yield world

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,9 +59,22 @@ class HttpAnswer:
     body: Any
 
 
-def handler_of(function: str) -> Any:
+running_function: ContextVar[str | None] = ContextVar("running_function", default=None)
+"""The name of the function whose handler runs, for what stands in for AWS and asks who calls."""
+
+
+def handler_of(function: str) -> Callable[[Any, Any], Any]:
     """The Lambda handler of a function, by the function's name."""
-    return importlib.import_module(f"functions.{function}.handler").lambda_handler
+    handler = importlib.import_module(f"functions.{function}.handler").lambda_handler
+
+    def handle(event: Any, context: Any) -> Any:
+        token = running_function.set(function)
+        try:
+            return handler(event, context)
+        finally:
+            running_function.reset(token)
+
+    return handle
 
 
 def invoke(function: str, event: Any) -> Any:

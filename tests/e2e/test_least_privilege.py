@@ -1,0 +1,162 @@
+"""Each function calls exactly what its role allows: nothing is granted in vain, and nothing is called without
+a grant.
+
+The crash tests run under the program's grants (`tests/faults/iam.py`), and a call without one fails them.
+Here a tour of the API, of every ending of an order and of the schedule is made on the embedded AWS, and every
+call is recorded as botocore sends it. What the scenarios of the crash tests and this tour call leaves no
+grant unused, in any configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from local.program import PROJECT_ROOT
+from local.stack import SIGNING_SECRET, RunningStack, running_stack
+from tests.e2e.conftest import Api
+from tests.faults.cloud import Hook
+from tests.faults.iam import OUTSIDE, Grants, grants
+from tests.faults.scenarios import SCENARIOS, play
+from tests.privileges import Call, Permission, Place, as_told, compare, grants_as_told, permissions_for
+from tests.warehouse import Mood, Warehouse, WarehouseServer
+from tests.wire import Request, Response, logical_name, tapped
+
+LONG_AGO = "2026-01-01T00:00:00.000Z"
+Permissions = Mapping[str, set[Permission]]
+"""By function."""
+
+
+# --- The tour ---------------------------------------------------------------------------------------------
+
+
+def tour_records(api: Api, kind: str, new: object, change: object) -> None:
+    """Every route of users or products, for one that is there and for one that is not."""
+    created = api.create(f"/{kind}", new)
+    api.request("GET", f"/{kind}")
+    for found in (created[f"{kind.removesuffix('s')}Id"], "nobody"):
+        api.request("GET", f"/{kind}/{found}")
+        api.request("PATCH", f"/{kind}/{found}", change)
+        api.request("DELETE", f"/{kind}/{found}", headers={"If-Match": '"9"'})
+        api.request("DELETE", f"/{kind}/{found}")
+
+
+def tour_orders(api: Api, warehouse: Warehouse, billing_url: str) -> None:
+    """Every ending of an order that the workflow can reach by itself, and every route of orders and bills."""
+    user, product = api.user(), api.product(stock=5)
+    sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
+    placed = [
+        api.request("POST", "/orders", sent, headers={"Idempotency-Key": "k"}).json()["orderId"]
+        for _ in range(2)
+    ]
+    assert placed[0] == placed[1]
+    assert api.final(placed[0])["status"] == "FULFILLED"
+    assert api.final(api.order(user, {"ghost": 1}))["status"] == "REJECTED"
+    assert api.final(api.order(user, {product: 99}))["status"] == "REJECTED"
+    warehouse.plan.append(Mood.REFUSE)
+    assert api.final(api.order(user, {product: 1}))["status"] == "FAILED"
+    assert api.request("GET", f"/users/{user}/orders").json()["items"]
+    bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
+    assert bill.json()["orders"] == 1
+    for order in (placed[0], "nobody"):
+        api.request("GET", f"/orders/{order}")
+        api.request("POST", f"/orders/{order}/cancel")
+
+
+def tour_schedule(stack: RunningStack, api: Api) -> None:
+    """An order that was never sent, found by the schedule."""
+    user, product = api.user(), api.product()
+    item = {
+        "orderId": {"S": "lost"},
+        "userId": {"S": user},
+        "items": {"L": [{"M": {"productId": {"S": product}, "quantity": {"N": "1"}}}]},
+        "status": {"S": "PENDING"},
+        "history": {"L": [{"M": {"status": {"S": "PENDING"}, "at": {"S": LONG_AGO}}}]},
+        "attempt": {"N": "1"},
+        "createdAt": {"S": LONG_AGO},
+        "updatedAt": {"S": LONG_AGO},
+        "openSince": {"S": LONG_AGO},
+        "openShard": {"S": "0"},
+    }
+    stack.client("dynamodb").put_item(TableName=stack.outputs["tableNames"]["orders"], Item=item)
+    requeue = next(name for name in functions_of(stack) if name.startswith("requeue_stalled_orders-"))
+    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
+    assert json.load(answer["Payload"])["requeued"] == 1
+    assert api.final("lost")["status"] == "FULFILLED"
+
+
+def functions_of(stack: RunningStack) -> dict[str, dict[str, str]]:
+    """The environments of the deployed functions, by their physical names."""
+    return {
+        function["FunctionName"]: function["Environment"]["Variables"]
+        for function in stack.client("lambda").list_functions()["Functions"]
+    }
+
+
+def tour() -> tuple[Permissions, Grants]:
+    """What each function needs for the calls that it makes on the tour, and what the project beside the main
+    one, `examples/billing`, grants its own."""
+    calls: dict[str, list[Call]] = defaultdict(list)
+
+    def record(request: Request, pass_on: Callable[[], Response]) -> Response:
+        call = Call(service=request.service, operation=request.operation, parameters=request.parameters)
+        calls[request.function].append(call)
+        return pass_on()
+
+    with (
+        WarehouseServer(Warehouse("")) as warehouse,
+        running_stack(config={"fulfillmentUrl": f"{warehouse.url}orders"}) as stack,
+    ):
+        secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
+        warehouse.warehouse.secret = secret["SecretString"]
+        billing = stack.deploy(PROJECT_ROOT / "examples" / "billing")
+        api = Api(stack.api_url, stack.api_keys["free"], stack.api_keys["paid"])
+        with tapped(stack, record):
+            tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
+            tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
+            tour_orders(api, warehouse.warehouse, billing.outputs.values["billingUrl"])
+            tour_schedule(stack, api)
+            for path in ("/", "/openapi.json", "/docs"):
+                assert api.request("GET", path).status_code == 200
+        place = Place(region=stack.endpoint.region, account=stack.endpoint.account_id)
+        needed = {
+            logical_name(name): as_told(permissions_for(calls[logical_name(name)], place), environment, place)
+            for name, environment in functions_of(stack).items()
+        }
+        return needed, grants_as_told(billing, place)
+
+
+def called_in_crash_tests() -> Permissions:
+    """What each function needs for the calls that it makes in the scenarios of the crash tests."""
+    used: dict[str, set[Permission]] = defaultdict(set)
+    for scenario in SCENARIOS:
+        for function, permission in play(scenario, Hook()).cloud.iam.used:
+            used[function].add(permission)
+    return used
+
+
+# --- The comparison ---------------------------------------------------------------------------------------
+
+
+def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
+    (embedded, billing), crashes = tour(), called_in_crash_tests()
+    ungranted = {
+        f"{function}: {permission}"
+        for function, granted in {**grants("local", **OUTSIDE), **billing}.items()
+        for permission in compare(granted, embedded[function]).ungranted
+    }
+    assert ungranted == set()
+    configurations = [
+        grants(workflowType=workflow, **fulfilment)
+        for workflow in ("STANDARD", "EXPRESS")
+        for fulfilment in ({}, OUTSIDE)
+    ]
+    in_vain = {
+        f"{function}: {permission}"
+        for grants_by_function in (*configurations, grants("local"), grants("prod"), billing)
+        for function, granted in grants_by_function.items()
+        for permission in compare(granted, embedded[function] | crashes.get(function, set())).unused
+    }
+    assert in_vain == set()

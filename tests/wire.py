@@ -1,0 +1,166 @@
+"""A tap on the wire between the deployed functions and the embedded AWS.
+
+Each function is pointed at a server of its own that passes every call on to the emulator. So it is known who
+calls, and what is seen is what botocore sent from a function that runs in its own process under its own role.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from local.stack import RunningStack
+
+# What a signature's scope calls a service -> what botocore calls it.
+_SERVICES: Final = {
+    "dynamodb": "dynamodb",
+    "events": "events",
+    "monitoring": "cloudwatch",
+    "secretsmanager": "secretsmanager",
+    "sqs": "sqs",
+    "states": "stepfunctions",
+}
+# The variables by which botocore finds each service's own endpoint.
+_ENDPOINTS: Final = (
+    "AWS_ENDPOINT_URL_CLOUDWATCH",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SFN",
+    "AWS_ENDPOINT_URL_SQS",
+)
+_HOP_BY_HOP: Final = {"connection", "content-length", "date", "server", "transfer-encoding"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One call: the function that makes it, the service by its name in botocore, operation and parameters."""
+
+    function: str
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What the emulator answers."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The decoded answer to a call that was done; None for a refusal."""
+        if self.status >= 400:
+            return None
+        decoded: dict[str, Any] = json.loads(self.content) if self.content else {}
+        return decoded
+
+    @property
+    def error(self) -> str:
+        """The code of a refusal; "" for none."""
+        if self.status < 400:
+            return ""
+        return str(json.loads(self.content).get("__type", self.status)).rpartition("#")[2]
+
+
+Tap = Callable[[Request, Callable[[], Response]], Response]
+"""Sees a call, lets it through (or not), and answers what the function is to get."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Serves one function."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    function: str
+    upstream: str
+    tap: Tap
+
+    def do_POST(self) -> None:
+        """Pass a call on, through the tap."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        response = type(self).tap(self._request(body), partial(self._pass_on, body))
+        self.send_response(response.status)
+        for name, value in response.headers:
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(response.content)))
+        self.end_headers()
+        self.wfile.write(response.content)
+
+    def _request(self, body: bytes) -> Request:
+        scope = self.headers["Authorization"].split("Credential=")[1].split("/")[3]
+        # The protocols with JSON name the operation in a header, CBOR in the path.
+        target = self.headers["X-Amz-Target"]
+        return Request(
+            function=self.function,
+            service=_SERVICES[scope],
+            operation=target.rpartition(".")[2] if target else self.path.rpartition("/")[2],
+            parameters=json.loads(body) if target else {},
+        )
+
+    def _pass_on(self, body: bytes) -> Response:
+        connection = http.client.HTTPConnection(self.upstream, timeout=30)
+        try:
+            connection.request("POST", self.path, body, dict(self.headers.items()))
+            response = connection.getresponse()
+            return Response(status=response.status, headers=response.getheaders(), content=response.read())
+        finally:
+            connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        """Nothing."""
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server on loopback in a thread; its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def logical_name(function: str) -> str:
+    """What the program calls a function; `function` is its physical name, which has a suffix."""
+    return function.partition("-")[0]
+
+
+@contextmanager
+def tapped(stack: RunningStack, tap: Tap) -> Iterator[None]:
+    """All calls of a running stack's functions go through `tap`, several at once, until the stack's end.
+
+    The functions are called by their logical names.
+    """
+    upstream = urlsplit(stack.endpoint.url).netloc
+    functions = stack.client("lambda")
+    with ExitStack() as servers:
+        for function in functions.list_functions()["Functions"]:
+            variables = function["Environment"]["Variables"]
+            own = {
+                "function": logical_name(function["FunctionName"]),
+                "upstream": upstream,
+                "tap": staticmethod(tap),
+            }
+            url = servers.enter_context(serving(type("Handler", (_Handler,), own)))
+            functions.update_function_configuration(
+                FunctionName=function["FunctionName"],
+                Environment={"Variables": variables | dict.fromkeys(_ENDPOINTS, url)},
+            )
+        yield
