@@ -5,7 +5,7 @@ client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workf
 
 import pulumi
 
-from components import packaging
+from components import iam, packaging
 from components.custom_domain import CustomDomain
 from components.event_bus import EventBus
 from components.firewall import Firewall
@@ -23,6 +23,8 @@ from components.workflow import Workflow
 
 settings = StackSettings.load()
 tag_everything({"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags})
+if settings.permissions_boundary_arn:
+    iam.bound_every_role(settings.permissions_boundary_arn)
 
 # Seconds a task may run. Not in the configuration, because the timeouts of the tasks' states
 # (statemachines/order_fulfillment.asl.json) and of the calls that a task makes are built around it.

@@ -321,6 +321,7 @@ def _effects(happy: Life) -> Mapping[str, str]:
         "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads of it (one per cold start).",
         "fulfillmentAllowHttp": no_effect,
         "requireTls": no_effect,
+        "permissionsBoundaryArn": no_effect,
         "tags": no_effect,
         "alarmEmail": "Nothing: mails are free up to 1,000 a month.",
         "runbookUrl": no_effect,

@@ -1,4 +1,5 @@
-"""GitHub's identity provider, and two roles: one that may look at the stack, one that may change it.
+"""GitHub's identity provider, two roles (one that may look at the stack, one that may change it), and the
+boundary that the stack's own roles are held in.
 
 Applied by a person with administrator's rights, once per stack; nothing here is ever deployed by a workflow.
 """
@@ -12,7 +13,7 @@ import pulumi_aws as aws
 # Pulumi starts this file with `bootstrap/` as the first place for imports.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bootstrap.permissions import Target, can_change, can_look, can_read_state, can_write_state
+from bootstrap.permissions import Target, can_at_most, can_change, can_look, can_read_state, can_write_state
 from bootstrap.trust import ISSUER, github
 
 config = pulumi.Config()
@@ -42,6 +43,15 @@ looks = aws.iam.Policy(
     name=f"orderflow-looks-{stack}",
     description=f"Reading how the stack {stack} is set up",
     policy=can_look(target),
+    tags=tags,
+)
+
+boundary = aws.iam.Policy(
+    "boundary",
+    # Not auto-named: the deploy role names it in a condition, and nobody may come by another one.
+    name=target.boundary,
+    description=f"The most that a role of the stack {stack} may do",
+    policy=can_at_most(target, config.get("fulfillmentSecretArn") or ""),
     tags=tags,
 )
 
@@ -90,4 +100,5 @@ deploy = role(
 
 pulumi.export("previewRoleArn", preview.arn)
 pulumi.export("deployRoleArn", deploy.arn)
+pulumi.export("permissionsBoundaryArn", boundary.arn)
 pulumi.export("oidcProviderArn", provider_arn)

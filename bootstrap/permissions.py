@@ -41,6 +41,16 @@ class Target:
         return f"arn:{self.partition}:iam::{self.account}:role/*-{self.stack}-??????"
 
     @property
+    def boundary(self) -> str:
+        """The name of the policy that no role of the stack reaches beyond."""
+        return f"orderflow-boundary-{self.stack}"
+
+    @property
+    def boundary_arn(self) -> str:
+        """Its ARN, known before it is made."""
+        return f"arn:{self.partition}:iam::{self.account}:policy/{self.boundary}"
+
+    @property
     def dashboard(self) -> str:
         """The ARN of the stack's dashboard, which has no region."""
         return f"arn:{self.partition}:cloudwatch::{self.account}:dashboard/orderflow-{self.stack}"
@@ -243,10 +253,18 @@ def can_change(target: Target) -> str:
                 "ChangeResourceRecordSets",
                 f"arn:{target.partition}:route53:::hostedzone/*",
             ),
+            # Whatever gives a role rights, only while the boundary holds it. So no role can be made that does
+            # more than the stack's own, and the boundary itself is out of reach:
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
             _allow(
                 "iam",
-                "CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy PutRolePolicy "
-                "DeleteRolePolicy TagRole UntagRole",
+                "CreateRole PutRolePolicy DeleteRolePolicy PutRolePermissionsBoundary",
+                target.roles,
+                condition={"StringEquals": {"iam:PermissionsBoundary": target.boundary_arn}},
+            ),
+            _allow(
+                "iam",
+                "DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy TagRole UntagRole",
                 target.roles,
             ),
             _allow(
@@ -255,6 +273,41 @@ def can_change(target: Target) -> str:
                 target.roles,
                 condition={"StringEquals": {"iam:PassedToService": list(PASSED_TO)}},
             ),
+        ]
+    )
+
+
+def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
+    """The boundary of the stack's roles: all that functions, state machine and schedules do, on all that is
+    the stack's. What one role may do of it, the program says; nothing here gives a right by itself.
+
+    `signing_secret_arn` is the secret of a fulfilment system outside, if there is one.
+    """
+    secrets = [_allow("secretsmanager", "GetSecretValue", signing_secret_arn)] if signing_secret_arn else []
+    return _document(
+        [
+            _allow(
+                "dynamodb",
+                "GetItem BatchGetItem Query Scan PutItem UpdateItem DeleteItem",
+                target.named("dynamodb", "table/"),
+                target.named("dynamodb", "table/") + "/index/*",
+            ),
+            _allow("sqs", "SendMessage ReceiveMessage DeleteMessage GetQueueAttributes", target.named("sqs")),
+            _allow("events", "PutEvents", target.named("events", "event-bus/")),
+            _allow("states", "StartExecution", target.named("states", "stateMachine:")),
+            _allow("states", "DescribeExecution", target.named("states", "execution:") + ":*"),
+            _allow("lambda", "InvokeFunction", target.named("lambda", "function:")),
+            _allow("logs", "CreateLogStream PutLogEvents", *target.log_groups),
+            *secrets,
+            # These have nothing narrower (components/workflow.py and components/queue.py say why).
+            _allow(
+                "logs",
+                "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies "
+                "GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
+                "*",
+            ),
+            _allow("xray", "PutTelemetryRecords PutTraceSegments GetSamplingRules GetSamplingTargets", "*"),
+            _allow("cloudwatch", "GetMetricStatistics", "*"),
         ]
     )
 

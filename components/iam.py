@@ -27,3 +27,17 @@ def trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Ou
     """The trust policy of a role that only `service` may assume."""
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
     return policy(statement | ({"Condition": condition} if condition else {}))
+
+
+def bound_every_role(boundary_arn: str) -> None:
+    """Hold every role declared from now on in a permissions boundary, given as the ARN of a managed policy:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+
+    def bound(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ != "aws:iam/role:Role":
+            return None
+        return pulumi.ResourceTransformationResult(
+            {**args.props, "permissions_boundary": boundary_arn}, args.opts
+        )
+
+    pulumi.runtime.register_stack_transformation(bound)

@@ -168,6 +168,7 @@ class StackSettings:
     stalled_after_minutes: int
     max_attempts: int
     require_tls: bool
+    permissions_boundary_arn: str | None
     tags: Mapping[str, str]
 
     @classmethod
@@ -216,6 +217,7 @@ class StackSettings:
             stalled_after_minutes=stalled_after_minutes,
             max_attempts=values.integer("maxAttempts", 1),
             require_tls=values.boolean("requireTls"),
+            permissions_boundary_arn=_permissions_boundary(values),
             tags=_tags(values),
         )
         values.refuse_unknown(given_keys)
@@ -511,6 +513,18 @@ def _currency(values: _Values) -> str:
     if not re.fullmatch("[A-Z]{3}", currency):
         raise values.error("defaultCurrency", f"must be an ISO 4217 code such as EUR, but is {currency}")
     return currency
+
+
+_POLICY_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+")
+
+
+def _permissions_boundary(values: _Values) -> str | None:
+    arn = values.text("permissionsBoundaryArn")
+    if arn and not _POLICY_ARN.fullmatch(arn):
+        raise values.error(
+            "permissionsBoundaryArn", f"must be empty or the ARN of an IAM policy, but is {arn}"
+        )
+    return arn or None
 
 
 def _tags(values: _Values) -> Mapping[str, str]:

@@ -113,15 +113,21 @@ class Workflow(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-role",
             description=f"What the state machine {name} may do",
-            # Against the confused deputy: only for state machines of this account and this name. The exact
-            # ARN is unknown before the machine exists, and the machine cannot exist without its role.
+            # Against the confused deputy: only for state machines of this name in this stack. The exact ARN,
+            # which auto-naming ends in six digits, is unknown before the machine exists, and the machine
+            # cannot exist without its role.
             assume_role_policy=iam.trust(
                 "states.amazonaws.com",
                 {
                     "StringEquals": {"aws:SourceAccount": account},
                     "ArnLike": {
                         "aws:SourceArn": pulumi.Output.format(
-                            "arn:{0}:states:{1}:{2}:stateMachine:{3}*", partition, region, account, name
+                            "arn:{0}:states:{1}:{2}:stateMachine:{3}-{4}-*",
+                            partition,
+                            region,
+                            account,
+                            name,
+                            pulumi.get_stack(),
                         )
                     },
                 },

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import pulumi
 from pulumi_policy import Policy, ResourceValidationArgs
 
 from policy.exceptions import TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.resources import (
     KMS_KEY,
     PERMISSION,
+    PROJECT,
     ROLE,
     ROLE_POLICY_ATTACHMENT,
     many,
@@ -123,6 +125,15 @@ def condition_values(statement: Mapping[str, Any], key: str) -> list[str]:
     return values
 
 
+def roles_are_bounded_as_configured(args: ResourceValidationArgs) -> Iterator[str]:
+    """Every role is held in the permissions boundary that the stack's configuration names."""
+    boundary = pulumi.Config(PROJECT).get("permissionsBoundaryArn")
+    if args.resource_type == ROLE and boundary:
+        found = args.props.get("permissionsBoundary")
+        if found != boundary:
+            yield f"has {found or 'no permissions boundary'}, but the configuration asks for {boundary}"
+
+
 def callers_are_named(args: ResourceValidationArgs) -> Iterator[str]:
     """What lets others in says who: no `*` as principal, and of a service only one resource or account."""
     if args.resource_type == PERMISSION:
@@ -200,6 +211,11 @@ RULES: Final[tuple[Policy, ...]] = (
         "roles-trust-one-service",
         "A role is trusted by one service, with the confused-deputy conditions AWS documents.",
         roles_trust_one_service,
+    ),
+    resource_rule(
+        "roles-are-bounded-as-configured",
+        "Roles have the permissions boundary that the stack's configuration names.",
+        roles_are_bounded_as_configured,
     ),
     resource_rule(
         "callers-are-named",

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
-from policy.resources import API_KEY, FUNCTION, QUEUE, STACK, TABLE, TOPIC, get, of_type
+from policy.resources import API_KEY, FUNCTION, PROJECT, QUEUE, STACK, TABLE, TOPIC, get, of_type
 from policy.rule import resource_rule, stack_rule
 
 REQUIRED_TAGS: Final = ("project", "stack")
@@ -41,9 +41,6 @@ TAGGABLE: Final = frozenset(
         "aws:xray/samplingRule:SamplingRule",
     }
 )
-
-# The project, and with it the namespace of its configuration.
-_PROJECT: Final = "orderflow"
 
 # Values that are secret wherever they turn up: type to properties.
 _SECRET_VALUES: Final = {
@@ -86,7 +83,7 @@ def tables_are_protected_as_configured(args: ResourceValidationArgs) -> Iterator
     """What the stack's configuration asks for its data, each table has."""
     if args.resource_type != TABLE:
         return
-    config = pulumi.Config(_PROJECT)
+    config = pulumi.Config(PROJECT)
     recovery = args.props.get("pointInTimeRecovery")
     if config.get_bool("pointInTimeRecovery") and not (recovery and recovery.get("enabled")):
         yield "has no point-in-time recovery, which the configuration asks for"

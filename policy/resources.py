@@ -7,6 +7,9 @@ from typing import Any, Final
 from pulumi_policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
+# The project, and with it the namespace of its configuration.
+PROJECT: Final = "orderflow"
+
 API_KEY: Final = "aws:apigateway/apiKey:ApiKey"
 API_INTEGRATION: Final = "aws:apigateway/integration:Integration"
 API_METHOD: Final = "aws:apigateway/method:Method"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ from tests.privileges import (
     grants_of_role,
     permissions_for,
 )
+from tests.program import declared
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"
 SCHEDULE_GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"
@@ -81,13 +83,15 @@ def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack:
 
 
 @each_stack
-def test_only_state_machines_of_this_name_may_assume_its_role(stack: str) -> None:
+def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stack: str) -> None:
     trust = trust_of(recorded(stack).get(ROLE, "order_fulfillment-role"))
     assert trust["Principal"] == {"Service": "states.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
-        "ArnLike": {"aws:SourceArn": PLACE.arn("states", "stateMachine:order_fulfillment*")},
+        "ArnLike": {"aws:SourceArn": PLACE.arn("states", f"stateMachine:order_fulfillment-{stack}-*")},
     }
+    machine = recorded(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
+    assert fnmatch.fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])
 
 
 # --- SQS to Lambda ----------------------------------------------------------------------------------------
@@ -155,6 +159,14 @@ def test_every_role_policy_allows_something_and_belongs_to_a_role_of_the_stack(s
     for policy in run.of_type(ROLE_POLICY):
         assert policy.inputs["role"] in roles
         assert {statement["Effect"] for statement in statements(policy.inputs["policy"])} == {"Allow"}
+
+
+@each_stack
+def test_every_role_is_held_in_the_boundary_that_is_configured_and_in_none_otherwise(stack: str) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{stack}"
+    bounded = declared(stack, permissionsBoundaryArn=boundary).of_type(ROLE)
+    assert {role.inputs["permissionsBoundary"] for role in bounded} == {boundary}
+    assert not any(role.inputs.get("permissionsBoundary") for role in recorded(stack).of_type(ROLE))
 
 
 @each_stack

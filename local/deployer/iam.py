@@ -22,7 +22,8 @@ def _create_role(call: Call) -> Created:
 _COVERED: Final = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
 
 
-def _as_the_emulator_asks(policy: str) -> str:
+def as_the_emulator_asks(policy: str) -> str:
+    """A policy for AWS (JSON), with what the emulator asks for besides."""
     document = json.loads(policy)
     statements = document.get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
@@ -35,7 +36,7 @@ def _as_the_emulator_asks(policy: str) -> str:
 
 def _create_role_policy(call: Call) -> Created:
     role, name = call.inputs["role"], call.name()
-    document = _as_the_emulator_asks(call.inputs["policy"])
+    document = as_the_emulator_asks(call.inputs["policy"])
     call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
     return f"{role}:{name}", {"name": name}
 

@@ -15,13 +15,16 @@ from local.recorder import ACCOUNT_ID, Recorder
 from local.stack_config import ConfigError
 from policy.resources import ROLE, ROLE_POLICY, ROLE_POLICY_ATTACHMENT, many, statements
 from tests.policy.evaluation import recording
+from tests.privileges import grants_of_role
 
 REGION = "us-east-1"
 
 POLICY = "aws:iam/policy:Policy"
 PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1111"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:signing-AbCdEf"
 CONFIG = {"repository": "acme/orders", "stateBucket": "acme-state", "secretsKeyArn": KEY}
+BOUNDARY = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{{stack}}"
 ISSUER = "token.actions.githubusercontent.com"
 
 each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -46,13 +49,18 @@ def allowed(run: ProgramRun, role: str) -> list[dict[str, Any]]:
     return [dict(statement) for document in documents for statement in statements(document)]
 
 
-def may(run: ProgramRun, role: str, action: str, resource: str) -> bool:
-    """Whether a role may do this, conditions apart."""
+def covers(allowing: list[dict[str, Any]], action: str, resource: str) -> bool:
+    """Whether one of the statements allows this, conditions apart."""
     return any(
         any(fnmatch.fnmatchcase(action, pattern) for pattern in many(statement["Action"]))
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in many(statement["Resource"]))
-        for statement in allowed(run, role)
+        for statement in allowing
     )
+
+
+def may(run: ProgramRun, role: str, action: str, resource: str) -> bool:
+    """Whether a role may do this, conditions apart."""
+    return covers(allowed(run, role), action, resource)
 
 
 # --- Who --------------------------------------------------------------------------------------------------
@@ -106,6 +114,7 @@ def test_what_is_not_configured_stops_the_program(key: str) -> None:
 def test_the_exports_are_what_the_repository_variables_need() -> None:
     outputs = bootstrap("dev").outputs.values
     assert outputs["previewRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-preview-dev"
+    assert outputs["permissionsBoundaryArn"] == BOUNDARY.format(stack="dev")
     assert outputs["deployRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-deploy-dev"
 
 
@@ -230,6 +239,10 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
         ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:orders_api-dev-123456"),
         ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/orderflow-dev-a:x"),
         ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:s"),
+        ("iam:DeleteRolePermissionsBoundary", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
+        ("iam:CreatePolicyVersion", BOUNDARY.format(stack="dev")),
+        ("iam:SetDefaultPolicyVersion", BOUNDARY.format(stack="dev")),
+        ("iam:DeletePolicy", BOUNDARY.format(stack="dev")),
         ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/prod.json"),
         ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow-bootstrap/dev.json"),
     ],
@@ -237,6 +250,64 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
 def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> None:
     for role in ("preview", "deploy"):
         assert not may(bootstrap("dev"), role, action, resource)
+
+
+# --- The boundary -----------------------------------------------------------------------------------------
+
+
+def bounds(stack: str) -> list[dict[str, Any]]:
+    """The statements of the boundary of a stack's roles, with a fulfilment system outside."""
+    config = {**CONFIG, "fulfillmentSecretArn": SECRET}
+    run = run_program(stack, Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+    return [dict(statement) for statement in statements(run.get(POLICY, "boundary").inputs["policy"])]
+
+
+@each_stack
+def test_the_boundary_lets_every_role_of_the_program_do_all_that_it_is_granted(stack: str) -> None:
+    within = bounds(stack)
+    for everything in (False, True):
+        run = recording(stack, everything=everything)
+        for role in run.of_type(ROLE):
+            for grant in grants_of_role(run, role.name):
+                assert covers(within, grant.action, grant.resource), f"{role.name}: {grant}"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
+        ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT_ID}:role/admin"),
+        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-prod-123456"),
+        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f-dev-123456"),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f-prod-123456"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:other"),
+        ("s3:GetObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/dev.json"),
+        ("kms:Decrypt", KEY),
+    ],
+)
+def test_no_role_of_dev_reaches_beyond_the_boundary(action: str, resource: str) -> None:
+    assert not covers(bounds("dev"), action, resource)
+
+
+@each_stack
+def test_the_deploy_role_gives_rights_only_to_roles_in_the_boundary(stack: str) -> None:
+    """The actions that IAM lets be tied to a boundary:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+    bounded = {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY.format(stack=stack)}}
+    giving = {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"}
+    forbidden = {"iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary"}
+    for statement in allowed(bootstrap(stack), "deploy"):
+        actions = set(many(statement["Action"]))
+        assert not actions & forbidden
+        if actions & giving:
+            giving -= actions
+            assert statement["Condition"] == bounded
+    assert giving == set()
+
+
+# --- The state, and the limits ----------------------------------------------------------------------------
 
 
 def test_the_state_is_written_by_the_deploy_role_alone() -> None:

@@ -122,6 +122,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"usagePlans": {"free": {"quotaPerDay": 5, "burst": 5, "rate": 0}}},
         "usagePlans.free.rate must be a number of requests per second above 0, but is 0",
     ),
+    (
+        {"permissionsBoundaryArn": "orderflow-boundary-dev"},
+        "permissionsBoundaryArn must be empty or the ARN of an IAM policy, but is orderflow-boundary-dev",
+    ),
     ({"corsOrigins": []}, 'corsOrigins must be a list of origins or ["*"], but is []'),
     (
         {"corsOrigins": ["https://shop.example.com/"]},

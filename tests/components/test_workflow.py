@@ -5,11 +5,9 @@ import json
 import pytest
 
 from components.workflow import DefinitionError, fill_in, placeholders
-from local.recorder import ACCOUNT_ID, REGION
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
-    ROLE,
     ROLE_POLICY,
     STACKS,
     depends_on,
@@ -17,7 +15,6 @@ from tests.components.recorded import (
     policies_of,
     recorded_with,
     role_of,
-    statements,
 )
 from tests.program import declared
 
@@ -85,18 +82,6 @@ def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -
     assert invoked == {run.get(FUNCTION, name).outputs["arn"] for name in TASKS}
     others = {grant.action for grant in granted if grant.resource not in invoked}
     assert {action.split(":")[0] for action in others} == {"logs", "xray"}
-
-
-@each_stack
-def test_only_this_account_s_state_machine_may_take_its_role(stack: str) -> None:
-    (statement,) = statements(declared(stack).get(ROLE, "order_fulfillment-role"))
-    assert statement["Principal"] == {"Service": "states.amazonaws.com"}
-    assert statement["Condition"] == {
-        "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:order_fulfillment*"},
-    }
-    machine = declared(stack).get(MACHINE, "order_fulfillment")
-    assert machine.physical_name.startswith("order_fulfillment")
 
 
 @each_stack

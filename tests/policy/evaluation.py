@@ -111,6 +111,7 @@ EVERYTHING: Final[Mapping[str, Any]] = {
     "firewall": True,
     "fulfillmentUrl": "https://fulfillment.example.com/shipments",
     "fulfillmentSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:signing-AbCdEf",
+    "permissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary",
     "tableBillingMode": "PROVISIONED",
     "tableReadCapacity": 5,
     "tableWriteCapacity": 5,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pulumi_policy import PolicyResource
 
+from local.program import ProgramRun
 from policy.resources import (
     API_KEY,
     API_METHOD,
@@ -31,7 +32,8 @@ from policy.resources import (
     TOPIC,
 )
 from policy.rules import RULES
-from tests.policy.evaluation import config_of, evaluate, recorded, recording, resource, rule
+from tests.policy.evaluation import config_of, evaluate, recorded, resource, rule
+from tests.program import declared
 
 ACCOUNT = "123456789012"
 LAMBDA = "lambda.amazonaws.com"
@@ -78,6 +80,7 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
         "order_fulfillment-role",
         {"assumeRolePolicy": document(trust("states.amazonaws.com"))},
     ),
+    ("roles-are-bounded-as-configured", ROLE, "orders_api-role", {"permissionsBoundary": None}),
     ("callers-are-named", PERMISSION, "orderflow-invokes-orders_api", {"sourceArn": None}),
     ("functions-log-to-a-declared-group", FUNCTION, "orders_api", {"loggingConfig": {"logFormat": "JSON"}}),
     ("log-groups-expire", LOG_GROUP, "orders_api-logs", {"retentionInDays": 0}),
@@ -100,10 +103,15 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
+def prod() -> ProgramRun:
+    """The stack that is broken: prod, with its roles in a boundary."""
+    return declared("prod", permissionsBoundaryArn=f"arn:aws:iam::{ACCOUNT}:policy/boundary")
+
+
 def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[PolicyResource]:
     """The resources of prod, one of them changed; what it no longer names it no longer refers to."""
     hits = 0
-    for item in recorded(recording("prod")):
+    for item in recorded(prod()):
         if (item.resource_type, item.name) == (type_, name):
             hits += 1
             changed = resource(type_, name, {**item.props, **changes}, protect=item.opts.protect)
@@ -120,7 +128,7 @@ def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[Policy
 def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
     name: str, type_: str, what: str, changes: dict[str, Any]
 ) -> None:
-    config = config_of(recording("prod"))
+    config = config_of(prod())
     found = evaluate(RULES, list(broken(type_, what, changes)), config)
     assert {violation.rule for violation in found} == {name}
 
@@ -452,3 +460,12 @@ def test_a_table_is_protected_only_where_the_configuration_asks() -> None:
     )
     everything = {f"orderflow:{name}": "true" for name in names}
     assert messages("tables-are-protected-as-configured", good, config=everything) == []
+
+
+def test_a_role_is_bounded_only_where_the_configuration_asks() -> None:
+    boundary, other = (f"arn:aws:iam::{ACCOUNT}:policy/{name}" for name in ("boundary", "other"))
+    asked = {"orderflow:permissionsBoundaryArn": boundary}
+    for found, problems in ((boundary, 0), (other, 1), (None, 1)):
+        role = resource(ROLE, "r", {"permissionsBoundary": found})
+        assert len(messages("roles-are-bounded-as-configured", role, config=asked)) == problems
+        assert messages("roles-are-bounded-as-configured", role, config={}) == []
