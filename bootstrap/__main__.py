@@ -14,11 +14,11 @@ import pulumi_aws as aws
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bootstrap.permissions import Target, can_at_most, can_change, can_look, can_read_state, can_write_state
-from bootstrap.trust import ISSUER, github
+from bootstrap.trust import ISSUER, checked_repository, github
 
 config = pulumi.Config()
 stack = pulumi.get_stack()
-repository = config.require("repository")
+repository = checked_repository(config.require("repository"))
 tags = {"project": "orderflow", "stack": stack}
 
 provider_arn: pulumi.Input[str] = config.get("oidcProviderArn") or ""

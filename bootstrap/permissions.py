@@ -1,8 +1,9 @@
 """What the roles may do: manage what a stack declares, and never touch the data in it.
 
 Resources are named by the pattern that auto-naming gives them (`<name>-<stack>-<six hex digits>`), so the
-roles of one stack cannot touch another's in the same account. API Gateway and event source mappings have
-drawn ids instead of names: there the region, or the function behind it, is the narrowest that AWS offers.
+roles of one stack cannot touch another's in the same account (but another project's of the same pattern).
+API Gateway and event source mappings have drawn ids instead of names: there the region, or the function
+behind it, is the narrowest that AWS offers.
 """
 
 import json
@@ -54,6 +55,11 @@ class Target:
     def dashboard(self) -> str:
         """The ARN of the stack's dashboard, which has no region."""
         return f"arn:{self.partition}:cloudwatch::{self.account}:dashboard/orderflow-{self.stack}"
+
+    @property
+    def sampling_rule(self) -> str:
+        """The ARN of the stack's sampling rule, which the program names itself."""
+        return self.arn("xray", f"sampling-rule/orderflow-{self.stack}")
 
     @property
     def log_groups(self) -> list[str]:
@@ -117,7 +123,9 @@ def can_look(target: Target) -> str:
             _allow("apigateway", "GET", gateway),
             _allow("wafv2", "Get* ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"),
             _allow("iam", "Get* List*", target.roles),
-            _allow("xray", "ListTagsForResource", target.named("xray", "sampling-rule/")),
+            _allow("xray", "ListTagsForResource", target.sampling_rule),
+            # Asked in a preview too, when the definition of the state machine changes.
+            _allow("states", "ValidateStateMachineDefinition", "*"),
             # These have nothing narrower, or are asked before there is a name.
             _allow("lambda", "GetEventSourceMapping ListTags", "*"),
             _allow("logs", "DescribeLogGroups", "*"),
@@ -179,7 +187,6 @@ def can_change(target: Target) -> str:
                 "CreateStateMachine UpdateStateMachine DeleteStateMachine TagResource UntagResource",
                 target.named("states", "stateMachine:"),
             ),
-            _allow("states", "ValidateStateMachineDefinition", "*"),
             _allow(
                 "events",
                 "CreateEventBus UpdateEventBus DeleteEventBus PutRule DeleteRule PutTargets RemoveTargets "
@@ -239,7 +246,7 @@ def can_change(target: Target) -> str:
             _allow(
                 "xray",
                 "CreateSamplingRule UpdateSamplingRule DeleteSamplingRule TagResource UntagResource",
-                target.named("xray", "sampling-rule/"),
+                target.sampling_rule,
             ),
             _allow("kms", "CreateKey TagResource", "*", condition={"StringEquals": asked}),
             _allow(
@@ -252,6 +259,14 @@ def can_change(target: Target) -> str:
                 "route53",
                 "ChangeResourceRecordSets",
                 f"arn:{target.partition}:route53:::hostedzone/*",
+            ),
+            # API Gateway makes this role for itself when the account's first custom domain is made.
+            _allow(
+                "iam",
+                "CreateServiceLinkedRole",
+                f"arn:{target.partition}:iam::{target.account}:role/aws-service-role/"
+                "ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
+                condition={"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}},
             ),
             # Whatever gives a role rights, only while the boundary holds it. So no role can be made that does
             # more than the stack's own, and the boundary itself is out of reach:

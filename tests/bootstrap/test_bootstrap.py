@@ -23,7 +23,8 @@ POLICY = "aws:iam/policy:Policy"
 PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1111"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:signing-AbCdEf"
-CONFIG = {"repository": "acme/orders", "stateBucket": "acme-state", "secretsKeyArn": KEY}
+REPOSITORY = "acme@17/orders@4711"
+CONFIG = {"repository": REPOSITORY, "stateBucket": "acme-state", "secretsKeyArn": KEY}
 BOUNDARY = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{{stack}}"
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -70,8 +71,8 @@ def may(run: ProgramRun, role: str, action: str, resource: str) -> bool:
 @pytest.mark.parametrize(
     ("role", "subjects"),
     [
-        ("preview", ["repo:acme/orders:pull_request", "repo:acme/orders:ref:refs/heads/main"]),
-        ("deploy", ["repo:acme/orders:environment:{stack}"]),
+        ("preview", [f"repo:{REPOSITORY}:pull_request", f"repo:{REPOSITORY}:ref:refs/heads/main"]),
+        ("deploy", [f"repo:{REPOSITORY}:environment:{{stack}}"]),
     ],
 )
 def test_a_role_is_assumed_only_by_the_named_runs_of_the_repository(
@@ -106,9 +107,23 @@ def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
 
 @pytest.mark.parametrize("key", sorted(CONFIG))
 def test_what_is_not_configured_stops_the_program(key: str) -> None:
-    config = {name: value for name, value in CONFIG.items() if name != key}
+    config = {**CONFIG, key: None}  # whatever the stack's file says
     with pytest.raises((ProgramError, ConfigError), match=key):
         run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+
+
+@pytest.mark.parametrize("repository", ["acme", "acme@17/orders", "acme/*", "repo:acme/orders", "a/b:ref"])
+def test_a_repository_that_no_token_could_name_stops_the_program(repository: str) -> None:
+    config = {**CONFIG, "repository": repository}
+    with pytest.raises(ProgramError, match="repository must be owner@id/name@id"):
+        run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+
+
+def test_a_repository_of_old_is_named_without_ids() -> None:
+    config = {**CONFIG, "repository": "acme/orders"}
+    run = run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+    (statement,) = statements(run.get(ROLE, "deploy").inputs["assumeRolePolicy"])
+    assert statement["Condition"]["StringEquals"][f"{ISSUER}:sub"] == ["repo:acme/orders:environment:dev"]
 
 
 def test_the_exports_are_what_the_repository_variables_need() -> None:
@@ -183,7 +198,7 @@ def arn_of(resource: Resource) -> str:
         return f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{resource.inputs['dashboardName']}"
     arn = str(resource.outputs["arn"])
     if resource.type == "aws:xray/samplingRule:SamplingRule":
-        return arn.replace(f":{ACCOUNT_ID}:", f":{ACCOUNT_ID}:sampling-rule/")
+        return f"arn:aws:xray:{REGION}:{ACCOUNT_ID}:sampling-rule/{resource.inputs['ruleName']}"
     if resource.type == "aws:scheduler/schedule:Schedule":
         return arn.replace(":schedule/", f":schedule/{resource.inputs['groupName']}/")
     return arn
@@ -322,7 +337,7 @@ def test_the_state_is_written_by_the_deploy_role_alone() -> None:
 
 
 def test_the_preview_role_changes_nothing() -> None:
-    verbs = ("Get", "List", "Describe", "Decrypt", "GET")
+    verbs = ("Get", "List", "Describe", "Decrypt", "GET", "Validate")
     for statement in allowed(bootstrap("dev"), "preview"):
         for action in statement["Action"]:
             assert action.partition(":")[2].startswith(verbs), action
