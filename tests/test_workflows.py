@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import http.server
+import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +20,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from local.program import PROJECT_ROOT
+from tests.components.test_packaging import EVERY_PYTHON
 
 WORKFLOWS: Final = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS: Final = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.yml"))
@@ -191,15 +197,36 @@ def test_a_job_waits_for_jobs_that_exist(workflow: str, name: str, job: dict[str
 def test_a_deployment_is_one_at_a_time_and_never_cancelled() -> None:
     deploy = load(PROJECT_ROOT / ".github/workflows/deploy.yml")["jobs"]
     for stack in ("dev", "prod"):
-        assert deploy[stack]["concurrency"] == {"group": f"deploy-{stack}", "cancel-in-progress": False}
+        waiting = {"queue": "max"} if stack == "dev" else {}
+        assert deploy[stack]["concurrency"] == {
+            "group": f"deploy-{stack}",
+            "cancel-in-progress": False,
+            **waiting,
+        }
         assert deploy[stack]["environment"]["name"] == stack
     assert (deploy["dev"]["needs"], deploy["prod"]["needs"]) == ("check", "dev")
     assert deploy["dev"]["if"] == "github.ref == 'refs/heads/main'"
 
 
-def test_a_pull_request_from_a_fork_gets_no_preview() -> None:
+def test_a_pull_request_from_a_fork_or_by_dependabot_gets_no_preview() -> None:
     preview = load(PROJECT_ROOT / ".github/workflows/preview.yml")["jobs"]["preview"]
-    assert preview["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+    assert preview["if"].split(" && ") == [
+        "github.event.pull_request.head.repo.full_name == github.repository",
+        # GitHub's own way to tell whose it is; `github.actor` is whoever pushed last:
+        # https://docs.github.com/en/code-security/tutorials/secure-your-dependencies/automate-dependabot-with-actions
+        "github.event.pull_request.user.login != 'dependabot[bot]'",
+    ]
+
+
+def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> None:
+    check = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["check"]
+    rows = check["strategy"]["matrix"]["include"]
+    assert sorted((row["python"], row["other"]) for row in rows) == [("3.11", "3.13"), ("3.13", "3.11")]
+    _, setup, checks = check["steps"]
+    # The last one becomes the default:
+    # https://github.com/actions/setup-python/blob/main/docs/advanced-usage.md#specifying-multiple-pythonpypy-versions
+    assert setup["with"]["python-version"].split("\n") == ["${{ matrix.other }}", "${{ matrix.python }}", ""]
+    assert checks["env"] == {EVERY_PYTHON: "true"}
 
 
 def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -225,4 +252,151 @@ def test_previews_only_look_and_drift_fails_on_any_difference() -> None:
     (drift,) = [options for workflow, options in pulumi_steps() if workflow == "drift"]
     assert (drift["refresh"], drift["expect-no-changes"]) == (True, True)
     (preview,) = [options for workflow, options in pulumi_steps() if workflow == "preview"]
-    assert preview["comment-on-pr"] is True
+    assert (preview["comment-on-pr"], preview["always-include-summary"]) == (True, True)
+
+
+# --- What the shell lines do ------------------------------------------------------------------------------
+
+
+def run(script: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a step's script as GitHub's `shell: bash` does, with nothing of this machine's git settings."""
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            **variables,
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    result = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> list[str]:
+    """A repository `remote` with two commits on main, the older one first, and another branch ahead of it."""
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    git(remote, "init", "--quiet", "--initial-branch", "main")
+    made = []
+    for message in ("first", "second"):
+        git(remote, "commit", "--quiet", "--allow-empty", "--message", message)
+        made.append(git(remote, "rev-parse", "HEAD"))
+    git(remote, "checkout", "--quiet", "-b", "elsewhere/main")
+    git(remote, "commit", "--quiet", "--allow-empty", "--message", "third")
+    git(remote, "update-server-info")
+    return made
+
+
+def is_newest(remote: str, commit: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the step that lets only the newest commit of main go on."""
+    (step,) = steps_of(PROJECT_ROOT / ".github/actions/newest/action.yml")
+    assert step["shell"] == "bash"
+    assert set(step["env"]) == {"REMOTE", "GH_TOKEN"}
+    given = {"REMOTE": remote, "GH_TOKEN": "", "GITHUB_SHA": commit, **variables}
+    return run(step["run"], folder, given)
+
+
+def test_the_newest_commit_of_main_goes_on(commits: list[str], tmp_path: Path) -> None:
+    result = is_newest(str(tmp_path / "remote"), commits[1], tmp_path)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
+def test_a_commit_that_was_overtaken_stops_and_says_by_which(commits: list[str], tmp_path: Path) -> None:
+    older, newer = commits
+    result = is_newest(str(tmp_path / "remote"), older, tmp_path)
+    assert result.returncode == 1
+    assert result.stdout.startswith("::error title=Overtaken, nothing was deployed::")
+    assert older in result.stdout
+    assert newer in result.stdout
+
+
+def test_nothing_goes_on_while_nobody_can_tell_what_is_newest(commits: list[str], tmp_path: Path) -> None:
+    git(tmp_path / "remote", "branch", "--quiet", "--delete", "--force", "main")
+    for remote in ("remote", "nowhere"):
+        assert is_newest(str(tmp_path / remote), commits[1], tmp_path).returncode != 0
+
+
+@pytest.fixture
+def private(commits: list[str], tmp_path: Path) -> Iterator[str]:
+    """The URL of that repository on a server that wants the token `t0ken`."""
+    wanted = "Basic " + base64.b64encode(b"x-access-token:t0ken").decode()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == wanted:
+                super().do_GET()
+            else:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="GitHub"')
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    handler = functools.partial(Handler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/remote/.git"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("token", "code"), [("t0ken", 0), ("another", 128)])
+def test_a_private_repository_is_read_with_the_token_of_the_job(
+    token: str, code: int, private: str, commits: list[str], tmp_path: Path
+) -> None:
+    result = is_newest(private, commits[1], tmp_path, GH_TOKEN=token)
+    assert result.returncode == code, result.stderr
+    assert token not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_deployment_asks_for_the_newest_commit_when_its_turn_has_come_and_before_anything_else(
+    stack: str,
+) -> None:
+    """Within the job, that is: after the approval, and after those that it waited for."""
+    job = load(PROJECT_ROOT / ".github/workflows/deploy.yml")["jobs"][stack]
+    checkout, newest, *others = job["steps"]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert newest == {"uses": "./.github/actions/newest"}
+    # Nothing goes on after a failure.
+    assert not [step for step in others if "if" in step or "continue-on-error" in step]
+
+
+def test_a_preview_that_failed_says_so_on_the_pull_request(tmp_path: Path) -> None:
+    job = load(PROJECT_ROOT / ".github/workflows/preview.yml")["jobs"]["preview"]
+    comment = job["steps"][-1]
+    assert comment["if"] == "failure()"
+    gh = tmp_path / "gh"
+    gh.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >arguments\ncat >body\n')
+    gh.chmod(0o755)
+    given = {
+        "PULL_REQUEST": "7",
+        "COMMIT": "c0ffee",
+        "STACK": "prod",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "acme/orders",
+        "GITHUB_RUN_ID": "42",
+    }
+    assert set(comment["env"]) == {"GH_TOKEN", "PULL_REQUEST", "COMMIT", "STACK"}
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = run(comment["run"], tmp_path, {**given, **path})
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "arguments").read_text().split() == [
+        *("pr", "comment", "7"),
+        *("--repo", "acme/orders"),
+        *("--body-file", "-"),
+    ]
+    body = (tmp_path / "body").read_text()
+    assert body.startswith("The preview of `prod` **failed** for c0ffee: a rule of `policy/` ")
+    assert "(https://github.com/acme/orders/actions/runs/42)" in body

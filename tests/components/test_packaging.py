@@ -349,8 +349,12 @@ json.dump(found, sys.stdout)
 """
 
 
+EVERY_PYTHON = "REQUIRE_EVERY_PYTHON"
+"""A variable: where it is set a missing Python fails the test instead of skipping it."""
+
+
 def interpreter(version: str) -> str:
-    """A Python of this version; skips the test where there is none."""
+    """A Python of this version; skips the test where there is none, unless it must be there."""
     if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -362,7 +366,10 @@ def interpreter(version: str) -> str:
             continue
         if answer.returncode == 0:
             return candidate
-    pytest.skip(f"there is no Python {version} with pip on this machine")
+    missing = f"there is no Python {version} with pip on this machine"
+    if os.environ.get(EVERY_PYTHON):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def checkout(target: Path, *, mode: int, time: int) -> Path:
@@ -418,6 +425,15 @@ def test_another_checkout_under_another_python_packages_the_same_bytes(
     for name, digests in second.items():
         for kind in digests.keys() & first_checkout[name].keys():
             assert digests[kind] == first_checkout[name][kind], f"{name}: {kind}"
+
+
+def test_a_missing_python_is_a_failure_where_it_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(EVERY_PYTHON, raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"3\.99"):
+        interpreter("3.99")
+    monkeypatch.setenv(EVERY_PYTHON, "true")
+    with pytest.raises(pytest.fail.Exception, match=r"3\.99"):
+        interpreter("3.99")
 
 
 def test_the_layer_that_is_deployed_is_the_one_that_a_clean_checkout_builds(
