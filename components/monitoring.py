@@ -272,8 +272,14 @@ class Monitoring(pulumi.ComponentResource):
         self._alarm(
             "stalled_orders",
             "Orders were open for too long and had to be tried again, or nobody looks for such orders.",
-            from_code("requeue_stalled_orders", "OrdersStalled"),
-            # Every run tells a number, be it 0: none at all means that there are no runs.
+            Formula(
+                # Every run tells a number, be it 0: none at all means that there are no runs. Treating missing
+                # data as breaching comes late: before that CloudWatch looks at older data, as far as it goes.
+                # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+                expression="FILL(stalled, 1)",
+                label="Stalled orders, or 1 without a run",
+                metrics={"stalled": from_code("requeue_stalled_orders", "OrdersStalled")},
+            ),
             _When(period=runs * _MINUTE * observed.requeue_minutes, missing="breaching"),
         )
         self._alarm(

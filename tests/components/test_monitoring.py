@@ -191,8 +191,18 @@ def test_silence_is_good_except_from_the_requeue(stack: str) -> None:
     missing = {found.name: found.inputs["treatMissingData"] for found in declared(stack).of_type(ALARM)}
     assert missing.pop("stalled_orders") == "breaching"
     assert set(missing.values()) == {"notBreaching"}
-    # Three runs of the schedule.
-    assert alarm(stack, "stalled_orders").inputs["period"] == 3 * 5 * 60
+
+
+@each_stack
+def test_three_runs_of_the_requeue_that_stay_away_ring_at_once(stack: str) -> None:
+    """`treatMissingData` would wait: as long as CloudWatch finds any older value, it looks at that one."""
+    inputs = alarm(stack, "stalled_orders").inputs
+    (filled, stalled) = inputs["metricQueries"]
+    assert filled["expression"] == "FILL(stalled, 1)"
+    assert inputs["threshold"] < 1
+    assert (stalled["id"], stalled["metric"]["metricName"]) == ("stalled", "OrdersStalled")
+    assert stalled["metric"]["period"] == 3 * 5 * 60
+    assert (inputs["datapointsToAlarm"], inputs["evaluationPeriods"]) == (1, 1)
 
 
 # --- whom it reaches ---
