@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import dashboard, iam
-from components.function import LambdaFunction, metrics_namespace
+from components.function import LambdaFunction
 from components.metrics import (
     Metric,
     Observed,
@@ -212,7 +212,7 @@ class Monitoring(pulumi.ComponentResource):
         if function in observed.workflow.tasks.values():
             # To Lambda every exception is an error; these are how a task tells the workflow what it found.
             failures = "(errors - FILL(outcomes, 0))"
-            metrics["outcomes"] = self._count_outcomes(function, observed)
+            metrics["outcomes"] = from_code(function.name, "TaskOutcomes")
         self._alarm(
             f"{function.name}_errors",
             f"More than {percent} % of the invocations of {function.name} fail.",
@@ -227,27 +227,6 @@ class Monitoring(pulumi.ComponentResource):
             of_function(function, "Throttles"),
             _When(count=2, of=3),
         )
-
-    def _count_outcomes(self, function: LambdaFunction, observed: Observed) -> Metric:
-        """Count the invocations that ended in an error which the workflow catches by name, from the logs."""
-        outcome = Metric(
-            namespace=metrics_namespace(), name=f"Outcomes-{function.name}", dimensions={}, statistic="Sum"
-        )
-        caught = " || ".join(f'($.outcome = "{name}")' for name in observed.workflow.outcomes)
-        aws.cloudwatch.LogMetricFilter(
-            f"{function.name}-outcomes",
-            log_group_name=function.log_group_name,
-            pattern=f"{{ {caught} }}",
-            metric_transformation=aws.cloudwatch.LogMetricFilterMetricTransformationArgs(
-                namespace=outcome.namespace,
-                name=outcome.name,
-                value="1",
-                # So that there is a value for every invocation, and the rate above can be computed.
-                default_value="0",
-            ),
-            opts=self._child,
-        )
-        return outcome
 
     def _watch_tables(self, observed: Observed) -> None:
         for name, table in observed.tables.items():
@@ -273,8 +252,8 @@ class Monitoring(pulumi.ComponentResource):
             "stalled_orders",
             "Orders were open for too long and had to be tried again, or nobody looks for such orders.",
             Formula(
-                # Every run tells a number, be it 0: none at all means that there are no runs. Treating missing
-                # data as breaching comes late: before that CloudWatch looks at older data, as far as it goes.
+                # Every run tells a number, be it 0: none at all means that there are no runs. Missing data as
+                # such would ring late: before they count, CloudWatch looks at older data, as far as it goes.
                 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
                 expression="FILL(stalled, 1)",
                 label="Stalled orders, or 1 without a run",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -68,24 +68,16 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
         raise DefinitionError(f"The state machine is not valid JSON: {error}.") from error
 
 
-def _caught_by_name(definition: str) -> list[str]:
-    states = json.loads(definition)["States"].values()
-    names = {name for state in states for catch in state.get("Catch", []) for name in catch["ErrorEquals"]}
-    return sorted(names - {"States.ALL"})
-
-
 class Workflow(pulumi.ComponentResource):
     """The state machine of `definition` (a path in the project).
 
     `tasks` are the functions that it calls, by the name under which the file refers to their ARNs; it may
-    invoke exactly these. `${partition}` is filled in as well. `outcomes` are the errors that the machine
-    catches by name: with these its tasks answer, and do not fail.
+    invoke exactly these. `${partition}` is filled in as well.
     """
 
     arn: pulumi.Output[str]
     type: str
     tasks: Mapping[str, LambdaFunction]
-    outcomes: Sequence[str]
 
     def __init__(
         self,
@@ -104,8 +96,7 @@ class Workflow(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         text = (root / definition).read_text("utf-8")
         # Before anything is declared, and in a preview too, where the ARNs are not known yet.
-        checked = fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
-        self.outcomes = _caught_by_name(checked)
+        fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
 
         partition = aws.get_partition_output().partition
         account = aws.get_caller_identity_output().account_id

@@ -9,10 +9,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from functions.shared import aws
-from functions.shared.domain.errors import DependencyUnavailable, DomainError, InvalidInput
-from functions.shared.observability import logger
+from functions.shared.domain.errors import (
+    DependencyUnavailable,
+    DomainError,
+    FulfillmentRefused,
+    InvalidInput,
+    OrderCancelled,
+    OrderRejected,
+    Superseded,
+)
+from functions.shared.observability import emit, logger
 
 T = TypeVar("T", bound="Task")
+
+# What the state machine catches by name: with these a task answers, and does not fail.
+_OUTCOMES = (OrderRejected, OrderCancelled, Superseded, FulfillmentRefused)
 
 
 class Task(msgspec.Struct, frozen=True, rename="camel"):
@@ -26,7 +37,8 @@ class Task(msgspec.Struct, frozen=True, rename="camel"):
 def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[dict[str, Any], Any], Any]]:
     """Make a Lambda handler of a function from a task to its result.
 
-    One log line per invocation says how it ended, with the order, the attempt and the correlation id.
+    One log line per invocation says how it ended, with the order, the attempt and the correlation id. What
+    the state machine catches by name is counted too, for Lambda takes it for an error of the function.
     Errors of the domain leave by their own names, for the state machine to catch; a service's failure that
     may pass leaves as `DependencyUnavailable`, which it retries; a malformed payload is `InvalidInput`.
     """
@@ -45,6 +57,8 @@ def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[d
                 result = run(task)
             except DomainError as error:
                 logger.info(str(error), outcome=type(error).__name__)
+                if isinstance(error, _OUTCOMES):
+                    emit(counts=("TaskOutcomes",))
                 raise
             except Exception as error:
                 logger.exception("task failed")
