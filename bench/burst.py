@@ -148,16 +148,12 @@ def _faults(
 def _requeue(stack: RunningStack) -> None:
     """Run the requeue at once, with a minute for an order to be stalled instead of ten."""
     functions = stack.client("lambda")
-    (function,) = (
-        one
-        for one in functions.list_functions()["Functions"]
-        if one["FunctionName"].startswith("requeue_stalled_orders")
-    )
-    variables = function["Environment"]["Variables"] | {"STALLED_AFTER_MINUTES": "1"}
+    name = stack.functions["requeue_stalled_orders"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     functions.update_function_configuration(
-        FunctionName=function["FunctionName"], Environment={"Variables": variables}
+        FunctionName=name, Environment={"Variables": variables | {"STALLED_AFTER_MINUTES": "1"}}
     )
-    answer = functions.invoke(FunctionName=function["FunctionName"], Payload=b"{}")
+    answer = functions.invoke(FunctionName=name, Payload=b"{}")
     if "FunctionError" in answer:
         raise RuntimeError(f"the requeue failed: {answer['Payload'].read().decode()}")
 

@@ -199,7 +199,7 @@ def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
             return item
 
         ledger = Ledger(schemas=schemas, peek=peek, logical=lambda table: logical[table])
-        with tapped(stack, _writing_down(ledger)):
+        with tapped(stack.endpoint, stack.functions, _writing_down(ledger)):
             shop = Shop(stack)
             products = {name: shop.product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))}
             yield _Recorded(shop=shop, ledger=ledger, user=shop.user(), products=products)

@@ -124,7 +124,7 @@ class Trial:
         self._orders_table: str = tables["orders"]
         self._orders = OrderRepository(stack.client("dynamodb"), self._orders_table, self._products_table)
         self._queue = OrderQueue(stack.client("sqs"), stack.outputs["queueUrl"])
-        self._requeue = _function(stack, "requeue_stalled_orders")
+        self._requeue = stack.functions["requeue_stalled_orders"]
         self._local = threading.local()
         self._repeated: deque[str] = deque()  # orders whose message is to come a second time
         self._stock: dict[str, int] = {}
@@ -355,12 +355,6 @@ def _end_of(order: Order) -> str:
     if order.status is not OrderStatus.FAILED:
         return order.status.value
     return f"FAILED ({order.status_reason})"
-
-
-def _function(stack: RunningStack, logical_name: str) -> str:
-    pages = stack.client("lambda").get_paginator("list_functions").paginate()
-    names = (function["FunctionName"] for page in pages for function in page["Functions"])
-    return str(next(name for name in names if name.startswith(logical_name)))
 
 
 def _processes_of(group: int) -> tuple[list[int], int]:

@@ -1,9 +1,9 @@
 """What the roles may do: manage what a stack declares, and never touch the data in it.
 
-Resources are named by the pattern that auto-naming gives them (`<name>-<stack>-<six hex digits>`), so the
-roles of one stack cannot touch another's in the same account (but another project's of the same pattern).
-API Gateway and event source mappings have drawn ids instead of names: there the region, or the function
-behind it, is the narrowest that AWS offers.
+Resources are named by the pattern that auto-naming gives them (`orderflow-<name>-<stack>-<six hex digits>`),
+so the roles of one stack cannot touch another's in the same account. API Gateway and event source mappings
+have drawn ids instead of names: there the region, or the function behind it, is the narrowest that AWS
+offers.
 """
 
 import json
@@ -29,7 +29,7 @@ class Target:
 
     def named(self, service: str, before: str = "") -> str:
         """The ARN of all that auto-naming named for this stack, after a prefix such as `table/`."""
-        return self.arn(service, f"{before}*-{self.stack}-??????")
+        return self.arn(service, f"{before}orderflow-*-{self.stack}-??????")
 
     @property
     def prefix(self) -> str:
@@ -39,7 +39,7 @@ class Target:
     @property
     def roles(self) -> str:
         """The ARN of the roles of the stack's functions, state machine and schedules."""
-        return f"arn:{self.partition}:iam::{self.account}:role/*-{self.stack}-??????"
+        return f"arn:{self.partition}:iam::{self.account}:role/orderflow-*-{self.stack}-??????"
 
     @property
     def boundary(self) -> str:

@@ -113,10 +113,11 @@ class Workflow(pulumi.ComponentResource):
                     "StringEquals": {"aws:SourceAccount": account},
                     "ArnLike": {
                         "aws:SourceArn": pulumi.Output.format(
-                            "arn:{0}:states:{1}:{2}:stateMachine:{3}-{4}-*",
+                            "arn:{0}:states:{1}:{2}:stateMachine:{3}-{4}-{5}-*",
                             partition,
                             region,
                             account,
+                            pulumi.get_project(),
                             name,
                             pulumi.get_stack(),
                         )

@@ -48,6 +48,7 @@ class RunningStack:
     outputs: Mapping[str, Any]  # the stack's exports
     secret_outputs: frozenset[str]
     api_keys: Mapping[str, str]  # usage plan -> the key's value
+    functions: Mapping[str, str]  # logical name -> physical name
     log_groups: Mapping[str, str]  # function's logical name -> its log group
     pid: int  # of the emulator, and of the process group with its Lambda workers
     folder: Path  # the emulator's own
@@ -227,6 +228,7 @@ def _bring_up(
         on_resource=on_resource,
     )
     keys = emulator.endpoint.client("apigateway")
+    functions = run.of_type("aws:lambda/function:Function")
     return RunningStack(
         endpoint=emulator.endpoint,
         project=run.config.project,
@@ -237,10 +239,11 @@ def _bring_up(
             plan: keys.get_api_key(apiKey=key_id, includeValue=True)["value"]
             for plan, key_id in run.outputs.values.get("apiKeyIds", {}).items()
         },
+        functions={function.name: function.outputs["name"] for function in functions},
         log_groups={
             function.name: (function.inputs.get("loggingConfig") or {}).get("logGroup")
             or f"/aws/lambda/{function.outputs['name']}"
-            for function in run.of_type("aws:lambda/function:Function")
+            for function in functions
         },
         pid=emulator.pid,
         folder=emulator.folder,

@@ -88,7 +88,9 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
     assert trust["Principal"] == {"Service": "states.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
-        "ArnLike": {"aws:SourceArn": PLACE.arn("states", f"stateMachine:order_fulfillment-{stack}-*")},
+        "ArnLike": {
+            "aws:SourceArn": PLACE.arn("states", f"stateMachine:orderflow-order_fulfillment-{stack}-*")
+        },
     }
     machine = recorded(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
     assert fnmatch.fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from local.stack import RunningStack
+from local.emulator import Endpoint
 
 # What a signature's scope calls a service -> what botocore calls it.
 _SERVICES: Final = {
@@ -137,30 +137,17 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             thread.join()
 
 
-def logical_name(function: str) -> str:
-    """What the program calls a function; `function` is its physical name, which has a suffix."""
-    return function.partition("-")[0]
-
-
 @contextmanager
-def tapped(stack: RunningStack, tap: Tap) -> Iterator[None]:
-    """All calls of a running stack's functions go through `tap`, several at once, until the stack's end.
-
-    The functions are called by their logical names.
-    """
-    upstream = urlsplit(stack.endpoint.url).netloc
-    functions = stack.client("lambda")
+def tapped(endpoint: Endpoint, functions: Mapping[str, str], tap: Tap) -> Iterator[None]:
+    """All calls of these functions (physical names by logical ones) go through `tap`, several at once, and
+    fail when this has ended."""
+    client = endpoint.client("lambda")
     with ExitStack() as servers:
-        for function in functions.list_functions()["Functions"]:
-            variables = function["Environment"]["Variables"]
-            own = {
-                "function": logical_name(function["FunctionName"]),
-                "upstream": upstream,
-                "tap": staticmethod(tap),
-            }
+        for function, name in functions.items():
+            own = {"function": function, "upstream": urlsplit(endpoint.url).netloc, "tap": staticmethod(tap)}
             url = servers.enter_context(serving(type("Handler", (_Handler,), own)))
-            functions.update_function_configuration(
-                FunctionName=function["FunctionName"],
-                Environment={"Variables": variables | dict.fromkeys(_ENDPOINTS, url)},
+            told = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            client.update_function_configuration(
+                FunctionName=name, Environment={"Variables": told | dict.fromkeys(_ENDPOINTS, url)}
             )
         yield

@@ -18,14 +18,16 @@ from tests.policy.evaluation import recording
 from tests.privileges import grants_of_role
 
 REGION = "us-east-1"
+HERE = f"{REGION}:{ACCOUNT_ID}"
+IAM = f"arn:aws:iam::{ACCOUNT_ID}"
 
 POLICY = "aws:iam/policy:Policy"
 PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1111"
-SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:signing-AbCdEf"
+KEY = f"arn:aws:kms:{HERE}:key/1111"
+SECRET = f"arn:aws:secretsmanager:{HERE}:secret:signing-AbCdEf"
 REPOSITORY = "acme@17/orders@4711"
 CONFIG = {"repository": REPOSITORY, "stateBucket": "acme-state", "secretsKeyArn": KEY}
-BOUNDARY = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{{stack}}"
+BOUNDARY = f"{IAM}:policy/orderflow-boundary-{{stack}}"
 ISSUER = "token.actions.githubusercontent.com"
 
 each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -97,7 +99,7 @@ def test_a_role_is_assumed_only_by_the_named_runs_of_the_repository(
 
 
 def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
-    arn = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/{ISSUER}"
+    arn = f"{IAM}:oidc-provider/{ISSUER}"
     config = {**CONFIG, "oidcProviderArn": arn}
     run = run_program("prod", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
     assert run.of_type(PROVIDER) == []
@@ -128,9 +130,9 @@ def test_a_repository_of_old_is_named_without_ids() -> None:
 
 def test_the_exports_are_what_the_repository_variables_need() -> None:
     outputs = bootstrap("dev").outputs.values
-    assert outputs["previewRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-preview-dev"
+    assert outputs["previewRoleArn"] == f"{IAM}:role/orderflow-preview-dev"
     assert outputs["permissionsBoundaryArn"] == BOUNDARY.format(stack="dev")
-    assert outputs["deployRoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-deploy-dev"
+    assert outputs["deployRoleArn"] == f"{IAM}:role/orderflow-deploy-dev"
 
 
 # --- What -------------------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def arn_of(resource: Resource) -> str:
         return f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{resource.inputs['dashboardName']}"
     arn = str(resource.outputs["arn"])
     if resource.type == "aws:xray/samplingRule:SamplingRule":
-        return f"arn:aws:xray:{REGION}:{ACCOUNT_ID}:sampling-rule/{resource.inputs['ruleName']}"
+        return f"arn:aws:xray:{HERE}:sampling-rule/{resource.inputs['ruleName']}"
     if resource.type == "aws:scheduler/schedule:Schedule":
         return arn.replace(":schedule/", f":schedule/{resource.inputs['groupName']}/")
     return arn
@@ -241,20 +243,29 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
-        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-deploy-dev"),
-        ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orderflow-preview-dev"),
-        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT_ID}:role/admin"),
-        ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
-        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT_ID}:user/somebody"),
-        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-prod-123456"),
-        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-prod-123456"),
-        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
-        ("dynamodb:Scan", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
-        ("sqs:ReceiveMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:orders-dev-123456"),
-        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:orders_api-dev-123456"),
-        ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/orderflow-dev-a:x"),
-        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:s"),
-        ("iam:DeleteRolePermissionsBoundary", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
+        ("iam:PutRolePolicy", f"{IAM}:role/orderflow-deploy-dev"),
+        ("iam:UpdateAssumeRolePolicy", f"{IAM}:role/orderflow-preview-dev"),
+        ("iam:CreateRole", f"{IAM}:role/admin"),
+        ("iam:AttachRolePolicy", f"{IAM}:role/orderflow-orders_api-role-dev-123456"),
+        ("iam:CreateUser", f"{IAM}:user/somebody"),
+        ("iam:PutRolePolicy", f"{IAM}:role/orderflow-orders_api-role-prod-123456"),
+        (
+            "dynamodb:DeleteTable",
+            f"arn:aws:dynamodb:{HERE}:table/orderflow-orders-prod-123456",
+        ),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{HERE}:table/orderflow-orders-dev-123456"),
+        ("dynamodb:Scan", f"arn:aws:dynamodb:{HERE}:table/orderflow-orders-dev-123456"),
+        ("sqs:ReceiveMessage", f"arn:aws:sqs:{HERE}:orderflow-orders-dev-123456"),
+        (
+            "lambda:InvokeFunction",
+            f"arn:aws:lambda:{HERE}:function:orderflow-orders_api-dev-123456",
+        ),
+        ("logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:/aws/lambda/orderflow-dev-a:x"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{HERE}:secret:s"),
+        (
+            "iam:DeleteRolePermissionsBoundary",
+            f"{IAM}:role/orderflow-orders_api-role-dev-123456",
+        ),
         ("iam:CreatePolicyVersion", BOUNDARY.format(stack="dev")),
         ("iam:SetDefaultPolicyVersion", BOUNDARY.format(stack="dev")),
         ("iam:DeletePolicy", BOUNDARY.format(stack="dev")),
@@ -290,14 +301,17 @@ def test_the_boundary_lets_every_role_of_the_program_do_all_that_it_is_granted(s
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
-        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
-        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT_ID}:role/orders_api-role-dev-123456"),
-        ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT_ID}:role/admin"),
-        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-dev-123456"),
-        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/orders-prod-123456"),
-        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f-dev-123456"),
-        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f-prod-123456"),
-        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:other"),
+        ("iam:PutRolePolicy", f"{IAM}:role/orderflow-orders_api-role-dev-123456"),
+        ("iam:PassRole", f"{IAM}:role/orderflow-orders_api-role-dev-123456"),
+        ("sts:AssumeRole", f"{IAM}:role/admin"),
+        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{HERE}:table/orderflow-orders-dev-123456"),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{HERE}:table/orderflow-orders-prod-123456"),
+        (
+            "lambda:UpdateFunctionCode",
+            f"arn:aws:lambda:{HERE}:function:orderflow-f-dev-123456",
+        ),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:orderflow-f-prod-123456"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{HERE}:secret:other"),
         ("s3:GetObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/dev.json"),
         ("kms:Decrypt", KEY),
     ],

@@ -15,7 +15,7 @@ def test_an_alarm_that_rings_reaches_the_subscribers_with_its_runbook(stack: Run
         alarm
         for page in cloudwatch.get_paginator("describe_alarms").paginate()
         for alarm in page["MetricAlarms"]
-        if alarm["AlarmName"].startswith("dead_letters-")
+        if alarm["AlarmName"].startswith("orderflow-dead_letters-")
     ]
     assert len(alarms) == 1
     (topic,) = alarms[0]["AlarmActions"]

@@ -18,13 +18,14 @@ from bootstrap.permissions import Target, can_at_most
 from local.deployer.iam import as_the_emulator_asks
 from local.program import PROJECT_ROOT
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
+from policy.resources import FUNCTION
 from tests.e2e.conftest import Api
 from tests.faults.cloud import Hook
 from tests.faults.iam import OUTSIDE, Grants, grants
 from tests.faults.scenarios import SCENARIOS, play
 from tests.privileges import Call, Permission, Place, as_told, compare, grants_as_told, permissions_for
 from tests.warehouse import Mood, Warehouse, WarehouseServer
-from tests.wire import Request, Response, logical_name, tapped
+from tests.wire import Request, Response, tapped
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 Permissions = Mapping[str, set[Permission]]
@@ -83,19 +84,11 @@ def tour_schedule(stack: RunningStack, api: Api) -> None:
         "openShard": {"S": "0"},
     }
     stack.client("dynamodb").put_item(TableName=stack.outputs["tableNames"]["orders"], Item=item)
-    requeue = next(name for name in functions_of(stack) if name.startswith("requeue_stalled_orders-"))
+    requeue = stack.functions["requeue_stalled_orders"]
     answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
     report = json.load(answer["Payload"])
     assert report.get("requeued") == 1, report
     assert api.final("lost")["status"] == "FULFILLED"
-
-
-def functions_of(stack: RunningStack) -> dict[str, dict[str, str]]:
-    """The environments of the deployed functions, by their physical names."""
-    return {
-        function["FunctionName"]: function["Environment"]["Variables"]
-        for function in stack.client("lambda").list_functions()["Functions"]
-    }
 
 
 def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
@@ -136,7 +129,11 @@ def tour() -> tuple[Permissions, Grants]:
         bound_roles(stack, secret["ARN"])
         billing = stack.deploy(PROJECT_ROOT / "examples" / "billing")
         api = Api(stack.api_url, stack.api_keys["free"], stack.api_keys["paid"])
-        with tapped(stack, record):
+        functions = {
+            **stack.functions,
+            **{one.name: one.outputs["name"] for one in billing.of_type(FUNCTION)},
+        }
+        with tapped(stack.endpoint, functions, record):
             tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
             tour_orders(api, warehouse.warehouse, billing.outputs.values["billingUrl"])
@@ -144,10 +141,11 @@ def tour() -> tuple[Permissions, Grants]:
             for path in ("/", "/openapi.json", "/docs"):
                 assert api.request("GET", path).status_code == 200
         place = Place(region=stack.endpoint.region, account=stack.endpoint.account_id)
-        needed = {
-            logical_name(name): as_told(permissions_for(calls[logical_name(name)], place), environment, place)
-            for name, environment in functions_of(stack).items()
-        }
+        needed = {}
+        for function, name in functions.items():
+            told = stack.client("lambda").get_function_configuration(FunctionName=name)
+            environment = told["Environment"]["Variables"]
+            needed[function] = as_told(permissions_for(calls[function], place), environment, place)
         return needed, grants_as_told(billing, place)
 
 

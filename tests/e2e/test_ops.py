@@ -70,13 +70,8 @@ def target(stack: RunningStack) -> Target:
 def broken_fulfillment(stack: RunningStack) -> Iterator[None]:
     """Takes from fulfill_order what its role allows, as a bad deployment would."""
     client, iam = stack.client("lambda"), stack.client("iam")
-    name = next(
-        function["FunctionName"]
-        for page in client.get_paginator("list_functions").paginate()
-        for function in page["Functions"]
-        if function["FunctionName"].startswith("fulfill_order")
-    )
-    role = client.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    function = client.get_function_configuration(FunctionName=stack.functions["fulfill_order"])
+    role = function["Role"].rpartition("/")[2]
     statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName=role, PolicyName="broken", PolicyDocument=document)

@@ -33,4 +33,4 @@ def test_every_optional_part_can_be_deployed() -> None:
         records = emulator.endpoint.client("route53").list_resource_record_sets(HostedZoneId=zone)
         assert "api.example.com." in {record["Name"] for record in records["ResourceRecordSets"]}
         (acl,) = firewall.list_web_acls(Scope="REGIONAL")["WebACLs"]
-        assert acl["Name"].startswith("orderflow-local-")
+        assert acl["Name"].startswith("orderflow-orderflow-local-")

@@ -135,7 +135,7 @@ def test_an_order_whose_message_was_lost_is_carried_on_by_the_requeue_under_its_
         open_since=placed,
     )
     OrderRepository(stack.client("dynamodb"), tables["orders"]).create(order)
-    requeue = _function(stack, "requeue_stalled_orders")
+    requeue = stack.functions["requeue_stalled_orders"]
     answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
     assert "FunctionError" not in answer, answer["Payload"].read()
     assert api.final(order.order_id)["status"] == "FULFILLED"
@@ -156,16 +156,9 @@ def test_a_burst_of_orders_ends_with_every_order_final_and_the_stock_exact(api: 
     assert all(order["status"] in FINAL for order in listed)
 
 
-def _function(stack: RunningStack, name: str) -> str:
-    """The physical name of a function."""
-    pages = stack.client("lambda").get_paginator("list_functions").paginate()
-    names = (function["FunctionName"] for page in pages for function in page["Functions"])
-    return str(next(physical for physical in names if physical.startswith(f"{name}-")))
-
-
 def test_a_function_may_do_only_what_its_role_allows(stack: RunningStack) -> None:
     """users_api under its own role: its own table, and not the orders."""
-    function = _function(stack, "users_api")
+    function = stack.functions["users_api"]
     role = stack.client("lambda").get_function_configuration(FunctionName=function)["Role"]
     session = stack.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     dynamodb = boto3.client(
