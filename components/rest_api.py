@@ -290,7 +290,9 @@ class RestApi(pulumi.ComponentResource):
             stage_name=self.stage_name,
             method_path="*/*",
             settings=aws.apigateway.MethodSettingsSettingsArgs(
-                metrics_enabled=True,
+                # Those of each method are billed as custom metrics. The stage's come without.
+                # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+                metrics_enabled=False,
                 throttling_burst_limit=sum(plan.burst for plan in plans),
                 throttling_rate_limit=sum(plan.rate for plan in plans),
             ),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.program import UNKNOWN, ProgramRun
+from tests.components.monitored import named_metrics
 from tests.components.recorded import (
     DEPLOYMENT,
     FUNCTION,
@@ -178,18 +179,24 @@ def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> N
 
 
 @each_stack
-def test_the_stage_is_traced_measured_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
+def test_the_stage_is_traced_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
     run = declared(stack)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     assert stage.inputs["stageName"] == "v1"
     assert stage.inputs["xrayTracingEnabled"] is True
     (settings,) = run.of_type("aws:apigateway/methodSettings:MethodSettings")
     assert settings.inputs["methodPath"] == "*/*"
-    assert settings.inputs["settings"] == {
-        "metricsEnabled": True,
-        "throttlingBurstLimit": 205,
-        "throttlingRateLimit": 105,
-    }
+    limits = settings.inputs["settings"]
+    assert (limits["throttlingBurstLimit"], limits["throttlingRateLimit"]) == (205, 105)
+
+
+@each_stack
+def test_metrics_of_each_method_that_nobody_looks_at_are_not_paid_for(stack: str) -> None:
+    run = declared(stack)
+    (settings,) = run.of_type("aws:apigateway/methodSettings:MethodSettings")
+    assert settings.inputs["settings"]["metricsEnabled"] is False
+    named = {metric.dimensions for metric in named_metrics(run) if metric.namespace == "AWS/ApiGateway"}
+    assert named == {frozenset({"ApiName", "Stage"})}
 
 
 @each_stack
