@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from components import api_responses
 from components.function import LambdaFunction
+from components.names import sampling_rule_name
 from components.settings import ApiSettings, UsagePlan
 
 STAGE: Final = "v1"
@@ -158,8 +159,7 @@ class RestApi(pulumi.ComponentResource):
         """Decide here, where a request comes in, whether it is traced; all that it causes follows."""
         aws.xray.SamplingRule(
             self._name,
-            # Pulumi makes no name up for this one, and AWS takes 32 characters.
-            rule_name=f"{pulumi.get_project()}-{pulumi.get_stack()}"[:32],
+            rule_name=sampling_rule_name(pulumi.get_project(), pulumi.get_stack()),
             priority=1000,
             version=1,
             # The first of each second, so that a quiet API is traced too, and a share of the others.

@@ -1,0 +1,34 @@
+"""Names that the program makes up itself: as long as AWS takes them, and never those of another stack."""
+
+import subprocess
+import sys
+
+from components.names import sampling_rule_name
+from components.packaging import PROJECT_ROOT
+from tests.components.recorded import recorded_with
+
+
+def test_a_short_name_is_project_and_stack() -> None:
+    assert sampling_rule_name("orderflow", "prod") == "orderflow-prod"
+    assert sampling_rule_name("orderflow", "s" * 22) == f"orderflow-{'s' * 22}"
+
+
+def test_long_names_fit_and_differ_where_only_their_ends_do() -> None:
+    names = {sampling_rule_name("orderflow", f"review-of-a-long-branch-name-{number}") for number in range(50)}
+    assert len(names) == 50
+    assert {len(name) for name in names} == {32}
+    assert all(name.startswith("orderflow-review-of-a-lo") for name in names)
+
+
+def test_a_name_stays_what_it_is() -> None:
+    assert sampling_rule_name("orderflow", "review-of-a-long-branch-name") == "orderflow-review-of-a-lon-b1e4ed"
+
+
+def test_the_program_gives_the_sampling_rule_this_name() -> None:
+    (rule,) = recorded_with().of_type("aws:xray/samplingRule:SamplingRule")
+    assert rule.inputs["ruleName"] == sampling_rule_name("orderflow", "dev")
+
+
+def test_other_programs_may_ask_for_a_name_without_the_sdk() -> None:
+    program = "import sys, components.names; sys.exit(any(name.startswith('pulumi') for name in sys.modules))"
+    subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, check=True)  # noqa: S603
