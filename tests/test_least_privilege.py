@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from functools import cache
 from typing import Any
 
 import pytest
 
-from local.program import ProgramRun, Resource, run_program
-from local.recorder import ACCOUNT_ID, REGION, Recorder
+from local.program import ProgramRun, Resource
+from local.recorder import ACCOUNT_ID, REGION
 from policy.resources import (
     API_INTEGRATION,
     EVENT_SOURCE_MAPPING,
@@ -45,11 +44,6 @@ POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
 
 
-@cache
-def recorded(stack: str) -> ProgramRun:
-    return run_program(stack, Recorder())
-
-
 def arns(run: ProgramRun, *functions: str) -> set[str]:
     return {run.get(FUNCTION, function).outputs["arn"] for function in functions}
 
@@ -70,7 +64,7 @@ def role_by_arn(run: ProgramRun, arn: str) -> Resource:
 
 @each_stack
 def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     machine = run.get(STATE_MACHINE, "order_fulfillment")
     states = json.loads(machine.inputs["definition"])["States"].values()
     named = {state["Arguments"]["FunctionName"] for state in states if state["Type"] == "Task"}
@@ -84,7 +78,7 @@ def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack:
 
 @each_stack
 def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stack: str) -> None:
-    trust = trust_of(recorded(stack).get(ROLE, "order_fulfillment-role"))
+    trust = trust_of(declared(stack).get(ROLE, "order_fulfillment-role"))
     assert trust["Principal"] == {"Service": "states.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
@@ -92,7 +86,7 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
             "aws:SourceArn": PLACE.arn("states", f"stateMachine:orderflow-order_fulfillment-{stack}-*")
         },
     }
-    machine = recorded(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
+    machine = declared(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
     assert fnmatch.fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])
 
 
@@ -101,7 +95,7 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
 
 @each_stack
 def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     queue = run.get(QUEUE, "orders").outputs["arn"]
     (mapping,) = run.of_type(EVENT_SOURCE_MAPPING)
     assert mapping.inputs["eventSourceArn"] == queue
@@ -120,7 +114,7 @@ def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack
 
 @each_stack
 def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_stage(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     behind = {
         function.outputs["arn"]
         for function in run.of_type(FUNCTION)
@@ -143,7 +137,7 @@ def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_sta
 
 @each_stack
 def test_every_role_is_trusted_by_the_service_that_runs_under_it_and_none_is_left_over(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     expected = {item.inputs["role"]: "lambda.amazonaws.com" for item in run.of_type(FUNCTION)}
     expected |= {item.inputs["roleArn"]: "states.amazonaws.com" for item in run.of_type(STATE_MACHINE)}
     expected |= {
@@ -156,7 +150,7 @@ def test_every_role_is_trusted_by_the_service_that_runs_under_it_and_none_is_lef
 
 @each_stack
 def test_every_role_policy_allows_something_and_belongs_to_a_role_of_the_stack(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     roles = {role.outputs["name"] for role in run.of_type(ROLE)}
     for policy in run.of_type(ROLE_POLICY):
         assert policy.inputs["role"] in roles
@@ -168,12 +162,12 @@ def test_every_role_is_held_in_the_boundary_that_is_configured_and_in_none_other
     boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{stack}"
     bounded = declared(stack, permissionsBoundaryArn=boundary).of_type(ROLE)
     assert {role.inputs["permissionsBoundary"] for role in bounded} == {boundary}
-    assert not any(role.inputs.get("permissionsBoundary") for role in recorded(stack).of_type(ROLE))
+    assert not any(role.inputs.get("permissionsBoundary") for role in declared(stack).of_type(ROLE))
 
 
 @each_stack
 def test_a_schedule_may_invoke_only_its_target_and_only_from_its_own_group(stack: str) -> None:
-    run = recorded(stack)
+    run = declared(stack)
     for schedule in run.of_type(SCHEDULE):
         target = schedule.inputs["target"]
         role = role_by_arn(run, target["roleArn"])

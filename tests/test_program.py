@@ -2,16 +2,20 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
+import tests.program
 from local.input_check import check_inputs
-from local.program import ProgramError, Resource
+from local.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource
 from local.sdk_types import arguments_class
-from local.stack_config import ConfigError
+from local.stack_config import ConfigError, load_stack_config
 from tests.components.recorded import (
     FUNCTION,
     ROLE,
@@ -20,12 +24,32 @@ from tests.components.recorded import (
     as_list,
     grants_of,
     policies_of,
-    recorded_with,
     statements,
 )
-from tests.program import declared
+from tests.program import EVERYTHING, configuration, declared, shipped
 
-ALL_STACKS = (*STACKS, "local")
+# The repository's stacks, whatever somebody has set in them, and what somebody may set.
+SHIPPED = (*STACKS, "local")
+WISHES: dict[str, dict[str, Any]] = {
+    "everything": dict(EVERYTHING),
+    "elsewhere": {"aws:region": "ap-southeast-2"},
+}
+
+each_run = pytest.mark.parametrize("name", [*SHIPPED, *WISHES])
+both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
+
+
+def run_of(name: str, *, preview: bool = False) -> ProgramRun:
+    """A stack of the repository, or prod as somebody wishes it."""
+    if name in SHIPPED:
+        return shipped(name, preview=preview)
+    return declared("prod", preview=preview, **WISHES[name])
+
+
+def configured(run: ProgramRun, key: str) -> Any:
+    """A value of the program's configuration that is an object."""
+    return json.loads(run.config.values[f"orderflow:{key}"])
+
 
 # AWS has no narrower resource for these.
 UNBOUNDED_ACTIONS = {
@@ -67,41 +91,56 @@ def identity(resource: Resource) -> tuple[str, str, str]:
     return resource.type, resource.name, "" if parent[2:3] == ["pulumi:pulumi:Stack"] else parent[-1]
 
 
-@pytest.mark.parametrize("stack", ALL_STACKS)
-@pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
-def test_all_inputs_are_as_the_sdk_declares_them(stack: str, preview: bool) -> None:
-    assert check_inputs(declared(stack, preview=preview).resources) == []
-
-
-@pytest.mark.parametrize("stack", ALL_STACKS)
-@pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
-def test_the_program_runs_without_a_warning(stack: str, preview: bool) -> None:
-    assert declared(stack, preview=preview).messages == ()
-
-
-@pytest.mark.parametrize("stack", ALL_STACKS)
-def test_a_preview_shows_what_an_update_declares(stack: str) -> None:
-    assert {identity(found) for found in declared(stack, preview=True).resources} == {
-        identity(found) for found in declared(stack).resources
-    }
-
-
-def test_production_differs_from_development_by_values_only() -> None:
-    assert {identity(found) for found in declared("prod").resources} == {
-        identity(found) for found in declared("dev").resources
-    }
+def identities(run: ProgramRun) -> set[tuple[str, str, str]]:
+    return {identity(found) for found in run.resources}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_role_may_take_an_action_by_wildcard(stack: str) -> None:
-    for policy in declared(stack).of_type(ROLE_POLICY):
+def test_what_somebody_sets_in_a_stacks_file_changes_nothing_for_the_tests_own_configurations(
+    stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load_stack_config(PROJECT_ROOT, stack, configuration(stack)).values
+    monkeypatch.setattr(tests.program, "PROJECT_ROOT", tmp_path)
+    shutil.copy(PROJECT_ROOT / "Pulumi.yaml", tmp_path)
+    wishes = {f"orderflow:{key}": value for key, value in EVERYTHING.items()}
+    elsewhere = {"aws:region": "ap-southeast-2", "pulumi:autonaming": {"mode": "verbatim"}}
+    file = {"secretsprovider": "awskms:///key", "encryptedkey": "AQ==", "config": wishes | elsewhere}
+    (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(file))
+    assert load_stack_config(tmp_path, stack).values != own
+    assert load_stack_config(tmp_path, stack, configuration(stack)).values == own
+
+
+@both
+@each_run
+def test_all_inputs_are_as_the_sdk_declares_them(name: str, preview: bool) -> None:
+    assert check_inputs(run_of(name, preview=preview).resources) == []
+
+
+@both
+@each_run
+def test_the_program_runs_without_a_warning(name: str, preview: bool) -> None:
+    assert run_of(name, preview=preview).messages == ()
+
+
+@each_run
+def test_a_preview_shows_what_an_update_declares(name: str) -> None:
+    assert identities(run_of(name, preview=True)) == identities(run_of(name))
+
+
+def test_production_differs_from_development_by_values_only() -> None:
+    assert identities(declared("prod")) == identities(declared("dev"))
+
+
+@each_run
+def test_no_role_may_take_an_action_by_wildcard(name: str) -> None:
+    for policy in run_of(name).of_type(ROLE_POLICY):
         for grant in grants_of(policy):
             assert "*" not in grant.action, policy.name
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_only_what_has_no_arn_is_granted_on_everything(stack: str) -> None:
-    for policy in declared(stack).of_type(ROLE_POLICY):
+@each_run
+def test_only_what_has_no_arn_is_granted_on_everything(name: str) -> None:
+    for policy in run_of(name).of_type(ROLE_POLICY):
         for grant in grants_of(policy):
             if grant.action in UNBOUNDED_ACTIONS:
                 continue
@@ -113,9 +152,9 @@ def test_only_what_has_no_arn_is_granted_on_everything(stack: str) -> None:
                 assert "*" not in grant.resource, f"{policy.name}: {grant}"
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_every_role_is_trusted_by_one_service_and_has_a_policy(stack: str) -> None:
-    run = declared(stack)
+@each_run
+def test_every_role_is_trusted_by_one_service_and_has_a_policy(name: str) -> None:
+    run = run_of(name)
     for role in run.of_type(ROLE):
         (statement,) = statements(role)
         (service,) = as_list(statement["Principal"]["Service"])
@@ -123,16 +162,18 @@ def test_every_role_is_trusted_by_one_service_and_has_a_policy(stack: str) -> No
         assert policies_of(run, role)
 
 
-@pytest.mark.parametrize("stack", ALL_STACKS)
-def test_all_that_can_carry_tags_says_project_and_stack(stack: str) -> None:
-    for resource in declared(stack).resources:
+@each_run
+def test_all_that_can_carry_tags_says_project_and_stack_and_what_is_configured(name: str) -> None:
+    run = run_of(name)
+    tags = {"project": "orderflow", "stack": run.config.stack, **configured(run, "tags")}
+    for resource in run.resources:
         arguments = arguments_class(resource.type) if resource.custom else None
         if arguments is not None and hasattr(arguments, "tags"):
-            assert resource.inputs["tags"] == {"project": "orderflow", "stack": stack}, resource.name
+            assert resource.inputs["tags"] == tags, resource.name
 
 
 def test_tags_of_the_configuration_are_added() -> None:
-    run = recorded_with(tags={"team": "orders"})
+    run = declared(tags={"team": "orders"})
     assert run.get(FUNCTION, "orders_api").inputs["tags"] == {
         "project": "orderflow",
         "stack": "dev",
@@ -140,12 +181,18 @@ def test_tags_of_the_configuration_are_added() -> None:
     }
 
 
-@pytest.mark.parametrize("stack", ALL_STACKS)
-def test_everything_belongs_to_a_component(stack: str) -> None:
-    run = declared(stack)
+@each_run
+def test_everything_belongs_to_a_component(name: str) -> None:
+    run = run_of(name)
     components = {found.urn for found in run.resources if not found.custom}
     assert all(found.parent in components for found in run.resources if found.custom)
-    assert {found.type for found in run.resources if not found.custom} == {
+
+
+def test_a_domain_and_a_firewall_are_the_only_components_that_a_stack_may_leave_out() -> None:
+    def components(run: ProgramRun) -> set[str]:
+        return {found.type for found in run.resources if not found.custom}
+
+    assert components(declared("prod")) == {
         "orderflow:api:RestApi",
         "orderflow:compute:DependencyLayer",
         "orderflow:compute:LambdaFunction",
@@ -156,18 +203,25 @@ def test_everything_belongs_to_a_component(stack: str) -> None:
         "orderflow:storage:Table",
         "orderflow:workflow:Workflow",
     }
+    more = components(declared("prod", **EVERYTHING)) - components(declared("prod"))
+    assert more == {"orderflow:api:CustomDomain", "orderflow:api:Firewall"}
 
 
-@pytest.mark.parametrize("stack", ALL_STACKS)
-def test_the_exports_are_those_that_others_rely_on(stack: str) -> None:
-    values = declared(stack).outputs.values
+@each_run
+def test_the_exports_are_those_that_others_rely_on(name: str) -> None:
+    run = run_of(name)
+    values = run.outputs.values
     assert set(values) == EXPORTS
     assert all(values.values())
-    assert set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == {"free", "paid"}
+    assert set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == set(configured(run, "usagePlans"))
     assert set(values["tableNames"]) == {"users", "products", "orders"}
     assert values["apiResourceIds"]["/"] == values["apiRootResourceId"]
     assert "/orders/{orderId}/cancel" in values["apiResourceIds"]
-    assert values["apiUrl"].endswith("/v1")
+    assert values["apiUrl"].startswith("https://")
+
+
+def test_the_exported_url_is_that_of_the_stage() -> None:
+    assert declared("prod").outputs.values["apiUrl"].endswith("/v1")
 
 
 def test_keys_are_exported_by_id_and_never_by_value() -> None:
@@ -193,8 +247,9 @@ for name, variables in given.items():
 """
 
 
-def test_every_function_starts_with_the_environment_that_the_program_gives_it() -> None:
-    run = declared("dev")
+@pytest.mark.parametrize("config", [{}, EVERYTHING], ids=["lean", "everything"])
+def test_every_function_starts_with_the_environment_that_the_program_gives_it(config: dict[str, Any]) -> None:
+    run = declared("dev", **config)
     given = {found.name: found.inputs["environment"]["variables"] for found in run.of_type(FUNCTION)}
     result = subprocess.run(
         [sys.executable, "-c", START_ALL],
@@ -225,6 +280,6 @@ def test_a_mistake_in_the_configuration_stops_the_program_with_one_sentence(
     config: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises((ProgramError, ConfigError)) as error:
-        recorded_with(**config)
+        declared(**config)
     assert str(error.value).startswith(sentence)
     assert "\n" not in str(error.value)

@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from local.program import ProgramRun, Resource, run_program
 from local.recorder import Recorder
+from tests.program import declared
+
+recorded_with: Final = declared
 
 STACKS: Final = ("dev", "prod")
 
@@ -20,11 +23,6 @@ RESOURCE: Final = "aws:apigateway/resource:Resource"
 DEPLOYMENT: Final = "aws:apigateway/deployment:Deployment"
 TABLE: Final = "aws:dynamodb/table:Table"
 QUEUE: Final = "aws:sqs/queue:Queue"
-
-
-def recorded_with(stack: str = "dev", **config: Any) -> ProgramRun:
-    """The program run with other configuration values."""
-    return run_program(stack, Recorder(), config=config)
 
 
 def recorded_program(root: Path, program: str) -> ProgramRun:

@@ -1,11 +1,7 @@
 """The API under a name of its own: endpoint, mapping, record, and the URL that others are told."""
 
-from tests.components.recorded import recorded_with
 from tests.components.test_settings import DOMAIN
 from tests.program import declared
-
-# The configuration of dev says us-east-1.
-HERE = DOMAIN | {"certificateArn": DOMAIN["certificateArn"].replace("eu-west-1", "us-east-1")}
 
 
 def test_without_a_name_there_is_none() -> None:
@@ -15,10 +11,10 @@ def test_without_a_name_there_is_none() -> None:
 
 
 def test_the_name_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
-    run = recorded_with(customDomain=HERE)
+    run = declared(customDomain=DOMAIN)
     (domain,) = run.of_type("aws:apigateway/domainName:DomainName")
     assert domain.inputs["domainName"] == "api.example.com"
-    assert domain.inputs["regionalCertificateArn"] == HERE["certificateArn"]
+    assert domain.inputs["regionalCertificateArn"] == DOMAIN["certificateArn"]
     assert domain.inputs["endpointConfiguration"] == {"types": "REGIONAL"}
     assert domain.inputs["securityPolicy"] == "TLS_1_2"
     (mapping,) = run.of_type("aws:apigateway/basePathMapping:BasePathMapping")
@@ -27,11 +23,11 @@ def test_the_name_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
 
 
 def test_the_record_points_at_the_regional_endpoint() -> None:
-    run = recorded_with(customDomain=HERE)
+    run = declared(customDomain=DOMAIN)
     (domain,) = run.of_type("aws:apigateway/domainName:DomainName")
     (record,) = run.of_type("aws:route53/record:Record")
     assert record.inputs == {
-        "zoneId": HERE["zoneId"],
+        "zoneId": DOMAIN["zoneId"],
         "name": "api.example.com",
         "type": "A",
         "aliases": [
@@ -45,4 +41,4 @@ def test_the_record_points_at_the_regional_endpoint() -> None:
 
 
 def test_the_exported_url_is_the_name() -> None:
-    assert recorded_with(customDomain=HERE).outputs.values["apiUrl"] == "https://api.example.com"
+    assert declared(customDomain=DOMAIN).outputs.values["apiUrl"] == "https://api.example.com"

@@ -6,7 +6,7 @@ import pytest
 
 from local.input_check import check_inputs
 from local.program import ProgramRun
-from tests.components.recorded import STACKS, recorded_with
+from tests.components.recorded import STACKS
 from tests.program import declared
 
 ACL = "aws:wafv2/webAcl:WebAcl"
@@ -14,7 +14,7 @@ ACL = "aws:wafv2/webAcl:WebAcl"
 
 @pytest.fixture(scope="module")
 def run() -> ProgramRun:
-    return recorded_with(firewall=True)
+    return declared(firewall=True)
 
 
 def rules(run: ProgramRun) -> dict[str, Any]:

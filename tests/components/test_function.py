@@ -6,6 +6,7 @@ import pytest
 from components.packaging import function_files
 from components.settings import FUNCTION_NAMES
 from local.program import Resource
+from local.recorder import ACCOUNT_ID, REGION
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -16,7 +17,6 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
-    recorded_with,
     role_of,
     statements,
 )
@@ -114,8 +114,8 @@ def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> 
 
 
 def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
-    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:warehouse-AbCdEf"
-    run = recorded_with(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:warehouse-AbCdEf"
+    run = declared(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
     role = run.get(ROLE, "fulfill_order-role")
     policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
     assert set(grants_of(policy)) == {Grant(action="secretsmanager:GetSecretValue", resource=secret)}

@@ -13,7 +13,6 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
-    recorded_with,
     role_of,
     statements,
 )
@@ -86,7 +85,7 @@ def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
 
 
 def test_executions_of_an_express_machine_are_not_looked_up() -> None:
-    run = recorded_with(workflowType="EXPRESS")
+    run = declared(workflowType="EXPRESS")
     role = run.get(ROLE, f"{NAME}-role")
     actions = {grant.action for policy in policies_of(run, role) for grant in grants_of(policy)}
     assert "states:DescribeExecution" not in actions
@@ -94,6 +93,6 @@ def test_executions_of_an_express_machine_are_not_looked_up() -> None:
 
 
 def test_the_requeue_is_told_what_the_configuration_says() -> None:
-    run = recorded_with(stalledAfterMinutes=12, maxAttempts=5)
+    run = declared(stalledAfterMinutes=12, maxAttempts=5)
     variables = run.get(FUNCTION, NAME).inputs["environment"]["variables"]
     assert (variables["STALLED_AFTER_MINUTES"], variables["MAX_ATTEMPTS"]) == ("12", "5")

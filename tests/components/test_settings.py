@@ -10,6 +10,9 @@ import pytest
 from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan, _given_keys
 from local.stack_config import load_stack_config
+from tests.components.recorded import FUNCTION, QUEUE
+from tests.program import declared
+from tests.program import configuration
 
 
 class Config:
@@ -18,7 +21,7 @@ class Config:
     name = "orderflow"
 
     def __init__(self, stack: str, changes: Mapping[str, Any] | None = None) -> None:
-        values = load_stack_config(PROJECT_ROOT, stack).values
+        values = load_stack_config(PROJECT_ROOT, stack, configuration(stack)).values
         self.values = {
             key.removeprefix("orderflow:"): value
             for key, value in values.items()
@@ -51,6 +54,17 @@ DOMAIN = {
     "zoneId": "Z0123456789ABC",
 }
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fulfillment-AbCdEf"
+TOO_LONG = (
+    "is too long: a message that fails comes back after six times as long, and until it was received three "
+    "times it holds the requeue back, which must be over before orderflow:stalledAfterMinutes"
+)
+TAG_NAME = (
+    "has a name that AWS does not take: it takes 1 to 128 letters, digits, spaces and _.:/=+-@, "
+    "but none that begin with aws:"
+)
+TAG_VALUE = (
+    "must be a text of up to 256 letters, digits, spaces and _.:/=+-@ that does not begin with aws:, but is"
+)
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"logLevel": "LOUD"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is LOUD"),
     ({"logLevel": "info"}, "logLevel must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, but is info"),
@@ -210,9 +224,33 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         f"fulfillmentSecretArn must be empty while fulfillmentUrl is, but is {SECRET_ARN}",
     ),
     (
-        {"tags": {"aws:team": "orders"}},
-        "tags.aws:team must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
-        "but is orders",
+        {"consumerTimeoutSeconds": 20, "stalledAfterMinutes": 6},
+        f"consumerTimeoutSeconds {TOO_LONG} (6 minutes), so it must be less than 20, but is 20",
+    ),
+    (
+        {"consumerTimeoutSeconds": 900},
+        f"consumerTimeoutSeconds {TOO_LONG} (10 minutes), so it must be less than 33.3, but is 900",
+    ),
+    ({"tags": ["team"]}, 'tags must be an object, but is ["team"]'),
+    ({"tags": {"": "orders"}}, f"tags. {TAG_NAME}"),
+    ({"tags": {"t" * 129: "orders"}}, f"tags.{'t' * 129} {TAG_NAME}"),
+    ({"tags": {"aws:team": "orders"}}, f"tags.aws:team {TAG_NAME}"),
+    ({"tags": {"AWS:team": "orders"}}, f"tags.AWS:team {TAG_NAME}"),
+    ({"tags": {"team#1": "orders"}}, f"tags.team#1 {TAG_NAME}"),
+    ({"tags": {"team\t": "orders"}}, f"tags.team\t {TAG_NAME}"),
+    ({"tags": {"team": 1}}, f"tags.team {TAG_VALUE} 1"),
+    ({"tags": {"team": "o" * 257}}, f"tags.team {TAG_VALUE} {'o' * 257}"),
+    ({"tags": {"team": "orders & users"}}, f"tags.team {TAG_VALUE} orders & users"),
+    ({"tags": {"team": "aws:orders"}}, f"tags.team {TAG_VALUE} aws:orders"),
+    ({"tags": {"project": "shop"}}, "tags.project is set by the program itself"),
+    ({"tags": {"Stack": "shop"}}, "tags.Stack is set by the program itself"),
+    (
+        {"tags": {"team": "orders", "Team": "users"}},
+        "tags.Team is named twice: to IAM capital and small letters are the same",
+    ),
+    (
+        {"tags": {f"tag-{number}": "" for number in range(49)}},
+        "tags must be 48 at most, because AWS takes 50 per resource and two are set already, but are 49",
     ),
 ]
 
@@ -222,6 +260,37 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(changes: dict[str, Any], sentence: str) -> None:
     assert mistake(**changes) == f"orderflow:{sentence}."
+
+
+def test_tags_may_be_all_that_aws_takes() -> None:
+    tags = {f"tag-{number}": "" for number in range(45)} | {
+        "Kostenträger": "Größe 1",
+        "mail": "a.b-c_d+e@example.com",
+        "t" * 128: "o" * 256,
+    }
+    assert read(tags=tags).tags == tags
+
+
+def test_the_consumers_timeout_may_be_what_the_requeue_can_wait_for() -> None:
+    assert read(consumerTimeoutSeconds=33).consumer_timeout_seconds == 33
+    settings = read(consumerTimeoutSeconds=900, stalledAfterMinutes=271)
+    assert settings.consumer_timeout_seconds == 900
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_message_that_fails_is_forgotten_by_the_queues_age_before_the_requeue_looks_at_it(
+    stack: str,
+) -> None:
+    """SQS leaves a message that was received three times in vain out of the age:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    """
+    run = declared(stack)
+    queue = run.get(QUEUE, "orders").inputs
+    environment = run.get(FUNCTION, "requeue_stalled_orders").inputs["environment"]["variables"]
+    hidden = queue["visibilityTimeoutSeconds"]
+    assert hidden == 6 * run.get(FUNCTION, "order_consumer").inputs["timeout"]
+    assert json.loads(queue["redrivePolicy"])["maxReceiveCount"] >= 3
+    assert 3 * hidden < 60 * int(environment["STALLED_AFTER_MINUTES"])
 
 
 def test_a_certificate_of_another_region_is_refused_where_the_region_is_known() -> None:

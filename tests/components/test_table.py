@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.recorded import STACKS, TABLE, recorded_with
+from tests.components.recorded import STACKS, TABLE
 from tests.program import declared
 
 KEYS = {"users": "userId", "products": "productId", "orders": "orderId"}
@@ -64,7 +64,7 @@ def test_tables_billed_per_request_declare_no_capacity() -> None:
 
 
 def test_provisioned_capacity_holds_for_tables_and_indexes() -> None:
-    run = recorded_with(tableBillingMode="PROVISIONED", tableReadCapacity=4, tableWriteCapacity=2)
+    run = declared(tableBillingMode="PROVISIONED", tableReadCapacity=4, tableWriteCapacity=2)
     for table in run.of_type(TABLE):
         for part in (table.inputs, *table.inputs.get("globalSecondaryIndexes", [])):
             assert (part["readCapacity"], part["writeCapacity"]) == (4, 2)

@@ -13,7 +13,6 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
-    recorded_with,
     role_of,
 )
 from tests.program import declared
@@ -110,5 +109,5 @@ def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> N
 
 def test_the_kind_of_the_state_machine_comes_from_the_configuration() -> None:
     assert declared("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
-    express = recorded_with(workflowType="EXPRESS")
+    express = declared(workflowType="EXPRESS")
     assert express.get(MACHINE, "order_fulfillment").inputs["type"] == "EXPRESS"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from local.emulator import start_emulator
 from local.stack import deploy
-from tests.components.test_custom_domain import HERE
+
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
 
 
 def test_every_optional_part_can_be_deployed() -> None:
@@ -17,7 +18,11 @@ def test_every_optional_part_can_be_deployed() -> None:
         run = deploy(
             emulator.endpoint,
             config={
-                "customDomain": HERE | {"zoneId": zone},
+                "customDomain": {
+                    "name": "api.example.com",
+                    "certificateArn": CERTIFICATE,
+                    "zoneId": zone,
+                },
                 "firewall": True,
                 "accessLogs": True,
                 "tableBillingMode": "PROVISIONED",

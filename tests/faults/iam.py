@@ -14,7 +14,7 @@ from tests.functions.world import ACCOUNT, ENVIRONMENT, REGION, running_function
 from tests.privileges import Call, Permission, Place, as_told, compare, grants_as_told, permissions_for
 from tests.program import declared
 
-SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:signing-AbCdEf"
+SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
 OUTSIDE = {"fulfillmentUrl": "https://warehouse.example.com", "fulfillmentSecretArn": SECRET_ARN}
 """The configuration of a fulfilment system outside."""
 
@@ -26,7 +26,7 @@ _TOLD = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
 
 
 @cache
-def grants(stack: str = "dev", **config: str) -> Grants:
+def grants(stack: str = "dev", **config: Any) -> Grants:
     """What the program grants the code of each function, in a stack; `config` overrides its configuration."""
     return grants_as_told(declared(stack, **config), Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT))
 
