@@ -1,4 +1,6 @@
-"""Makes docs/configuration.md, a table of every configuration key, from Pulumi.yaml and the stacks' files.
+"""Makes docs/configuration.md, a table of every configuration key, from Pulumi.yaml.
+
+Not from the stacks' files: whoever deploys sets what they need there, which must leave nothing stale.
 
 `python -m tools.configuration` writes it, `python -m tools.configuration --check` fails when it is stale.
 """
@@ -14,7 +16,6 @@ import yaml  # type: ignore[import-untyped]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = Path("docs", "configuration.md")
-STACKS: Final = ("dev", "prod", "local")
 
 # Keys that belong to Pulumi and its AWS provider: Pulumi.yaml can give them a value, but no description.
 _FOREIGN: Final = {
@@ -27,14 +28,17 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 Every key that the program reads. This page is made by `python -m tools.configuration` from Pulumi.yaml, which
-holds types, defaults and descriptions, and from the stacks' files (`Pulumi.<stack>.yaml`), which hold values.
-Where a stack has no value of its own, its cell is empty and the default holds.
+holds types, defaults and descriptions. A stack's own values stand in its file, `Pulumi.<stack>.yaml`; where
+that is silent the default holds.
 
-- `pulumi config set --stack dev logLevel DEBUG` sets a key. An object or a list in a stack's file replaces
-  the default as a whole, so it must hold all of it.
+- `pulumi config set --stack dev logLevel DEBUG` sets a key. A list or an object replaces the default as a whole,
+  so set all of it (`pulumi config set --stack dev --path 'corsOrigins[0]' https://shop.example.com`).
 - A mistake stops `pulumi preview` before anything is declared, with one sentence that names the key;
   components/settings.py has the rules.
-- `dev` and `prod` differ by these values only. `local` is the embedded AWS of `python -m local`.
+- [Pulumi.dev.yaml](../Pulumi.dev.yaml) and [Pulumi.prod.yaml](../Pulumi.prod.yaml) are yours to edit. Stacks
+  differ by these values only: dev starts out telling much and guarding nothing, prod guarding its data.
+  [Pulumi.local.yaml](../Pulumi.local.yaml) is the embedded AWS of `python -m local`.
+- What each value changes about the bill is in [cost.md](cost.md#what-each-config-value-changes).
 """
 
 
@@ -44,33 +48,15 @@ class ConfigurationError(Exception):
 
 def render(root: Path = ROOT) -> str:
     """The page; raises ConfigurationError for a key without type, default or description."""
-    project = _read(root / "Pulumi.yaml")
-    name, schema = project["name"], project["config"]
-    stacks = {stack: _values(root / f"Pulumi.{stack}.yaml", name) for stack in STACKS}
-    foreign = [key for key in schema if ":" in key]
-    used = {key for values in stacks.values() for key in values}
-    for key in sorted(used - schema.keys()):
-        if ":" not in key:
-            raise ConfigurationError(f"A stack's file sets {key}, which Pulumi.yaml does not declare.")
-        foreign.append(key)
-    own = _table(_own_rows(schema, stacks), ("key", "type", "default", "what it means", *STACKS))
-    others = _table(_foreign_rows(foreign, schema, stacks), ("key", "value", "what it means", *STACKS))
+    schema = yaml.safe_load((root / "Pulumi.yaml").read_text("utf-8"))["config"]
+    own = _table(_own_rows(schema), ("key", "type", "default", "what it means"))
+    others = _table(_foreign_rows(schema), ("key", "value", "what it means"))
     return "\n".join(
         [_INTRODUCTION, *own, "", "Besides, for Pulumi itself and its AWS provider:", "", *others, ""]
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
-    return content
-
-
-def _values(path: Path, project: str) -> dict[str, Any]:
-    config = _read(path).get("config") or {}
-    return {key.removeprefix(f"{project}:"): value for key, value in config.items()}
-
-
-def _own_rows(schema: Mapping[str, Any], stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+def _own_rows(schema: Mapping[str, Any]) -> Iterator[list[str]]:
     for key, declared in schema.items():
         if ":" in key:
             continue
@@ -80,28 +66,15 @@ def _own_rows(schema: Mapping[str, Any], stacks: Mapping[str, Mapping[str, Any]]
         kind = (
             f"{declared['type']} of {declared['items']['type']}s" if "items" in declared else declared["type"]
         )
-        yield [
-            f"`{key}`",
-            kind,
-            _shown(declared["default"]),
-            declared["description"],
-            *_cells(key, stacks),
-        ]
+        yield [f"`{key}`", kind, _shown(declared["default"]), declared["description"]]
 
 
-def _foreign_rows(
-    keys: Iterable[str], schema: Mapping[str, Any], stacks: Mapping[str, Mapping[str, Any]]
-) -> Iterator[list[str]]:
-    for key in keys:
+def _foreign_rows(schema: Mapping[str, Any]) -> Iterator[list[str]]:
+    for key in sorted({*_FOREIGN, *(key for key in schema if ":" in key)}):
         if key not in _FOREIGN:
             raise ConfigurationError(f"tools/configuration.py has no description of {key}.")
         preset = _shown(schema[key]["value"]) if key in schema else ""
-        yield [f"`{key}`", preset, _FOREIGN[key], *_cells(key, stacks)]
-
-
-def _cells(key: str, stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for values in stacks.values():
-        yield _shown(values[key]) if key in values else ""
+        yield [f"`{key}`", preset, _FOREIGN[key]]
 
 
 def _shown(value: object) -> str:
