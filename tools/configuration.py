@@ -31,8 +31,8 @@ Every key that the program reads. This page is made by `python -m tools.configur
 holds types, defaults and descriptions. A stack's own values stand in its file, `Pulumi.<stack>.yaml`; where
 that is silent the default holds.
 
-- `pulumi config set --stack dev logLevel DEBUG` sets a key. A list or an object replaces the default as a whole,
-  so set all of it (`pulumi config set --stack dev --path 'corsOrigins[0]' https://shop.example.com`).
+- `pulumi config set --stack dev logLevel DEBUG` sets a key. A list or an object replaces the default as a
+  whole, so set all of it (`pulumi config set --stack dev --path 'corsOrigins[0]' https://shop.example.com`).
 - A mistake stops `pulumi preview` before anything is declared, with one sentence that names the key;
   components/settings.py has the rules.
 - [Pulumi.dev.yaml](../Pulumi.dev.yaml) and [Pulumi.prod.yaml](../Pulumi.prod.yaml) are yours to edit. Stacks
