@@ -210,7 +210,7 @@ class StackSettings:
             firewall=values.boolean("firewall"),
             # Above what a call that AWS does not answer may take, below API Gateway's 29 s.
             api_timeout_seconds=values.integer("apiTimeoutSeconds", 6, 28),
-            consumer_timeout_seconds=values.integer("consumerTimeoutSeconds", 6, 900),
+            consumer_timeout_seconds=_consumer_timeout(values, stalled_after_minutes),
             fulfillment=_fulfillment(values, region),
             default_currency=_currency(values),
             consumer_max_concurrency=consumer_max_concurrency,
@@ -392,6 +392,26 @@ def _cors_origins(values: _Values) -> tuple[str, ...]:
     return tuple(dict.fromkeys(origins))
 
 
+# The queue hides a message for six times the consumer's timeout (components/queue.py), and SQS leaves one
+# that was received three times in vain out of the age of the oldest, which the requeue goes by:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+_COUNTED_PER_TIMEOUT: Final = 3 * 6
+
+
+def _consumer_timeout(values: _Values, stalled_after_minutes: int) -> int:
+    key = "consumerTimeoutSeconds"
+    timeout = values.integer(key, 6, 900)
+    longest = (60 * stalled_after_minutes - 1) // _COUNTED_PER_TIMEOUT
+    if timeout > longest:
+        raise values.error(
+            key,
+            f"must be at most {longest} with orderflow:stalledAfterMinutes at {stalled_after_minutes}, "
+            f"but is {timeout}: a message that fails comes back after six times as long, and until that "
+            "happened three times the requeue takes the queue to be behind and waits",
+        )
+    return timeout
+
+
 _RUNBOOK: Final = re.compile(r"https://[^\s#]+|docs/[\w./-]+\.md")
 
 
@@ -527,21 +547,40 @@ def _permissions_boundary(values: _Values) -> str | None:
     return arn or None
 
 
-def _tags(values: _Values) -> Mapping[str, str]:
-    def is_tag(name: str, value: object) -> bool:
-        return (
-            isinstance(value, str)
-            and len(value) <= 256
-            and 1 <= len(name) <= 128
-            and not name.startswith("aws:")
-        )
+# What all services take: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+_TAG: Final = re.compile(r"(?!aws:)[\w .:/=+@-]*", re.IGNORECASE)
+_TAG_CHARACTERS: Final = "letters, digits, spaces and _.:/=+-@"
+_TAGS_PER_RESOURCE: Final = 50
+_OWN_TAGS: Final = ("project", "stack")
 
-    tags = values.mapping("tags")
+
+def _tags(values: _Values) -> Mapping[str, str]:
+    key = "tags"
+    tags = values.mapping(key)
+    most = _TAGS_PER_RESOURCE - len(_OWN_TAGS)
+    if len(tags) > most:
+        raise values.error(
+            key,
+            f"must be at most {most}, for AWS takes {_TAGS_PER_RESOURCE} with our own, but are {len(tags)}",
+        )
+    seen = set()
     for name, value in tags.items():
-        if not is_tag(name, value):
+        if not 1 <= len(name) <= 128 or not _TAG.fullmatch(name):
             raise values.error(
-                f"tags.{name}",
-                "must be a text of up to 256 characters, its name 1 to 128 and not starting with aws:, "
+                f"{key}.{name}",
+                f"must have a name of 1 to 128 {_TAG_CHARACTERS} that does not begin with aws:",
+            )
+        if not isinstance(value, str) or len(value) > 256 or not _TAG.fullmatch(value):
+            raise values.error(
+                f"{key}.{name}",
+                f"must be a text of up to 256 {_TAG_CHARACTERS} that does not begin with aws:, "
                 f"but is {_shown(value)}",
             )
+        # On a role names that differ in capital letters only are the same:
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+        if name.lower() in _OWN_TAGS:
+            raise values.error(f"{key}.{name}", "must not be set, for it tells whose the resource is")
+        if name.lower() in seen:
+            raise values.error(f"{key}.{name}", "is there twice, but for capital letters")
+        seen.add(name.lower())
     return tags

@@ -11,8 +11,7 @@ from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan, _given_keys
 from local.stack_config import load_stack_config
 from tests.components.recorded import FUNCTION, QUEUE
-from tests.program import declared
-from tests.program import configuration
+from tests.program import configuration, declared
 
 
 class Config:
@@ -55,13 +54,11 @@ DOMAIN = {
 }
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fulfillment-AbCdEf"
 TOO_LONG = (
-    "is too long: a message that fails comes back after six times as long, and until it was received three "
-    "times it holds the requeue back, which must be over before orderflow:stalledAfterMinutes"
+    "consumerTimeoutSeconds must be at most {} with orderflow:stalledAfterMinutes at {}, but is {}: "
+    "a message that fails comes back after six times as long, and until that happened three times "
+    "the requeue takes the queue to be behind and waits"
 )
-TAG_NAME = (
-    "has a name that AWS does not take: it takes 1 to 128 letters, digits, spaces and _.:/=+-@, "
-    "but none that begin with aws:"
-)
+TAG_NAME = "must have a name of 1 to 128 letters, digits, spaces and _.:/=+-@ that does not begin with aws:"
 TAG_VALUE = (
     "must be a text of up to 256 letters, digits, spaces and _.:/=+-@ that does not begin with aws:, but is"
 )
@@ -225,11 +222,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"consumerTimeoutSeconds": 20, "stalledAfterMinutes": 6},
-        f"consumerTimeoutSeconds {TOO_LONG} (6 minutes), so it must be less than 20, but is 20",
+        TOO_LONG.format(19, 6, 20),
     ),
     (
         {"consumerTimeoutSeconds": 900},
-        f"consumerTimeoutSeconds {TOO_LONG} (10 minutes), so it must be less than 33.3, but is 900",
+        TOO_LONG.format(33, 10, 900),
     ),
     ({"tags": ["team"]}, 'tags must be an object, but is ["team"]'),
     ({"tags": {"": "orders"}}, f"tags. {TAG_NAME}"),
@@ -242,15 +239,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"team": "o" * 257}}, f"tags.team {TAG_VALUE} {'o' * 257}"),
     ({"tags": {"team": "orders & users"}}, f"tags.team {TAG_VALUE} orders & users"),
     ({"tags": {"team": "aws:orders"}}, f"tags.team {TAG_VALUE} aws:orders"),
-    ({"tags": {"project": "shop"}}, "tags.project is set by the program itself"),
-    ({"tags": {"Stack": "shop"}}, "tags.Stack is set by the program itself"),
+    (
+        {"tags": {"project": "shop"}},
+        "tags.project must not be set, for it tells whose the resource is",
+    ),
+    ({"tags": {"Stack": "shop"}}, "tags.Stack must not be set, for it tells whose the resource is"),
     (
         {"tags": {"team": "orders", "Team": "users"}},
-        "tags.Team is named twice: to IAM capital and small letters are the same",
+        "tags.Team is there twice, but for capital letters",
     ),
     (
         {"tags": {f"tag-{number}": "" for number in range(49)}},
-        "tags must be 48 at most, because AWS takes 50 per resource and two are set already, but are 49",
+        "tags must be at most 48, for AWS takes 50 with our own, but are 49",
     ),
 ]
 
