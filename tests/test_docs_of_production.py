@@ -16,6 +16,7 @@ PAGES: Final = [
     DOCS / "security.md",
     *sorted((DOCS / "decisions").glob("*.md")),
     PROJECT_ROOT / "bootstrap" / "README.md",
+    PROJECT_ROOT / "examples" / "billing" / "README.md",
 ]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))

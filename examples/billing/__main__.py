@@ -12,6 +12,12 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+# The route, as it is declared, allowed to call the function, and deployed anew when it changes.
+METHOD = "GET"
+PATH = ("billing", "{userId}")
+# Orderflow's later deployments hold this route too: without a key it would be open there as well.
+KEY_REQUIRED = True
+
 STAGE = "billing"
 PROJECT = Path(__file__).resolve().parent
 
@@ -97,17 +103,16 @@ billing = aws.apigateway.Resource(
     "billing",
     rest_api=api_id,
     parent_id=orderflow.require_output("apiRootResourceId"),
-    path_part="billing",
+    path_part=PATH[0],
 )
-user = aws.apigateway.Resource("user", rest_api=api_id, parent_id=billing.id, path_part="{userId}")
+user = aws.apigateway.Resource("user", rest_api=api_id, parent_id=billing.id, path_part=PATH[1])
 method = aws.apigateway.Method(
     "get-spend",
     rest_api=api_id,
     resource_id=user.id,
-    http_method="GET",
+    http_method=METHOD,
     authorization="NONE",
-    # Orderflow's later deployments hold this route too: without a key it would be open there as well.
-    api_key_required=True,
+    api_key_required=KEY_REQUIRED,
 )
 integration = aws.apigateway.Integration(
     "get-spend",
@@ -125,7 +130,9 @@ invocation = aws.lambda_.Permission(
     principal="apigateway.amazonaws.com",
     # From this stage and this route only: through orderflow's stage the function cannot be called.
     source_arn=pulumi.Output.format(
-        "arn:{0}:execute-api:{1}:{2}:{3}/{4}/GET/billing/*", partition, region, account, api_id, STAGE
+        "arn:{0}:execute-api:{1}:{2}:{3}/{4}",
+        *(partition, region, account, api_id),
+        f"{STAGE}/{METHOD}/{PATH[0]}/*",
     ),
 )
 
@@ -134,7 +141,7 @@ invocation = aws.lambda_.Permission(
 
 def digest(uri: str) -> str:
     """Changes when the route does; API Gateway by itself never redeploys."""
-    return hashlib.sha256(json.dumps(["GET", "/billing/{userId}", True, uri]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([METHOD, *PATH, KEY_REQUIRED, uri]).encode()).hexdigest()
 
 
 deployment = aws.apigateway.Deployment(

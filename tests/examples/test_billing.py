@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,12 +29,16 @@ ROOT = PROJECT_ROOT / "examples" / "billing"
 # --- What the project declares ---
 
 
+def run_of(root: Path) -> ProgramRun:
+    """All that the project in a folder declares beside orderflow's stack dev."""
+    config = {"orderflowStack": "organization/orderflow/dev", "clients": ["free", "paid"]}
+    references = {"orderflow/dev": declared("dev").outputs}
+    return run_program("dev", Recorder(), root=root, config=config, stack_references=references)
+
+
 @cache
 def billing() -> ProgramRun:
-    """All that the project declares beside orderflow's stack dev."""
-    return run_program(
-        "dev", Recorder(), root=ROOT, stack_references={"orderflow/dev": declared("dev").outputs}
-    )
+    return run_of(ROOT)
 
 
 def orderflow(name: str) -> Any:
@@ -105,6 +111,31 @@ def test_its_deployment_waits_for_its_route_and_is_made_anew_with_it() -> None:
     ):
         assert one(f"aws:{kind}").urn in deployment.dependencies
     assert len(deployment.inputs["triggers"]["contents"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("line", "edited", "declared_in", "expected"),
+    [
+        ('METHOD = "GET"', 'METHOD = "POST"', "method:Method", ("httpMethod", "POST")),
+        ('"{userId}"', '"{user}"', "resource:Resource", ("pathPart", "{user}")),
+        ("KEY_REQUIRED = True", "KEY_REQUIRED = False", "method:Method", ("apiKeyRequired", False)),
+    ],
+)
+def test_an_edited_route_is_declared_and_deployed_anew(
+    line: str, edited: str, declared_in: str, expected: tuple[str, object], tmp_path: Path
+) -> None:
+    root = tmp_path / "billing"
+    shutil.copytree(ROOT, root)
+    program = root / "__main__.py"
+    text = program.read_text("utf-8")
+    assert text.count(line) == 1
+    program.write_text(text.replace(line, edited), encoding="utf-8")
+    run = run_of(root)
+    key, value = expected
+    assert value in [found.inputs[key] for found in run.of_type(f"aws:apigateway/{declared_in}")]
+    (deployment,) = run.of_type("aws:apigateway/deployment:Deployment")
+    before = one("aws:apigateway/deployment:Deployment").inputs["triggers"]
+    assert deployment.inputs["triggers"] != before
 
 
 def test_its_plan_meters_the_exported_keys_on_its_own_stage() -> None:
