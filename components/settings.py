@@ -225,9 +225,14 @@ class StackSettings:
 
     @classmethod
     def load(cls) -> "StackSettings":
-        """The settings of the stack that Pulumi is running."""
+        """The settings of the stack that Pulumi is running. Warns where alarms matter and reach nobody."""
         config = pulumi.Config()
-        return cls.read(config, _given_keys(config.name), region=pulumi.Config("aws").get("region"))
+        settings = cls.read(config, _given_keys(config.name), region=pulumi.Config("aws").get("region"))
+        if settings.tables.protect and not settings.monitoring.email:
+            pulumi.log.warn(
+                f"{config.name}:alarmEmail is empty: this stack guards its data, but nobody hears its alarms."
+            )
+        return settings
 
 
 def _given_keys(project: str) -> list[str]:

@@ -380,6 +380,19 @@ def test_production_keeps_its_data() -> None:
     assert tables.recovery_days == 35
 
 
+@pytest.mark.parametrize(
+    ("protected", "email", "is_warned"),
+    [(True, "", True), (True, "on-call@example.com", False), (False, "", False)],
+)
+def test_a_deployment_warns_of_alarms_that_matter_and_reach_nobody(
+    protected: bool, email: str, is_warned: bool
+) -> None:
+    messages = declared(protectData=protected, alarmEmail=email).messages
+    assert messages == is_warned * (
+        "orderflow:alarmEmail is empty: this stack guards its data, but nobody hears its alarms.",
+    )
+
+
 def test_the_settings_cannot_be_changed_later() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         read().max_attempts = 5  # type: ignore[misc]
