@@ -13,6 +13,7 @@ from bench.memory import backend
 from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
 from bench.samples import PROJECT_ROOT
+from tests.components.monitored import ALARM, named_metrics
 from tests.program import declared
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
@@ -175,7 +176,8 @@ def _by_rate(happy: Life) -> str:
         "## By the rate\n\n"
         "USD per month of 30 days, every order fulfilled, with the prices that fall with the amount. "
         f"{_fixed():.2f} USD a month are there without any order: the requeue's schedule, and Lambda asking "
-        "an empty queue. Storage is not in it (0.25 USD per GB and month, about 0.9 GB per million orders "
+        "an empty queue; what telemetry costs without any is [below](#telemetry). "
+        "Storage is not in it (0.25 USD per GB and month, about 0.9 GB per million orders "
         "with their index entries).\n\n"
         + markdown_table(
             ["orders a second", "orders a month", "batch", "EXPRESS", "STANDARD", "telemetry beside"], rows
@@ -207,8 +209,8 @@ def _telemetry_units(life: Life, rate: float) -> Units:
 
 def _telemetry(lives: Sequence[Life]) -> str:
     log_levels = {level: live_all(level)[0] for level in ("WARNING", "INFO")}
-    metrics = len(frozenset[tuple[str, ...]]().union(*(life.metrics for life in lives)))
-    alarms = len(declared("prod").of_type("aws:cloudwatch/metricAlarm:MetricAlarm"))
+    metrics, of_alarms = len(custom_metrics(lives)), alarm_metrics()
+    alarms = sum(of_alarms.values())
     rows = [
         ["logs of a fulfilled order, INFO", f"{log_levels['INFO'].log_bytes / 1000:.1f} KB", _logs(lives[0])],
         [
@@ -226,13 +228,48 @@ def _telemetry(lives: Sequence[Life]) -> str:
                 f"{share * PRICES['traces'].of(1e6):.2f}",
             ]
         )
-    fixed = PRICES["metrics"].of(metrics) + PRICES["alarms"].of(alarms)
+    fixed = (
+        PRICES["metrics"].of(metrics)
+        + PRICES["alarms"].of(alarms)
+        + PRICES["dashboards"].of(1)
+        + PRICES["keys"].of(1)
+    )
     return (
         "## Telemetry\n\nUSD per million fulfilled orders; AWS's own metrics are free.\n\n"
         + markdown_table(["what", "amount", "USD per million"], rows)
-        + f"\n\nBeside it {fixed:.2f} USD a month for {metrics} custom metrics of these lives and {alarms} "
-        "alarms (stack `prod`)."
+        + f"\n\nBeside it {fixed:.2f} USD a month (stack `prod`): {metrics} custom metrics (each is billed "
+        f"for the hours in which it is emitted, so rather less), {alarms} metrics in {len(of_alarms)} "
+        "alarms, the dashboard, and the key that encrypts what the alarms say. Not counted are reasons of "
+        "rejection that these lives do not have, each a metric of its own. The alarms over tables are "
+        "queries, counted as one metric each, but billed for each operation that their table refused or "
+        "failed of late: mostly none."
     )
+
+
+def custom_metrics(lives: Sequence[Life]) -> set[tuple[str, str]]:
+    """Name and function of each custom metric; of the rejections name and reason, as far as in `lives`."""
+    named = {
+        (metric.name, function)
+        for metric in named_metrics(declared("prod"))
+        if not metric.namespace.startswith("AWS/")
+        for function in metric.values
+    }
+    by_reason = {
+        (name, value.removeprefix("reason="))
+        for life in lives
+        for name, *values in life.metrics
+        for value in values
+        if value.startswith("reason=")
+    }
+    return named | by_reason
+
+
+def alarm_metrics() -> dict[str, int]:
+    """Alarm -> the metrics that it is billed for; of a query one."""
+    return {
+        alarm.name: sum("metric" in query for query in alarm.inputs.get("metricQueries", ())) or 1
+        for alarm in declared("prod").of_type(ALARM)
+    }
 
 
 def _logs(life: Life) -> str:

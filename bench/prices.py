@@ -81,8 +81,10 @@ PRICES: Final[Mapping[str, Price]] = {
     ),
     "logBytes": _flat("CloudWatch Logs ingestion", "GB", 1e9, 0.50, _WATCH),
     "metrics": _flat("CloudWatch custom metrics", "metric and month", 1, 0.30, _WATCH),
-    "alarms": _flat("CloudWatch alarms", "alarm and month", 1, 0.10, _WATCH),
+    "alarms": _flat("CloudWatch alarms", "metric of an alarm and month", 1, 0.10, _WATCH),
+    "dashboards": _flat("CloudWatch dashboards", "dashboard and month", 1, 3.00, _WATCH),
     "metricRequests": _flat("CloudWatch metric requests", "thousand", 1e3, 0.01, _WATCH),
     "traces": _flat("X-Ray traces recorded", "million", _M, 5.00, _XRAY),
+    "keys": _flat("KMS keys", "key and month", 1, 1.00, "https://aws.amazon.com/kms/pricing/"),
     "schedules": _flat("EventBridge Scheduler invocations", "million", _M, 1.00, _EVENTS),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.costs import BUDGETS, DOCUMENT, budget, document
+from bench.costs import BUDGETS, DOCUMENT, alarm_metrics, budget, custom_metrics, document
 from bench.lives import Life, live_all
 
 
@@ -45,6 +45,33 @@ def test_full_batches_share_what_a_batch_costs(fulfilled: Life) -> None:
     assert shared["queueRequests"] == pytest.approx(1.2)
     assert alone["invocations"] == 6
     assert shared["invocations"] == pytest.approx(5.1)
+
+
+def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> None:
+    """Whether there are others, `tests/functions/test_metrics.py` looks: none is emitted but those named."""
+    assert custom_metrics(live_all()) == {
+        *((name, "orders_api") for name in ("OrdersPlaced", "OrdersCancelled")),
+        *((name, "update_order_status") for name in ("OrdersFulfilled", "TimeToFulfill", "OrdersFailed")),
+        *(("OrdersRejected", reason) for reason in ("unknown_product", "insufficient_stock")),
+        *(
+            (name, "requeue_stalled_orders")
+            for name in ("OrdersStalled", "OrdersRequeued", "AttemptsExhausted")
+        ),
+        *(
+            ("TaskOutcomes", task)
+            for task in ("validate_order", "fulfill_order", "release_order", "update_order_status")
+        ),
+    }
+
+
+def test_an_alarm_costs_as_much_as_it_has_metrics() -> None:
+    of_alarms = alarm_metrics()
+
+    assert of_alarms["dead_letters"] == 1
+    assert of_alarms["api_5xx"] == 2  # errors and requests
+    assert of_alarms["validate_order_errors"] == 3  # errors, outcomes and invocations
+    assert of_alarms["orders_throttles"] == 1  # a query
+    assert len(of_alarms) == 34
 
 
 def test_the_page_of_costs_is_what_the_benches_would_write() -> None:
