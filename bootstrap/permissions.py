@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from components.names import sampling_rule_name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -59,7 +61,7 @@ class Target:
     @property
     def sampling_rule(self) -> str:
         """The ARN of the stack's sampling rule, which the program names itself."""
-        return self.arn("xray", f"sampling-rule/orderflow-{self.stack}")
+        return self.arn("xray", f"sampling-rule/{sampling_rule_name('orderflow', self.stack)}")
 
     @property
     def log_groups(self) -> list[str]:
