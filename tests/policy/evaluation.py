@@ -3,8 +3,7 @@
 import contextvars
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from pulumi.runtime.config import set_all_config
 from pulumi_policy import (
@@ -19,10 +18,10 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
-from local.program import UNKNOWN, ProgramRun, run_program
-from local.recorder import ACCOUNT_ID, Recorder
+from local.program import UNKNOWN, ProgramRun
 from policy.resources import STACK
 from policy.rules import RULES
+from tests.program import EVERYTHING, declared
 
 
 @dataclass(frozen=True)
@@ -99,31 +98,9 @@ def resource(
     )
 
 
-# Every part that a stack may leave out, and every choice made the other way.
-EVERYTHING: Final[Mapping[str, Any]] = {
-    "accessLogs": True,
-    "alarmEmail": "oncall@example.com",
-    "customDomain": {
-        "name": "api.example.com",
-        "certificateArn": f"arn:aws:acm:us-east-1:{ACCOUNT_ID}:certificate/1111",
-        "zoneId": "Z123456",
-    },
-    "firewall": True,
-    "fulfillmentUrl": "https://fulfillment.example.com/shipments",
-    "fulfillmentSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:signing-AbCdEf",
-    "permissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary",
-    "tableBillingMode": "PROVISIONED",
-    "tableReadCapacity": 5,
-    "tableWriteCapacity": 5,
-    "workflowType": "EXPRESS",
-}
-
-
-@cache
 def recording(stack: str, preview: bool = False, everything: bool = False) -> ProgramRun:
-    """What the program declares for a stack, or for one with every optional part."""
-    config = EVERYTHING if everything else None
-    return run_program(stack, Recorder(region="us-east-1"), preview=preview, config=config)
+    """What the program declares for a stack as the tests configure it, or with every optional part."""
+    return declared(stack, preview=preview, **(EVERYTHING if everything else {}))
 
 
 def recorded(run: ProgramRun) -> list[PolicyResource]:
