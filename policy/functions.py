@@ -13,6 +13,7 @@ from policy.resources import (
     ROLE,
     STATE_MACHINE,
     UNKNOWN,
+    functions_behind,
     get,
     linked,
     number,
@@ -56,7 +57,7 @@ def functions_log_to_a_declared_group(stack: list[PolicyResource]) -> Iterator[t
     names = [get(group.props, "name") for group in groups]
     for function in of_type(stack, FUNCTION):
         wanted = get(function.props, "loggingConfig", "logGroup")
-        if wanted is None:
+        if not wanted:
             name = get(function.props, "name")
             wanted = UNKNOWN if name is UNKNOWN else f"/aws/lambda/{name}"
         depends = of_type(function.property_dependencies.get("loggingConfig", []), LOG_GROUP)
@@ -74,7 +75,7 @@ def http_functions_answer_in_time(stack: list[PolicyResource]) -> Iterator[tuple
     """A function behind the API gives up before API Gateway does: its own answer is the better one."""
     seen: set[str] = set()
     for integration in of_type(stack, API_INTEGRATION):
-        for function in linked(integration, "uri", FUNCTION, stack):
+        for function in functions_behind(integration, "uri", stack):
             timeout = number(function.props, "timeout", _LAMBDA_DEFAULT_TIMEOUT)
             if function.urn not in seen and timeout is not None and timeout >= _GATEWAY_TIMEOUT:
                 yield (

@@ -4,10 +4,19 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from pulumi_policy import Policy, ResourceValidationArgs
+import pulumi
+from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
-from policy.resources import COMPOSITE_ALARM, METRIC_ALARM
-from policy.rule import resource_rule
+from policy.resources import (
+    COMPOSITE_ALARM,
+    METRIC_ALARM,
+    PROJECT,
+    TOPIC,
+    TOPIC_SUBSCRIPTION,
+    linked,
+    of_type,
+)
+from policy.rule import resource_rule, stack_rule
 
 # A web address, or a page of this repository with the section in it.
 RUNBOOK: Final = re.compile(r"https://\S+|docs/[\w./-]+\.md#[\w-]+")
@@ -26,10 +35,28 @@ def alarms_lead_to_somebody(args: ResourceValidationArgs) -> Iterator[str]:
         yield "does not say what to do: link its runbook in alarmDescription"
 
 
+def alarm_topics_have_a_subscriber(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
+    """Where the configuration names somebody to be told, a topic that alarms are sent to passes them on."""
+    if not pulumi.Config(PROJECT).get("alarmEmail"):
+        return
+    subscriptions = of_type(stack, TOPIC_SUBSCRIPTION)
+    heard = {topic.urn for item in subscriptions for topic in linked(item, "topic", TOPIC, stack)}
+    alarms = of_type(stack, METRIC_ALARM, COMPOSITE_ALARM)
+    told = {topic.urn: topic for item in alarms for topic in linked(item, "alarmActions", TOPIC, stack)}
+    for urn, topic in told.items():
+        if urn not in heard:
+            yield topic, "has no subscriber, but the configuration names one for alarms (alarmEmail)"
+
+
 RULES: Final[tuple[Policy, ...]] = (
     resource_rule(
         "alarms-lead-to-somebody",
         "Every alarm has an action and a link to its runbook.",
         alarms_lead_to_somebody,
+    ),
+    stack_rule(
+        "alarm-topics-have-a-subscriber",
+        "The alarms reach somebody where the stack's configuration names an address.",
+        alarm_topics_have_a_subscriber,
     ),
 )

@@ -1,12 +1,23 @@
 """Queues lose nothing: dead letters are kept, and a message does not come back while it is worked on."""
 
-import json
+import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from pulumi_policy import Policy, PolicyResource
 
-from policy.resources import EVENT_SOURCE_MAPPING, FUNCTION, QUEUE, get, linked, number, of_type
+from policy.resources import (
+    EVENT_SOURCE_MAPPING,
+    QUEUE,
+    REDRIVE_POLICY,
+    UNKNOWN,
+    as_object,
+    functions_behind,
+    get,
+    linked,
+    number,
+    of_type,
+)
 from policy.rule import stack_rule
 
 # AWS's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -18,24 +29,39 @@ _DEFAULT_RETENTION: Final = 345_600
 
 
 def queues_have_dead_letters(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """Every queue has a dead-letter queue in this stack, which keeps messages longer than it does itself."""
-    queues = of_type(stack, QUEUE)
-    targets = {queue.urn: linked(queue, "redrivePolicy", QUEUE, stack) for queue in queues}
-    dead_letters = {target.urn for found in targets.values() for target in found}
-    for queue in queues:
-        if queue.urn in dead_letters:
-            continue
-        if not targets[queue.urn]:
+    """Every queue has a dead-letter queue in this stack, which keeps messages longer than it does itself.
+
+    What is a dead-letter queue needs none; one that has its own is judged like any other, so that messages
+    do not go round in a circle: no two queues can each keep them longer than the other.
+    """
+    redrives = list(_redrives(stack))
+    dead_letters = {target.urn for _, _, targets in redrives for target in targets}
+    served = {queue.urn for queue, policy, targets in redrives if targets or policy is UNKNOWN}
+    for queue in of_type(stack, QUEUE):
+        if queue.urn not in dead_letters | served:
             yield queue, "has no dead-letter queue: what fails again and again is lost in the end"
-        policy = get(queue.props, "redrivePolicy")
-        if isinstance(policy, str) and int(json.loads(policy).get("maxReceiveCount") or 0) < 1:
+    for queue, policy, targets in redrives:
+        count = str(as_object(policy).get("maxReceiveCount"))
+        if targets and policy is not UNKNOWN and not re.fullmatch("[1-9][0-9]*", count):
             yield queue, "never moves a message to its dead-letter queue (maxReceiveCount)"
-        for target in targets[queue.urn]:
+        for target in targets:
             own = number(queue.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
             kept = number(target.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
             # A message keeps its age when it moves.
             if own is not None and kept is not None and kept <= own:
                 yield target, f"must keep messages longer than {queue.name} ({own:g} s), not {kept:g} s"
+
+
+def _redrives(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, Any, list[PolicyResource]]]:
+    """Each queue with its redrive policy, which may be a resource beside it, and the queues that it names."""
+    for source in of_type(stack, QUEUE, REDRIVE_POLICY):
+        policy = get(source.props, "redrivePolicy")
+        targets = linked(source, "redrivePolicy", QUEUE, stack)
+        if policy and source.resource_type == QUEUE:
+            yield source, policy, targets
+        elif policy:
+            for queue in linked(source, "queueUrl", QUEUE, stack):
+                yield queue, policy, targets
 
 
 def visibility_covers_the_consumer(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
@@ -44,7 +70,7 @@ def visibility_covers_the_consumer(stack: list[PolicyResource]) -> Iterator[tupl
         window = number(mapping.props, "maximumBatchingWindowInSeconds", 0)
         for queue in linked(mapping, "eventSourceArn", QUEUE, stack):
             visibility = number(queue.props, "visibilityTimeoutSeconds", _DEFAULT_VISIBILITY)
-            for function in linked(mapping, "functionName", FUNCTION, stack):
+            for function in functions_behind(mapping, "functionName", stack):
                 timeout = number(function.props, "timeout", _DEFAULT_TIMEOUT)
                 if visibility is None or timeout is None or window is None:
                     continue

@@ -1,7 +1,8 @@
 """What the rules see of a stack: typed access to resources whose values may not be known yet."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi_policy import PolicyResource
@@ -10,6 +11,7 @@ from pulumi_policy.proxy import UnknownValueError
 # The project, and with it the namespace of its configuration.
 PROJECT: Final = "orderflow"
 
+ALIAS: Final = "aws:lambda/alias:Alias"
 API_KEY: Final = "aws:apigateway/apiKey:ApiKey"
 API_INTEGRATION: Final = "aws:apigateway/integration:Integration"
 API_METHOD: Final = "aws:apigateway/method:Method"
@@ -17,11 +19,16 @@ API_RESOURCE: Final = "aws:apigateway/resource:Resource"
 COMPOSITE_ALARM: Final = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 EVENT_SOURCE_MAPPING: Final = "aws:lambda/eventSourceMapping:EventSourceMapping"
 FUNCTION: Final = "aws:lambda/function:Function"
+FUNCTION_URL: Final = "aws:lambda/functionUrl:FunctionUrl"
+HTTP_API: Final = "aws:apigatewayv2/api:Api"
+HTTP_ROUTE: Final = "aws:apigatewayv2/route:Route"
 KMS_KEY: Final = "aws:kms/key:Key"
 LOG_GROUP: Final = "aws:cloudwatch/logGroup:LogGroup"
 METRIC_ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
+PARAMETER: Final = "aws:ssm/parameter:Parameter"
 PERMISSION: Final = "aws:lambda/permission:Permission"
 QUEUE: Final = "aws:sqs/queue:Queue"
+REDRIVE_POLICY: Final = "aws:sqs/redrivePolicy:RedrivePolicy"
 REST_API: Final = "aws:apigateway/restApi:RestApi"
 ROLE: Final = "aws:iam/role:Role"
 ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
@@ -30,6 +37,7 @@ STACK: Final = "pulumi:pulumi:Stack"
 STATE_MACHINE: Final = "aws:sfn/stateMachine:StateMachine"
 TABLE: Final = "aws:dynamodb/table:Table"
 TOPIC: Final = "aws:sns/topic:Topic"
+TOPIC_SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 
 
 class _Unknown:
@@ -47,12 +55,35 @@ def get(source: Mapping[str, Any], *path: str) -> Any:
         if not isinstance(value, Mapping):
             return None
         try:
-            value = value[key]
+            value = _at(value, key)
         except KeyError:
             return None
-        except UnknownValueError:
-            return UNKNOWN
     return value
+
+
+def within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A value and all that it holds, however deep, each with the names on the way; nothing unknown."""
+    if value is UNKNOWN:
+        return
+    yield path, value
+    if isinstance(value, Mapping):
+        for key in value:
+            yield from within(_at(value, key), *path, key)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for position in range(len(value)):
+            yield from within(_at(value, position), *path)
+
+
+def texts(value: Any) -> list[tuple[tuple[str, ...], str]]:
+    """All texts in a value, however deep, each with the names on the way."""
+    return [(path, found) for path, found in within(value) if isinstance(found, str)]
+
+
+def _at(container: Any, key: str | int) -> Any:
+    try:
+        return container[key]
+    except UnknownValueError:
+        return UNKNOWN
 
 
 def number(source: Mapping[str, Any], key: str, default: float) -> float | None:
@@ -72,10 +103,20 @@ def many(value: object) -> list[Any]:
     return [value]
 
 
+def as_object(value: object) -> Mapping[str, Any]:
+    """An object that is given as such or as JSON; an empty one for whatever is neither."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
 def statements(document: object) -> list[Mapping[str, Any]]:
-    """The statements of a policy document, given as JSON or as an object."""
-    parsed = json.loads(document) if isinstance(document, str) else document
-    return many(parsed.get("Statement")) if isinstance(parsed, Mapping) else []
+    """The statements of a policy document, given as JSON or as an object; none for anything else."""
+    found = many(as_object(document).get("Statement"))
+    return [statement for statement in found if isinstance(statement, Mapping)]
 
 
 def of_type(stack: Iterable[PolicyResource], *types: str) -> list[PolicyResource]:
@@ -94,14 +135,24 @@ def linked(
     depended = of_type(source.property_dependencies.get(key, []), type_)
     if depended:
         return depended
-    value = get(source.props, key)
-    if not isinstance(value, str):
-        return []
-    return [resource for resource in of_type(stack, type_) if _names(resource, value)]
+    found = [text for _, text in texts(get(source.props, key)) if text]
+    return [resource for resource in of_type(stack, type_) if any(_names(resource, text) for text in found)]
 
 
-def _names(resource: PolicyResource, value: str) -> bool:
+def functions_behind(
+    source: PolicyResource, key: str, stack: Sequence[PolicyResource]
+) -> list[PolicyResource]:
+    """The functions that a property refers to, by themselves or by an alias."""
+    return linked(source, key, FUNCTION, stack) or [
+        function
+        for alias in linked(source, key, ALIAS, stack)
+        for function in linked(alias, "functionName", FUNCTION, stack)
+    ]
+
+
+def _names(resource: PolicyResource, text: str) -> bool:
     arn = get(resource.props, "arn")
-    if isinstance(arn, str) and arn and arn in value:
+    # As a whole: the ARN of `orders` is how that of `orders-dead-letters` begins.
+    if isinstance(arn, str) and arn and re.search(rf"{re.escape(arn)}(?![\w.-])", text):
         return True
-    return value in [get(resource.props, key) for key in ("name", "url", "id")]
+    return text in [get(resource.props, key) for key in ("name", "url", "id")]

@@ -11,18 +11,26 @@ from typing import Any
 import pytest
 from pulumi_policy import PolicyResource
 
-from local.program import ProgramRun
+from local.program import UNKNOWN
 from policy.resources import (
+    ALIAS,
+    API_INTEGRATION,
     API_KEY,
     API_METHOD,
+    API_RESOURCE,
     COMPOSITE_ALARM,
     EVENT_SOURCE_MAPPING,
     FUNCTION,
+    FUNCTION_URL,
+    HTTP_API,
+    HTTP_ROUTE,
     KMS_KEY,
     LOG_GROUP,
     METRIC_ALARM,
     PERMISSION,
     QUEUE,
+    REDRIVE_POLICY,
+    REST_API,
     ROLE,
     ROLE_POLICY,
     ROLE_POLICY_ATTACHMENT,
@@ -30,10 +38,10 @@ from policy.resources import (
     STATE_MACHINE,
     TABLE,
     TOPIC,
+    TOPIC_SUBSCRIPTION,
 )
 from policy.rules import RULES
-from tests.policy.evaluation import config_of, evaluate, recorded, resource, rule
-from tests.program import declared
+from tests.policy.evaluation import config_of, evaluate, recorded, recording, resource, rule
 
 ACCOUNT = "123456789012"
 LAMBDA = "lambda.amazonaws.com"
@@ -93,6 +101,7 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("tables-are-protected-as-configured", TABLE, "orders", {"deletionProtectionEnabled": False}),
     ("methods-require-a-key", API_METHOD, "orderflow-get-users", {"apiKeyRequired": False}),
     ("methods-require-a-key", API_METHOD, "orderflow-post-orders-orderId-cancel", {"apiKeyRequired": False}),
+    ("alarm-topics-have-a-subscriber", TOPIC_SUBSCRIPTION, "orderflow-alarms-by-email", {"topic": "arn"}),
     ("tags-present", QUEUE, "orders", {"tags": {"project": "orderflow"}}),
     (
         "no-secret-in-the-open",
@@ -103,15 +112,10 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
-def prod() -> ProgramRun:
-    """The stack that is broken: prod, with its roles in a boundary."""
-    return declared("prod", permissionsBoundaryArn=f"arn:aws:iam::{ACCOUNT}:policy/boundary")
-
-
 def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[PolicyResource]:
-    """The resources of prod, one of them changed; what it no longer names it no longer refers to."""
+    """The resources of a whole stack, one of them changed; what it no longer names it no longer refers to."""
     hits = 0
-    for item in recorded(prod()):
+    for item in recorded(recording("prod", everything=True)):
         if (item.resource_type, item.name) == (type_, name):
             hits += 1
             changed = resource(type_, name, {**item.props, **changes}, protect=item.opts.protect)
@@ -128,7 +132,7 @@ def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[Policy
 def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
     name: str, type_: str, what: str, changes: dict[str, Any]
 ) -> None:
-    config = config_of(prod())
+    config = config_of(recording("prod", everything=True))
     found = evaluate(RULES, list(broken(type_, what, changes)), config)
     assert {violation.rule for violation in found} == {name}
 
@@ -137,6 +141,7 @@ def test_every_rule_is_shown_firing() -> None:
     assert {candidate.name for candidate in RULES} == {row[0] for row in BROKEN} | {
         "one-role-each",
         "alarms-lead-to-somebody",
+        "no-way-round-the-key",
     }
 
 
@@ -146,8 +151,6 @@ def test_a_rule_says_which_resource_breaks_it() -> None:
 
 
 def test_what_a_preview_cannot_know_is_not_judged() -> None:
-    from local.program import UNKNOWN
-
     samples = [
         resource(ROLE_POLICY, "p", {"policy": UNKNOWN}),
         resource(ROLE, "r", {"assumeRolePolicy": UNKNOWN}),
@@ -364,6 +367,43 @@ def test_dead_letters_are_reached_and_outlive_the_queue() -> None:
     assert len(messages("queues-have-dead-letters", *never)) == 1
 
 
+def test_a_redrive_policy_may_be_a_resource_of_its_own() -> None:
+    queue = resource(QUEUE, "queue", {"url": "https://queue", "redrivePolicy": ""})
+    dead = resource(QUEUE, "dead", {"arn": "arn:dead", "messageRetentionSeconds": 1_209_600})
+    for count, problems in ((5, 0), (0, 1)):
+        redrive = json.dumps({"deadLetterTargetArn": "arn:dead", "maxReceiveCount": count})
+        written = {"queueUrl": "https://queue", "redrivePolicy": redrive}
+        for policy in (
+            resource(REDRIVE_POLICY, "redrive", written),
+            resource(REDRIVE_POLICY, "redrive", written, refers={"queueUrl": queue, "redrivePolicy": dead}),
+        ):
+            assert len(messages("queues-have-dead-letters", queue, dead, policy)) == problems
+
+
+@pytest.mark.parametrize("absent", [None, "", "null", "{}", "not JSON"])
+def test_a_redrive_policy_that_names_no_queue_is_none(absent: str | None) -> None:
+    queue = resource(QUEUE, "queue", {"redrivePolicy": absent, "name": "", "url": ""})
+    assert messages("queues-have-dead-letters", queue) == [
+        "queue has no dead-letter queue: what fails again and again is lost in the end."
+    ]
+
+
+def test_two_queues_are_not_each_others_dead_letters() -> None:
+    def with_target(name: str, target: str) -> PolicyResource:
+        redrive = json.dumps({"deadLetterTargetArn": f"arn:{target}", "maxReceiveCount": 5})
+        return resource(QUEUE, name, {"arn": f"arn:{name}", "redrivePolicy": redrive})
+
+    assert messages("queues-have-dead-letters", with_target("a", "b"), with_target("b", "a")) != []
+    assert messages("queues-have-dead-letters", with_target("a", "a")) != []
+
+
+def test_a_queue_is_not_mistaken_for_one_whose_name_begins_alike() -> None:
+    dead = resource(QUEUE, "dead", {"arn": "arn:orders-dead", "messageRetentionSeconds": 1_209_600})
+    redrive = json.dumps({"deadLetterTargetArn": "arn:orders-dead", "maxReceiveCount": 5})
+    queue = resource(QUEUE, "orders", {"arn": "arn:orders", "redrivePolicy": redrive})
+    assert messages("queues-have-dead-letters", queue, dead) == []
+
+
 @pytest.mark.parametrize(
     ("visibility", "window", "problems"), [(60, 0, 0), (60, 1, 1), (59, 0, 1), (None, 0, 1)]
 )
@@ -379,6 +419,54 @@ def test_the_batching_window_counts_towards_the_visibility(
         refers={"eventSourceArn": queue, "functionName": function},
     )
     assert len(messages("visibility-covers-the-consumer", queue, function, mapping)) == problems
+
+
+def test_an_alias_hides_no_function() -> None:
+    function = resource(FUNCTION, "consumer", {"timeout": 29, "arn": "arn:f"})
+    alias = resource(ALIAS, "live", {"arn": "arn:f:live"}, refers={"functionName": function})
+    queue = resource(QUEUE, "queue", {"visibilityTimeoutSeconds": 30})
+    for props, refers in (({}, {"functionName": alias}), ({"functionName": "arn:f:live"}, {})):
+        mapping = resource(EVENT_SOURCE_MAPPING, "m", props, refers={"eventSourceArn": queue, **refers})
+        assert len(messages("visibility-covers-the-consumer", queue, function, alias, mapping)) == 1
+    integration = resource(API_INTEGRATION, "i", refers={"uri": alias})
+    assert len(messages("http-functions-answer-in-time", function, alias, integration)) == 1
+
+
+# --- The API ----------------------------------------------------------------------------------------------
+
+
+def test_the_path_and_the_verb_of_an_open_method_are_judged_when_they_are_known() -> None:
+    api = resource(REST_API, "api", {"rootResourceId": "root"})
+    for verb, part, problems in (
+        ("GET", "docs", 0),
+        ("GET", "users", 1),
+        (UNKNOWN, "users", 0),
+        ("GET", UNKNOWN, 0),
+    ):
+        path = resource(API_RESOURCE, "path", {"pathPart": part}, refers={"parentId": api})
+        method = resource(API_METHOD, "method", {"httpMethod": verb}, refers={"resourceId": path})
+        assert len(messages("methods-require-a-key", api, path, method)) == problems
+    method = resource(API_METHOD, "method", {"httpMethod": "GET", "resourceId": UNKNOWN})
+    assert messages("methods-require-a-key", api, method) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "props", "problems"),
+    [
+        (FUNCTION_URL, {"authorizationType": "NONE"}, 1),
+        (FUNCTION_URL, {"authorizationType": "AWS_IAM"}, 0),
+        (HTTP_ROUTE, {"routeKey": "GET /users"}, 1),
+        (HTTP_ROUTE, {"routeKey": "GET /users", "authorizationType": "NONE"}, 1),
+        (HTTP_ROUTE, {"routeKey": "GET /users", "authorizationType": "JWT"}, 0),
+        (HTTP_API, {"target": "arn:aws:lambda:eu-west-1:1:function:f"}, 1),
+        (HTTP_API, {"protocolType": "HTTP", "target": ""}, 0),
+    ],
+)
+def test_nobody_gets_round_the_key(type_: str, props: dict[str, Any], problems: int) -> None:
+    assert len(messages("no-way-round-the-key", resource(type_, "door", props))) == problems
+
+
+# --- Logs -------------------------------------------------------------------------------------------------
 
 
 def test_a_function_without_a_named_log_group_needs_the_one_that_lambda_would_make() -> None:
@@ -415,6 +503,20 @@ def test_a_topic_is_encrypted_with_a_key_that_alarms_may_use(key: str | None, pr
 def test_an_alarm_leads_to_somebody_who_knows_what_to_do(props: dict[str, Any], problems: int) -> None:
     for type_ in (METRIC_ALARM, COMPOSITE_ALARM):
         assert len(messages("alarms-lead-to-somebody", resource(type_, "alarm", props))) == problems
+
+
+def test_a_topic_that_carries_alarms_has_a_subscriber_where_the_configuration_names_one() -> None:
+    topic = resource(TOPIC, "alarms", {"arn": "arn:alarms"})
+    other = resource(TOPIC, "other", {"arn": "arn:other"})
+    by_link = resource(METRIC_ALARM, "alarm", {"alarmActions": [UNKNOWN]}, refers={"alarmActions": topic})
+    by_arn = resource(COMPOSITE_ALARM, "alarm", {"alarmActions": ["arn:alarms"]})
+    subscription = resource(TOPIC_SUBSCRIPTION, "mail", {"protocol": "email"}, refers={"topic": topic})
+    asked = {"orderflow:alarmEmail": "oncall@example.com"}
+    for alarm in (by_link, by_arn):
+        stack = (topic, other, alarm)
+        assert len(messages("alarm-topics-have-a-subscriber", *stack, config=asked)) == 1
+        assert messages("alarm-topics-have-a-subscriber", *stack, subscription, config=asked) == []
+        assert messages("alarm-topics-have-a-subscriber", *stack, config={}) == []
 
 
 @pytest.mark.parametrize(
