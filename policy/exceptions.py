@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class WildcardResource:
-    """Actions that may be allowed on a resource with a `*` in it. `resource` has to match all of it."""
+    """Actions that may be allowed on a resource with a wildcard in it. `resource` has to match all of it."""
 
     actions: frozenset[str]
     resource: re.Pattern[str]
@@ -47,12 +47,12 @@ WILDCARD_RESOURCES: Final = (
     ),
     WildcardResource(
         actions=frozenset({"logs:CreateLogStream", "logs:PutLogEvents"}),
-        resource=re.compile(r"arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*:]+:\*"),
+        resource=re.compile(r"arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*?:]+:\*"),
         reason="Lambda names the streams itself; all streams of one log group is the narrowest there is.",
     ),
     WildcardResource(
         actions=frozenset({"states:DescribeExecution"}),
-        resource=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^*:]+:\*"),
+        resource=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^*?:]+:\*"),
         reason="An execution is named when it starts; all of one state machine is the narrowest there is.",
     ),
     WildcardResource(
@@ -87,16 +87,16 @@ TRUSTED_SERVICES: Final[Mapping[str, TrustedService]] = {
     ),
     "states.amazonaws.com": TrustedService(
         # The name may end in *: the machine cannot exist before its role, nor its full ARN be known.
-        source_arn=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[^*]+\*?"),
+        source_arn=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[^*?]+\*?"),
         reason="https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html",
     ),
     "scheduler.amazonaws.com": TrustedService(
-        source_arn=re.compile(r"arn:aws[a-z-]*:scheduler:[a-z0-9-]+:[0-9]{12}:schedule-group/[^*/]+"),
+        source_arn=re.compile(r"arn:aws[a-z-]*:scheduler:[a-z0-9-]+:[0-9]{12}:schedule-group/[^*?/]+"),
         reason="AWS asks for the schedule's group here, never the schedule: "
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html",
     ),
     "events.amazonaws.com": TrustedService(
-        source_arn=re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:rule/[^*]+\*?"),
+        source_arn=re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:rule/[^*?]+\*?"),
         reason="https://docs.aws.amazon.com/eventbridge/latest/userguide/"
         "cross-service-confused-deputy-prevention.html",
     ),

@@ -180,6 +180,7 @@ def test_what_a_preview_cannot_know_is_not_judged() -> None:
         allow("*", "arn:aws:sqs:eu-west-1:1:q"),
         allow("dynamodb:Get*", "arn:aws:dynamodb:eu-west-1:1:table/t"),
         allow(["sqs:SendMessage", "sqs:*"], "arn:aws:sqs:eu-west-1:1:q"),
+        allow("sqs:Send?essage", "arn:aws:sqs:eu-west-1:1:q"),
         {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:sqs:eu-west-1:1:q"},
     ],
 )
@@ -190,8 +191,21 @@ def test_a_broad_action_is_found_wherever_it_stands(statement: dict[str, Any]) -
         ("aws:sqs/queuePolicy:QueuePolicy", {"policy": document(statement)}),
         ("aws:sns/topicPolicy:TopicPolicy", {"policy": document(statement)}),
         (ROLE, {"inlinePolicies": [{"name": "x", "policy": document(statement)}]}),
+        ("aws:iam/userPolicy:UserPolicy", {"policy": json.loads(document(statement))}),
+        ("aws:iam/groupPolicy:GroupPolicy", {"policy": document(statement)}),
+        ("aws:s3/bucketPolicy:BucketPolicy", {"policy": document(statement)}),
+        ("aws:apigateway/restApi:RestApi", {"policy": document(statement)}),
+        ("aws:ecr/repositoryPolicy:RepositoryPolicy", {"policy": document(statement)}),
+        ("aws:cloudwatch/logDestinationPolicy:LogDestinationPolicy", {"accessPolicy": document(statement)}),
+        ("aws:kms/keyPolicy:KeyPolicy", {"policy": document(statement)}),
     ):
-        assert len(messages("no-wildcard-actions", resource(type_, "p", props))) == 1
+        assert len(messages("no-wildcard-actions", resource(type_, "p", props))) == 1, type_
+
+
+def test_what_is_no_policy_document_is_not_taken_for_one() -> None:
+    for text in ("", "null", "[]", "{", '{"Statement": ["*"]}', '{"rules": [{"Action": "*"}]}'):
+        sample = resource("aws:ecr/lifecyclePolicy:LifecyclePolicy", "p", {"policy": text})
+        assert evaluate(RULES, [sample]) == []
 
 
 def test_a_refusal_may_be_as_broad_as_it_likes() -> None:
@@ -202,12 +216,17 @@ def test_a_refusal_may_be_as_broad_as_it_likes() -> None:
 
 
 def test_policies_that_aws_keeps_are_not_attached() -> None:
-    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
-    for sample in (
-        resource(ROLE_POLICY_ATTACHMENT, "a", {"policyArn": arn}),
-        resource(ROLE, "r", {"managedPolicyArns": [arn]}),
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    for type_, props in (
+        (ROLE_POLICY_ATTACHMENT, {"policyArn": arn}),
+        (ROLE, {"managedPolicyArns": [arn]}),
+        ("aws:iam/policyAttachment:PolicyAttachment", {"policyArn": arn}),
+        ("aws:iam/userPolicyAttachment:UserPolicyAttachment", {"policyArn": arn}),
+        ("aws:iam/groupPolicyAttachment:GroupPolicyAttachment", {"policyArn": arn}),
+        ("aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive", {"policyArns": [arn]}),
     ):
-        assert len(messages("no-wildcard-actions", sample)) == 1
+        assert len(messages("no-wildcard-actions", resource(type_, "a", props))) == 1, type_
+    assert messages("no-wildcard-actions", resource(ROLE, "r", {"permissionsBoundary": arn})) == []
     own = resource(ROLE_POLICY_ATTACHMENT, "a", {"policyArn": f"arn:aws:iam::{ACCOUNT}:policy/own"})
     assert messages("no-wildcard-actions", own) == []
 
@@ -221,6 +240,8 @@ def test_policies_that_aws_keeps_are_not_attached() -> None:
         ("logs:PutLogEvents", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/lambda/f:*", 0),
         ("logs:PutLogEvents", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:*:*", 1),
         ("logs:PutLogEvents", "*", 1),
+        ("logs:PutLogEvents", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:??????:*", 1),
+        ("s3:GetObject", "arn:aws:s3:::???????", 1),
         ("sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders", 0),
     ],
 )
@@ -261,8 +282,11 @@ def test_the_policy_of_a_key_lets_its_account_administer_it_and_one_service_use_
 OF_ACCOUNT = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
-def from_source(arn: str, operator: str = "ArnLike") -> dict[str, Any]:
-    return {operator: {"aws:SourceArn": arn, "AWS:SourceAccount": ACCOUNT}}
+OTHER_ACCOUNT = "999999999999"
+
+
+def from_source(arn: str, operator: str = "ArnLike", accounts: object = ACCOUNT) -> dict[str, Any]:
+    return {operator: {"aws:SourceArn": arn, "AWS:SourceAccount": accounts}}
 
 
 GROUP = f"arn:aws:scheduler:eu-west-1:{ACCOUNT}:schedule-group/orderflow"
@@ -283,6 +307,9 @@ GROUP = f"arn:aws:scheduler:eu-west-1:{ACCOUNT}:schedule-group/orderflow"
         ([trust("states.amazonaws.com", from_source(MACHINE.replace("flow", "*")))], 1),
         ([trust("states.amazonaws.com", OF_ACCOUNT)], 1),
         ([trust("states.amazonaws.com", {"ArnLike": {"aws:SourceArn": MACHINE}})], 1),
+        ([trust("states.amazonaws.com", from_source(MACHINE, accounts=[ACCOUNT, OTHER_ACCOUNT]))], 1),
+        ([trust("states.amazonaws.com", from_source(MACHINE, accounts=OTHER_ACCOUNT))], 1),
+        ([trust("states.amazonaws.com", from_source(MACHINE.replace("flow", "????")))], 1),
         ([trust(SCHEDULER, from_source(GROUP, "StringEquals"))], 0),
         ([trust(SCHEDULER, from_source(GROUP.replace("schedule-group", "schedule")))], 1),
         ([trust(SCHEDULER, from_source(GROUP.replace("orderflow", "*")))], 1),
@@ -297,21 +324,37 @@ API = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:abc123"
 
 
 @pytest.mark.parametrize(
-    ("principal", "source", "problems"),
+    ("principal", "source", "account", "problems"),
     [
-        ("apigateway.amazonaws.com", f"{API}/v1/*", 0),
-        ("apigateway.amazonaws.com", f"{API}/v1/POST/orders", 0),
-        ("apigateway.amazonaws.com", f"{API}/*", 1),
-        ("apigateway.amazonaws.com", f"{API}/*/*", 1),
-        ("apigateway.amazonaws.com", "*", 1),
-        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/orderflow/shipped", 0),
-        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/*", 1),
-        ("*", f"{API}/v1/*", 1),
+        ("apigateway.amazonaws.com", f"{API}/v1/*", None, 0),
+        ("apigateway.amazonaws.com", f"{API}/v1/POST/orders", None, 0),
+        ("apigateway.amazonaws.com", f"{API}/*", None, 1),
+        ("apigateway.amazonaws.com", f"{API}/*/*", None, 1),
+        ("apigateway.amazonaws.com", f"{API}/??/*", None, 1),
+        ("apigateway.amazonaws.com", "*", None, 1),
+        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/orderflow/shipped", None, 0),
+        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/*", None, 1),
+        ("events.amazonaws.com", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/orderflow/s?ipped", None, 1),
+        ("s3.amazonaws.com", "arn:aws:s3:::bucket", None, 1),
+        ("s3.amazonaws.com", "arn:aws:s3:::bucket", ACCOUNT, 0),
+        ("s3.amazonaws.com", None, ACCOUNT, 1),
+        ("*", f"{API}/v1/*", None, 1),
     ],
 )
-def test_a_lambda_permission_names_its_caller(principal: str, source: str, problems: int) -> None:
-    sample = resource(PERMISSION, "p", {"principal": principal, "sourceArn": source})
-    assert len(messages("callers-are-named", sample)) == problems
+def test_a_lambda_permission_names_its_caller(
+    principal: str, source: str | None, account: str | None, problems: int
+) -> None:
+    props = {"principal": principal, "sourceArn": source, "sourceAccount": account}
+    assert len(messages("callers-are-named", resource(PERMISSION, "p", props))) == problems
+
+
+def test_a_layer_is_not_shared_with_everybody() -> None:
+    type_ = "aws:lambda/layerVersionPermission:LayerVersionPermission"
+    assert messages("callers-are-named", resource(type_, "p", {"principal": ACCOUNT})) == []
+    assert len(messages("callers-are-named", resource(type_, "p", {"principal": "*"}))) == 1
+
+
+BUCKET = {"aws:SourceArn": "arn:aws:s3:::bucket"}
 
 
 @pytest.mark.parametrize(
@@ -319,9 +362,18 @@ def test_a_lambda_permission_names_its_caller(principal: str, source: str, probl
     [
         ("*", OF_ACCOUNT, 1),
         ({"AWS": "*"}, None, 1),
+        ({"AWS": ["*", f"arn:aws:iam::{ACCOUNT}:root"]}, None, 1),
+        ({"Federated": "*"}, None, 1),
         ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, None, 0),
         ({"Service": "events.amazonaws.com"}, None, 1),
         ({"Service": "events.amazonaws.com"}, OF_ACCOUNT, 0),
+        ({"Service": "sns.amazonaws.com"}, {"StringLike": {"aws:SourceAccount": "*"}}, 1),
+        ({"Service": "sns.amazonaws.com"}, {"StringLike": {"aws:SourceAccount": [ACCOUNT, "*"]}}, 1),
+        ({"Service": "sns.amazonaws.com"}, {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}, 1),
+        ({"Service": "sns.amazonaws.com"}, {"ArnLike": {"aws:SourceArn": "*"}}, 1),
+        ({"Service": "sns.amazonaws.com"}, {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{ACCOUNT}:*"}}, 0),
+        ({"Service": "s3.amazonaws.com"}, {"ArnLike": BUCKET}, 1),
+        ({"Service": "s3.amazonaws.com"}, {"ArnLike": BUCKET, **OF_ACCOUNT}, 0),
     ],
 )
 def test_a_resource_policy_names_its_callers(principal: object, condition: object, problems: int) -> None:
@@ -330,6 +382,13 @@ def test_a_resource_policy_names_its_callers(principal: object, condition: objec
         statement["Condition"] = condition
     sample = resource("aws:sqs/queuePolicy:QueuePolicy", "p", {"policy": document(statement)})
     assert len(messages("callers-are-named", sample)) == problems
+
+
+def test_callers_are_not_named_by_exclusion() -> None:
+    others = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    statement = allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:1:q", NotPrincipal=others)
+    sample = resource("aws:sqs/queuePolicy:QueuePolicy", "p", {"policy": document(statement)})
+    assert len(messages("callers-are-named", sample)) == 1
 
 
 def test_two_functions_do_not_share_a_role() -> None:
