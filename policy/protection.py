@@ -1,13 +1,28 @@
 """Data is encrypted and protected as configured, everything is tagged, and no secret lies open."""
 
+import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import pulumi
 from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
-from policy.resources import API_KEY, FUNCTION, PROJECT, QUEUE, STACK, TABLE, TOPIC, get, of_type
+from policy.resources import (
+    API_KEY,
+    FUNCTION,
+    PARAMETER,
+    PROJECT,
+    QUEUE,
+    STACK,
+    TABLE,
+    TOPIC,
+    as_object,
+    get,
+    of_type,
+    texts,
+)
 from policy.rule import resource_rule, stack_rule
 
 REQUIRED_TAGS: Final = ("project", "stack")
@@ -45,18 +60,25 @@ TAGGABLE: Final = frozenset(
 # Values that are secret wherever they turn up: type to properties.
 _SECRET_VALUES: Final = {
     API_KEY: ("value",),
+    "aws:apigateway/usagePlanKey:UsagePlanKey": ("value",),
     "aws:iam/accessKey:AccessKey": ("secret",),
-    "aws:secretsmanager/secretVersion:SecretVersion": ("secretString",),
+    "aws:secretsmanager/secretVersion:SecretVersion": ("secretString", "secretBinary"),
+    PARAMETER: ("value",),
     "random:index/randomPassword:RandomPassword": ("result",),
 }
 # Shorter values match by chance.
 _LEAST_SECRET: Final = 8
 _SECRET_NAME: Final = re.compile(
-    r"(SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIAL|PRIVATE_?KEY|API_?KEY|SIGNING_?KEY)"
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIAL|(API|PRIVATE|SIGNING)_?KEY|_(PASS|PWD)$|(^|_)KEYS?$"
 )
-# Where a secret is kept is no secret.
-_NAMES_A_PLACE: Final = re.compile(r".*_(ARN|ID|NAME|PARAMETER|PATH|TABLE|URL)")
-_LOOKS_SECRET: Final = re.compile(r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[opsu]_\w{36}")
+# Where a secret is kept or whose it is is no secret, nor are the keys that things are found or sorted by.
+_HARMLESS_NAME: Final = re.compile(
+    r"(.*_)?((ARN|DBNAME|ENGINE|HOST|ID|NAME|PARAMETER|PATH|REGION|TABLE|UR[IL]|USER|USERNAME|VERSION)S?"
+    r"|(CACHE|GROUP|HASH|IDEMPOTENCY|KMS|OBJECT|PARTITION|PRIMARY|PUBLIC|RANGE|ROUTING|S3|SORT|TAG)_KEYS?)"
+)
+_LOOKS_SECRET: Final = re.compile(
+    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[opsu]_\w{36}|://[^/?#\s:@]*:[^/?#\s@]+@"
+)
 
 
 def encrypted_at_rest(args: ResourceValidationArgs) -> Iterator[str]:
@@ -75,7 +97,7 @@ def encrypted_at_rest(args: ResourceValidationArgs) -> Iterator[str]:
             )
     elif args.resource_type == TABLE:
         encryption = args.props.get("serverSideEncryption")
-        if encryption is not None and not encryption.get("enabled"):
+        if isinstance(encryption, Mapping) and not encryption.get("enabled"):
             yield "says that it wants no key of its own: leave serverSideEncryption out, or turn it on"
 
 
@@ -110,48 +132,62 @@ def no_secret_in_the_open(stack: list[PolicyResource]) -> Iterator[tuple[PolicyR
     """
     secrets = set(_secret_values(stack))
     for function in of_type(stack, FUNCTION):
-        variables = get(function.props, "environment", "variables") or {}
-        for name in variables:
-            value = get(variables, name)
-            if isinstance(value, str) and value and _is_open_secret(name, value, secrets):
-                yield (
-                    function,
-                    f"has a secret in its environment variable {name}: give it the ARN of a secret in "
-                    "Secrets Manager instead",
-                )
+        for name in _open_secrets(get(function.props, "environment", "variables"), secrets):
+            yield (
+                function,
+                f"has a secret in its environment variable {name}: give it the ARN of a secret in "
+                "Secrets Manager instead",
+            )
     for root in of_type(stack, STACK):
-        for name in root.props:
-            if any(_holds(text, secrets) for text in _texts(get(root.props, name))):
-                yield root, f"exports a secret as {name}"
+        for name in _open_secrets(root.props, secrets):
+            yield root, f"exports a secret as {name}"
 
 
-def _is_open_secret(name: str, value: str, secrets: set[str]) -> bool:
-    named = _SECRET_NAME.search(name.upper()) and not _NAMES_A_PLACE.fullmatch(name.upper())
-    return bool(named) or _holds(value, secrets)
+def _open_secrets(shown: Any, secrets: set[str]) -> list[str]:
+    """The outermost names under which a secret stands, by its own name, its look, or its known value."""
+    return sorted(
+        {
+            path[0]
+            for path, text in texts(shown)
+            if text
+            and (
+                _is_named_secret(path)
+                or _LOOKS_SECRET.search(text)
+                or any(secret in text for secret in secrets)
+            )
+        }
+    )
 
 
-def _holds(text: str, secrets: set[str]) -> bool:
-    return _LOOKS_SECRET.search(text) is not None or any(secret in text for secret in secrets)
+def _is_named_secret(path: Sequence[str]) -> bool:
+    names = [_in_capitals(name) for name in path]
+    return any(map(_SECRET_NAME.search, names)) and not any(map(_HARMLESS_NAME.fullmatch, names))
+
+
+def _in_capitals(name: str) -> str:
+    """`DB_PASSWORD` for `dbPassword`, `db-password` and itself."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).upper()
 
 
 def _secret_values(stack: Sequence[PolicyResource]) -> Iterator[str]:
     for resource in of_type(stack, *_SECRET_VALUES):
+        if resource.resource_type == PARAMETER and get(resource.props, "type") != "SecureString":
+            continue
         for key in _SECRET_VALUES[resource.resource_type]:
-            value = get(resource.props, key)
-            if isinstance(value, str) and len(value) >= _LEAST_SECRET:
-                yield value
+            for value in _readings(get(resource.props, key)):
+                if len(value) >= _LEAST_SECRET:
+                    yield value
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in an export, however deep."""
-    if isinstance(value, str):
+def _readings(value: Any) -> Iterator[str]:
+    """A secret text, the secrets within where it is JSON, and what it encodes where it is base64."""
+    if isinstance(value, str) and value:
         yield value
-    elif isinstance(value, Sequence):
-        for position in range(len(value)):
-            yield from _texts(value[position])
-    elif hasattr(value, "keys"):
-        for key in value:
-            yield from _texts(get(value, key))
+        for path, text in texts(as_object(value)):
+            if not any(_HARMLESS_NAME.fullmatch(_in_capitals(name)) for name in path):
+                yield text
+        with suppress(ValueError):
+            yield from _readings(base64.b64decode(value, validate=True).decode())
 
 
 RULES: Final[tuple[Policy, ...]] = (

@@ -4,6 +4,7 @@ Good ones are the recorded stacks, which `test_stacks` holds to all rules. Here 
 a time, and what they do not have yet is made up.
 """
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -584,8 +585,19 @@ def test_a_topic_that_carries_alarms_has_a_subscriber_where_the_configuration_na
         ("FULFILLMENT_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x", 0),
         ("TOKEN_TABLE", "tokens", 0),
         ("LOG_LEVEL", "INFO", 0),
+        ("IDEMPOTENCY_KEY", "orderId", 0),
+        ("PARTITION_KEY", "userId", 0),
+        ("API_KEY_IDS", "k1,k2", 0),
+        ("SECRET_NAMES", "signing", 0),
+        ("FULFILLMENT_URL", "https://ships.example.com/a@b:c", 0),
         ("DATABASE_PASSWORD", "x", 1),
+        ("DB_PWD", "x", 1),
+        ("HMAC_KEY", "x", 1),
+        ("ENCRYPTION_KEY", "x", 1),
+        ("ACCESS_KEY", "x", 1),
+        ("STRIPE_KEY", "x", 1),
         ("apiKey", "x", 1),
+        ("FULFILLMENT_URL", "https://user:hunter2@ships.example.com", 1),
         ("NOTHING", "AKIAIOSFODNN7EXAMPLE", 1),
         ("NOTHING", "-----BEGIN PRIVATE KEY-----", 1),
         ("NOTHING", "prefix s3cr3t-value suffix", 1),
@@ -597,12 +609,44 @@ def test_an_environment_variable_holds_no_secret(name: str, value: str, problems
     assert len(messages("no-secret-in-the-open", function, secret)) == problems
 
 
+@pytest.mark.parametrize(
+    ("type_", "props", "problems"),
+    [
+        (SECRET_VERSION, {"secretString": "s3cr3t-value"}, 1),
+        (SECRET_VERSION, {"secretString": json.dumps({"hmac": "s3cr3t-value"})}, 1),
+        (SECRET_VERSION, {"secretString": json.dumps({"username": "s3cr3t-value"})}, 0),
+        (SECRET_VERSION, {"secretBinary": base64.b64encode(b"s3cr3t-value").decode()}, 1),
+        ("aws:ssm/parameter:Parameter", {"type": "SecureString", "value": "s3cr3t-value"}, 1),
+        ("aws:ssm/parameter:Parameter", {"type": "String", "value": "s3cr3t-value"}, 0),
+    ],
+)
+def test_a_value_that_is_kept_secret_elsewhere_is_recognised(
+    type_: str, props: dict[str, Any], problems: int
+) -> None:
+    function = resource(FUNCTION, "f", {"environment": {"variables": {"NOTHING": "s3cr3t-value"}}})
+    assert len(messages("no-secret-in-the-open", function, resource(type_, "s", props))) == problems
+
+
 def test_no_export_holds_the_value_of_a_key() -> None:
     key = resource(API_KEY, "paid", {"id": "k1", "value": "value-of-the-key"})
     good = resource(STACK, "prod", {"apiKeyIds": {"paid": "k1"}})
-    bad = resource(STACK, "prod", {"keys": {"list": [{"paid": "value-of-the-key"}]}})
+    bad = resource(STACK, "prod", {"list": [{"paid": "value-of-the-key"}]})
     assert messages("no-secret-in-the-open", key, good) == []
-    assert messages("no-secret-in-the-open", key, bad) == ["prod exports a secret as keys."]
+    assert messages("no-secret-in-the-open", key, bad) == ["prod exports a secret as list."]
+
+
+@pytest.mark.parametrize(
+    ("exports", "problems"),
+    [
+        ({"dbPassword": "hunter22"}, 1),
+        ({"database": {"password": "hunter22", "token": "t"}}, 1),
+        ({"apiKeys": {"paid": "hunter22"}}, 1),
+        ({"apiKeyIds": {"paid": "k1"}, "tableNames": {"tokens": "tokens-prod"}, "secretArn": "arn:s"}, 0),
+        ({"dbPassword": UNKNOWN, "list": [UNKNOWN, {"token": UNKNOWN}]}, 0),
+    ],
+)
+def test_an_export_that_is_called_a_secret_is_taken_for_one(exports: dict[str, Any], problems: int) -> None:
+    assert len(messages("no-secret-in-the-open", resource(STACK, "prod", exports))) == problems
 
 
 def test_a_table_is_protected_only_where_the_configuration_asks() -> None:
