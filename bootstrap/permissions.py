@@ -115,7 +115,7 @@ def can_look(target: Target) -> str:
             _allow("events", "Describe* List*", target.named("events", "*/")),
             _allow("scheduler", "Get* ListTagsForResource", target.named("scheduler", "*/")),
             _allow("scheduler", "GetSchedule", target.named("scheduler", "schedule/") + "/*"),
-            _allow("logs", "ListTagsForResource DescribeMetricFilters", *target.log_groups),
+            _allow("logs", "ListTagsForResource", *target.log_groups),
             _allow("cloudwatch", "ListTagsForResource", target.named("cloudwatch", "alarm:")),
             _allow(
                 "cloudwatch",
@@ -207,8 +207,8 @@ def can_change(target: Target) -> str:
             ),
             _allow(
                 "logs",
-                "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy PutMetricFilter "
-                "DeleteMetricFilter TagResource UntagResource",
+                "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy "
+                "TagResource UntagResource",
                 *target.log_groups,
             ),
             # For the logs of the state machine and of the API's stage; deliveries have no ARN.

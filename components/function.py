@@ -29,7 +29,6 @@ class LambdaFunction(pulumi.ComponentResource):
     memory_mb: int
     arn: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
-    log_group_name: pulumi.Output[str]
     policies: list[aws.iam.RolePolicy]
 
     def __init__(
@@ -106,8 +105,7 @@ class LambdaFunction(pulumi.ComponentResource):
         self.physical_name = function.name
         self.arn = function.arn
         self.invoke_arn = function.invoke_arn
-        self.log_group_name = log_group.name
-        self.register_outputs({"arn": self.arn, "logGroupName": self.log_group_name})
+        self.register_outputs({"arn": self.arn})
 
     def allow(self, purpose: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> None:
         """Let the function do exactly `actions` on exactly `resources`; the grant methods call this.

@@ -1,10 +1,16 @@
-"""Names that Pulumi makes none up for. Imports no SDK, for other programs ask here what to grant on."""
+"""Names that Pulumi makes none up for, and what fits into those that it does.
+
+Imports no SDK, for other programs ask here what to grant on.
+"""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 _SAMPLING_RULE_LENGTH: Final = 32  # https://docs.aws.amazon.com/xray/latest/api/API_SamplingRule.html
 _DIGEST_LENGTH: Final = 6
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_ROLE_LENGTH: Final = 64
 
 
 def sampling_rule_name(project: str, stack: str) -> str:
@@ -15,3 +21,9 @@ def sampling_rule_name(project: str, stack: str) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
     return f"{name[: _SAMPLING_RULE_LENGTH - _DIGEST_LENGTH - 1]}-{digest}"
+
+
+def longest_stack_name(project: str, functions: Iterable[str]) -> int:
+    """How many characters a stack's name may have, so that auto-naming (Pulumi.yaml) fits it and six digits
+    into the name of each function's role; no other kind of resource has less room."""
+    return _ROLE_LENGTH - max(len(f"{project}-{function}-role--123456") for function in functions)

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
+from components.names import longest_stack_name
+
 Choice = TypeVar("Choice", str, int)
 
 FUNCTION_NAMES: Final = (
@@ -225,8 +227,17 @@ class StackSettings:
 
     @classmethod
     def load(cls) -> "StackSettings":
-        """The settings of the stack that Pulumi is running. Warns where alarms matter and reach nobody."""
+        """The settings of the stack that Pulumi is running; warns where alarms matter and reach nobody.
+
+        Raises SettingsError as `read` does, and for a name of the stack that is too long.
+        """
         config = pulumi.Config()
+        stack, longest = pulumi.get_stack(), longest_stack_name(config.name, FUNCTION_NAMES)
+        if len(stack) > longest:
+            raise SettingsError(
+                f"The stack's name {stack} has {len(stack)} characters, but may have {longest} at most: "
+                "it is a part of the names of roles, for which IAM takes 64."
+            )
         settings = cls.read(config, _given_keys(config.name), region=pulumi.Config("aws").get("region"))
         if settings.tables.protect and not settings.monitoring.email:
             pulumi.log.warn(

@@ -160,7 +160,6 @@ NEEDS: dict[str, tuple[str, str] | None] = {
     "aws:cloudwatch/dashboard:Dashboard": ("cloudwatch:PutDashboard", "cloudwatch:GetDashboard"),
     "aws:cloudwatch/eventBus:EventBus": ("events:CreateEventBus", "events:DescribeEventBus"),
     "aws:cloudwatch/logGroup:LogGroup": ("logs:CreateLogGroup", "logs:ListTagsForResource"),
-    "aws:cloudwatch/logMetricFilter:LogMetricFilter": None,
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms"),
     "aws:dynamodb/table:Table": ("dynamodb:CreateTable", "dynamodb:DescribeContinuousBackups"),
     "aws:iam/role:Role": ("iam:CreateRole", "iam:GetRole"),

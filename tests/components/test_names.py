@@ -2,10 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
-from components.names import sampling_rule_name
+import pytest
+
+from components.names import longest_stack_name, sampling_rule_name
 from components.packaging import PROJECT_ROOT
-from tests.components.recorded import recorded_with
+from components.settings import FUNCTION_NAMES
+from local.program import ProgramError, ProgramRun, run_program
+from local.recorder import Recorder
+from tests.components.recorded import ROLE, recorded_with
 
 
 def test_a_short_name_is_project_and_stack() -> None:
@@ -28,6 +34,22 @@ def test_a_name_stays_what_it_is() -> None:
 def test_the_program_gives_the_sampling_rule_this_name() -> None:
     (rule,) = recorded_with().of_type("aws:xray/samplingRule:SamplingRule")
     assert rule.inputs["ruleName"] == sampling_rule_name("orderflow", "dev")
+
+
+def run_of_stack(name: str, root: Path) -> ProgramRun:
+    """The program, run for a stack of this name."""
+    project = (PROJECT_ROOT / "Pulumi.yaml").read_text()
+    (root / "Pulumi.yaml").write_text(f"{project}main: {PROJECT_ROOT}\n")
+    (root / f"Pulumi.{name}.yaml").write_text("config: {}\n")
+    return run_program(name, Recorder(), root=root)
+
+
+def test_a_stack_may_have_a_name_as_long_as_iam_takes_it_in_a_role_s(tmp_path: Path) -> None:
+    longest = longest_stack_name("orderflow", FUNCTION_NAMES)
+    roles = run_of_stack("s" * longest, tmp_path).of_type(ROLE)
+    assert max(len(role.outputs["name"]) for role in roles) == 64
+    with pytest.raises(ProgramError, match=f"has {longest + 1} characters, but may have {longest} at most"):
+        run_of_stack("s" * (longest + 1), tmp_path)
 
 
 def test_other_programs_may_ask_for_a_name_without_the_sdk() -> None:
