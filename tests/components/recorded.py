@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from local.program import ProgramRun, Resource, run_program
 from local.recorder import Recorder
-from tests.program import declared
-
-recorded_with: Final = declared
 
 STACKS: Final = ("dev", "prod")
 

@@ -10,7 +10,7 @@ from components.settings import FUNCTION_NAMES
 from local.program import Resource
 from local.recorder import ACCOUNT_ID, REGION
 from tests.components.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
-from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE, recorded_with, statements
+from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE, statements
 from tests.program import declared
 
 TOPIC = "aws:sns/topic:Topic"
@@ -56,7 +56,7 @@ EXPRESS_ONLY = {("AWS/States", "ExpressExecutionBilledDuration")}
 
 
 def alarm(stack: str, name: str, **config: Any) -> Resource:
-    return (recorded_with(stack, **config) if config else declared(stack)).get(ALARM, name)
+    return (declared(stack, **config) if config else declared(stack)).get(ALARM, name)
 
 
 # --- what is watched ---
@@ -86,9 +86,7 @@ def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
 
 
 def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() -> None:
-    express = {
-        (metric.namespace, metric.name) for metric in named_metrics(recorded_with(workflowType="EXPRESS"))
-    }
+    express = {(metric.namespace, metric.name) for metric in named_metrics(declared(workflowType="EXPRESS"))}
     standard = {(metric.namespace, metric.name) for metric in named_metrics(declared())}
     assert express - standard == EXPRESS_ONLY
     assert not standard & EXPRESS_ONLY
@@ -231,7 +229,7 @@ def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) 
 def test_an_address_is_told_when_the_configuration_names_one() -> None:
     subscription = "aws:sns/topicSubscription:TopicSubscription"
     assert declared().of_type(subscription) == []
-    (found,) = recorded_with(alarmEmail="ops@example.com").of_type(subscription)
+    (found,) = declared(alarmEmail="ops@example.com").of_type(subscription)
     assert (found.inputs["protocol"], found.inputs["endpoint"]) == ("email", "ops@example.com")
 
 

@@ -11,7 +11,8 @@ from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES
 from local.program import ProgramError, ProgramRun, run_program
 from local.recorder import Recorder
-from tests.components.recorded import ROLE, recorded_with
+from tests.components.recorded import ROLE
+from tests.program import declared
 
 
 def test_a_short_name_is_project_and_stack() -> None:
@@ -32,7 +33,7 @@ def test_a_name_stays_what_it_is() -> None:
 
 
 def test_the_program_gives_the_sampling_rule_this_name() -> None:
-    (rule,) = recorded_with().of_type("aws:xray/samplingRule:SamplingRule")
+    (rule,) = declared().of_type("aws:xray/samplingRule:SamplingRule")
     assert rule.inputs["ruleName"] == sampling_rule_name("orderflow", "dev")
 
 

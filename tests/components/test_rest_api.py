@@ -16,7 +16,6 @@ from tests.components.recorded import (
     STACKS,
     depends_on,
     recorded_program,
-    recorded_with,
 )
 from tests.program import declared
 
@@ -223,7 +222,7 @@ def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
 def test_the_stage_logs_its_requests_only_when_asked_to_and_never_a_key() -> None:
     (stage,) = declared("prod").of_type("aws:apigateway/stage:Stage")
     assert "accessLogSettings" not in stage.inputs
-    run = recorded_with(accessLogs=True, logRetentionDays=30)
+    run = declared(accessLogs=True, logRetentionDays=30)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     group = run.get(LOG_GROUP, "orderflow-access-logs")
     assert group.inputs["retentionInDays"] == 30
@@ -283,11 +282,11 @@ def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
 
 def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) == trigger_of(tmp_path / "after", ROUTE)
-    assert trigger(declared("dev")) == trigger(recorded_with("dev", functionMemoryMb=1024))
+    assert trigger(declared("dev")) == trigger(declared("dev", functionMemoryMb=1024))
 
 
 def test_changed_origins_are_deployed() -> None:
-    assert trigger(declared("dev")) != trigger(recorded_with("dev", corsOrigins=["https://shop.example.com"]))
+    assert trigger(declared("dev")) != trigger(declared("dev", corsOrigins=["https://shop.example.com"]))
 
 
 def test_a_preview_of_a_new_stack_knows_no_trigger_yet_and_still_works() -> None:
