@@ -355,7 +355,8 @@ def _effects(happy: Life) -> Mapping[str, str]:
         "fulfillmentUrl": "FulfillOrder waits for the answer: "
         f"{PRICES['gbSeconds'].of(0.1 * LAMBDA_GB) * _MILLION:.2f} for each 100 ms at 128 MB; an EXPRESS run "
         "gets longer by as much.",
-        "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads of it (one per cold start).",
+        "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads of it (one per "
+        "cold start, and one every five minutes in each environment that is busy).",
         "fulfillmentAllowHttp": no_effect,
         "requireTls": no_effect,
         "permissionsBoundaryArn": no_effect,

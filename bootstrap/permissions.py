@@ -34,9 +34,9 @@ class Target:
         return self.arn(service, f"{before}orderflow-*-{self.stack}-??????")
 
     @property
-    def prefix(self) -> str:
-        """What the names begin with that the program sets itself (log groups and the layer)."""
-        return f"orderflow-{self.stack}-"
+    def layer(self) -> str:
+        """The ARN of the layer, of whichever version, which the program names itself."""
+        return self.arn("lambda", f"layer:orderflow-{self.stack}-dependencies*")
 
     @property
     def roles(self) -> str:
@@ -67,7 +67,7 @@ class Target:
     def log_groups(self) -> list[str]:
         """The ARNs of the log groups of functions, state machine and API, and of the streams in them."""
         places = ("lambda", "vendedlogs/states", "apigateway")
-        groups = [self.arn("logs", f"log-group:/aws/{place}/{self.prefix}*") for place in places]
+        groups = [self.arn("logs", f"log-group:/aws/{place}/orderflow/{self.stack}/*") for place in places]
         return [*groups, *(f"{group}:*" for group in groups)]
 
 
@@ -104,7 +104,7 @@ def can_look(target: Target) -> str:
         [
             _allow("dynamodb", "Describe* ListTagsOfResource", target.named("dynamodb", "table/")),
             _allow("lambda", "Get* List*", target.named("lambda", "function:")),
-            _allow("lambda", "GetLayerVersion", target.arn("lambda", f"layer:{target.prefix}*")),
+            _allow("lambda", "GetLayerVersion", target.layer),
             _allow("sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", target.named("sqs")),
             _allow("sns", "Get* ListTagsForResource", target.named("sns"), target.named("sns") + ":*"),
             _allow(
@@ -166,7 +166,7 @@ def can_change(target: Target) -> str:
             _allow(
                 "lambda",
                 "PublishLayerVersion DeleteLayerVersion",
-                target.arn("lambda", f"layer:{target.prefix}*"),
+                target.layer,
             ),
             _allow(
                 "lambda",
@@ -332,9 +332,11 @@ def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
 def _state(target: Target) -> list[str]:
     """Where the state of this stack lies, and nobody else's in the same bucket."""
     bucket = f"arn:{target.partition}:s3:::{target.state_bucket}/.pulumi"
-    kinds = ("stacks", "history", "backups")
-    return [f"{bucket}/{kind}/orderflow/{target.stack}*" for kind in kinds] + [
-        f"{bucket}/locks/organization/orderflow/{target.stack}/*"
+    return [
+        f"{bucket}/stacks/orderflow/{target.stack}.json*",
+        f"{bucket}/history/orderflow/{target.stack}/*",
+        f"{bucket}/backups/orderflow/{target.stack}/*",
+        f"{bucket}/locks/organization/orderflow/{target.stack}/*",
     ]
 
 

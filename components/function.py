@@ -54,7 +54,7 @@ class LambdaFunction(pulumi.ComponentResource):
         # Declared, because a group that Lambda makes by itself keeps its logs for ever and is never deleted.
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
-            name=f"/aws/lambda/{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
+            name=f"/aws/lambda/{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
             retention_in_days=settings.log_retention_days,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -275,7 +275,7 @@ class RestApi(pulumi.ComponentResource):
             return None
         log_group = aws.cloudwatch.LogGroup(
             f"{self._name}-access-logs",
-            name=f"/aws/apigateway/{pulumi.get_project()}-{pulumi.get_stack()}-{self._name}",
+            name=f"/aws/apigateway/{pulumi.get_project()}/{pulumi.get_stack()}/{self._name}",
             retention_in_days=self._settings.access_log_days,
             opts=pulumi.ResourceOptions(parent=self),
         )

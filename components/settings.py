@@ -238,6 +238,11 @@ class StackSettings:
                 f"The stack's name {stack} has {len(stack)} characters, but may have {longest} at most: "
                 "it is a part of the names of roles, for which IAM takes 64."
             )
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", stack):
+            raise SettingsError(
+                f"The stack's name must hold letters, digits, - and _ only, but is {stack}: "
+                "it is a part of the names of queues and functions, which take nothing else."
+            )
         settings = cls.read(config, _given_keys(config.name), region=pulumi.Config("aws").get("region"))
         if settings.tables.protect and not settings.monitoring.email:
             pulumi.log.warn(

@@ -129,7 +129,7 @@ class Workflow(pulumi.ComponentResource):
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             # Under this prefix AWS grants the delivery by itself, and no resource policy outgrows its limit.
-            name=f"/aws/vendedlogs/states/{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
+            name=f"/aws/vendedlogs/states/{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
             retention_in_days=settings.log_retention_days,
             opts=child,
         )

@@ -51,7 +51,7 @@ role = aws.iam.Role(
 )
 logs = aws.cloudwatch.LogGroup(
     "spend_api-logs",
-    name=f"/aws/lambda/{pulumi.get_project()}-{pulumi.get_stack()}-spend_api",
+    name=f"/aws/lambda/{pulumi.get_project()}/{pulumi.get_stack()}/spend_api",
     retention_in_days=config.require_int("logRetentionDays"),
     tags=tags,
 )

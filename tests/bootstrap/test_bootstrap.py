@@ -260,7 +260,13 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
             "lambda:InvokeFunction",
             f"arn:aws:lambda:{HERE}:function:orderflow-orders_api-dev-123456",
         ),
-        ("logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:/aws/lambda/orderflow-dev-a:x"),
+        ("logs:GetLogEvents", f"arn:aws:logs:{HERE}:log-group:/aws/lambda/orderflow/dev/a:x"),
+        ("logs:DeleteLogGroup", f"arn:aws:logs:{HERE}:log-group:/aws/lambda/orderflow/dev-eu/a"),
+        ("lambda:DeleteLayerVersion", f"arn:aws:lambda:{HERE}:layer:orderflow-dev-eu-dependencies:1"),
+        ("sqs:DeleteQueue", f"arn:aws:sqs:{HERE}:orderflow-orders-dev-eu-123456"),
+        ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/dev-eu.json"),
+        ("s3:GetObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow/dev2.json"),
+        ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/history/orderflow/dev-eu/dev-eu-1.history.json"),
         ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{HERE}:secret:s"),
         (
             "iam:DeleteRolePermissionsBoundary",
@@ -344,7 +350,8 @@ def test_the_state_is_written_by_the_deploy_role_alone() -> None:
     lock = "arn:aws:s3:::acme-state/.pulumi/locks/organization/orderflow/dev/1.json"
     assert may(run, "preview", "s3:GetObject", state)
     assert not may(run, "preview", "s3:PutObject", state)
-    for place in (state, lock):
+    kept = (f"{kind}/orderflow/dev/dev-1.json" for kind in ("history", "backups"))
+    for place in (state, f"{state}.bak", lock, *(f"arn:aws:s3:::acme-state/.pulumi/{path}" for path in kept)):
         assert may(run, "deploy", "s3:PutObject", place)
     assert may(run, "deploy", "kms:Encrypt", KEY)
     assert not may(run, "preview", "kms:Encrypt", KEY)

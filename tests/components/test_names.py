@@ -53,6 +53,11 @@ def test_a_stack_may_have_a_name_as_long_as_iam_takes_it_in_a_role_s(tmp_path: P
         run_of_stack("s" * (longest + 1), tmp_path)
 
 
+def test_a_stack_has_a_name_that_queues_and_functions_can_have_too(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"must hold letters, digits, - and _ only, but is feature\.1"):
+        run_of_stack("feature.1", tmp_path)
+
+
 def test_other_programs_may_ask_for_a_name_without_the_sdk() -> None:
     program = "import sys, components.names; sys.exit(any(name.startswith('pulumi') for name in sys.modules))"
     subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, check=True)
