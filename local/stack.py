@@ -103,6 +103,7 @@ def deploy(
     on_resource: Callable[[Resource], None] | None = None,
 ) -> ProgramRun:
     """Runs a project's program onto a running emulator. Raises ConfigError and ProgramError."""
+    root = root.resolve()  # the program runs with another working directory
     values = load_stack_config(root, stack, config).values
     tags = json.loads(values.get("aws:defaultTags", "{}")).get("tags") or {}
     return run_program(
@@ -156,13 +157,15 @@ def shared_stack(
                 f"The embedded AWS is running already at {running.endpoint.url} (process {running.pid}); "
                 f"`python -m local down` stops it."
             )
-        state_file = _state_file(state_folder)
         emulator = start_emulator(
-            region=_region(root, stack, config), port=port, state_file=state_file, meanwhile=prepare
+            region=_region(root, stack, config),
+            port=port,
+            state_file=_state_file(state_folder),
+            meanwhile=prepare,
         )
         try:
             deployed = _bring_up(emulator, root, stack, config, on_resource)
-            _write_state(state_file, deployed)
+            record(deployed, state_folder=state_folder)
         except BaseException:
             emulator.stop()
             raise
@@ -189,6 +192,25 @@ def stop_shared(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
     _forget(state_folder, running.pid)
     running.stop()
     return running
+
+
+def record(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> None:
+    """Lets `connect` find this instance."""
+    state = asdict(running) | {
+        "endpoint": {
+            "port": running.endpoint.port,
+            "region": running.endpoint.region,
+            "account_id": running.endpoint.account_id,
+        },
+        "secret_outputs": sorted(running.secret_outputs),
+        "folder": str(running.folder),
+    }
+    path = _state_file(state_folder)
+    draft = path.with_suffix(".new")
+    # It holds API keys: for nobody else's eyes.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(state, file, indent=2)
+    draft.replace(path)
 
 
 def is_recorded(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> bool:
@@ -269,23 +291,6 @@ def _starting(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _write_state(path: Path, running: RunningStack) -> None:
-    state = asdict(running) | {
-        "endpoint": {
-            "port": running.endpoint.port,
-            "region": running.endpoint.region,
-            "account_id": running.endpoint.account_id,
-        },
-        "secret_outputs": sorted(running.secret_outputs),
-        "folder": str(running.folder),
-    }
-    draft = path.with_suffix(".new")
-    # It holds API keys: for nobody else's eyes.
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(state, file, indent=2)
-    draft.replace(path)
 
 
 def _read_state(folder: Path) -> RunningStack | None:

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import requests
 
-from local.program import PROJECT_ROOT, ProgramRun
-from local.stack import RunningStack
+from local.program import PROJECT_ROOT
+from local.stack import RunningStack, record
 from tests.e2e.conftest import Api
+
+Outputs = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def billing(stack: RunningStack) -> ProgramRun:
-    return stack.deploy(PROJECT_ROOT / "examples" / "billing")
+def billing(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    """What the project exports, deployed by the very line of its README."""
+    readme = (PROJECT_ROOT / "examples" / "billing" / "README.md").read_text()
+    (line,) = [line for line in readme.splitlines() if line.startswith("python -c ")]
+    folder = tmp_path_factory.mktemp("state")
+    record(stack, state_folder=folder)
+    done = subprocess.run(
+        [sys.executable, *shlex.split(line)[1:]],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"ORDERFLOW_STATE_FOLDER": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    outputs: Outputs = ast.literal_eval(done.stdout)
+    return outputs
 
 
-def bill(billing: ProgramRun, user: str, key: str) -> requests.Response:
+def bill(billing: Outputs, user: str, key: str) -> requests.Response:
     headers = {"x-api-key": key} if key else {}
-    url = f"{billing.outputs.values['billingUrl']}/billing/{user}"
-    return requests.get(url, headers=headers, timeout=30)
+    return requests.get(f"{billing['billingUrl']}/billing/{user}", headers=headers, timeout=30)
 
 
-def test_a_users_bill_holds_the_fulfilled_orders(api: Api, billing: ProgramRun) -> None:
+def test_a_users_bill_holds_the_fulfilled_orders(api: Api, billing: Outputs) -> None:
     user, lamp = api.user(), api.product(stock=3, price=1999)
     for quantity in (1, 2):
         assert api.final(api.order(user, {lamp: quantity}))["status"] == "FULFILLED"
@@ -33,13 +55,13 @@ def test_a_users_bill_holds_the_fulfilled_orders(api: Api, billing: ProgramRun) 
     assert answer.json() == {"userId": user, "orders": 2, "totals": {"EUR": 3 * 1999}}
 
 
-def test_nobody_asks_without_one_of_orderflows_keys(api: Api, billing: ProgramRun) -> None:
+def test_nobody_asks_without_one_of_orderflows_keys(api: Api, billing: Outputs) -> None:
     assert bill(billing, "u", "").status_code == 403
     assert bill(billing, "u", "not-a-key").status_code == 403
     assert bill(billing, "u", api.free_key).status_code == 200
 
 
-def test_the_main_project_goes_on_as_before(api: Api, billing: ProgramRun, stack: RunningStack) -> None:
+def test_the_main_project_goes_on_as_before(api: Api, billing: Outputs, stack: RunningStack) -> None:
     assert api.request("GET", "/", key="").json()["status"] == "ok"
     assert api.request("GET", f"/users/{api.user()}").status_code == 200
     apis: Any = stack.client("apigateway")
