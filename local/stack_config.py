@@ -186,7 +186,9 @@ def _has_type(value: Any, kind: str, items: Mapping[str, Any] | None) -> bool:
         case "integer":
             if isinstance(value, str):
                 return value.lstrip("+-").isdigit()
-            return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+            if isinstance(value, float):
+                return value.is_integer()
+            return isinstance(value, int) and not isinstance(value, bool)
         case "boolean":
             return isinstance(value, bool) or value in ("true", "false")
         case "object":

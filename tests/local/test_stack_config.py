@@ -80,6 +80,8 @@ def test_the_pattern_for_physical_names_is_read(write_project: WriteProject) -> 
             "must be of type 'integer', but is 'soon'",
         ),
         ("days: {type: integer, default: 1}", "sample:days: 1.5", "must be of type 'integer', but is 1.5"),
+        ("days: {type: integer, default: 1}", "sample:days: .inf", "must be of type 'integer', but is inf"),
+        ("days: {type: integer, default: 1}", "sample:days: .nan", "must be of type 'integer', but is nan"),
         (
             "active: {type: boolean, default: true}",
             "sample:active: yes",
