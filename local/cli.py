@@ -179,7 +179,7 @@ def demo() -> None:
         except StackError:
             with deployment_progress(_console) as progress:
                 running = stack.enter_context(running_stack(on_resource=progress))
-        as_expected = run_demo(running.api_url, running.api_keys["paid"], _console)
+        as_expected = run_demo(running.api_url, _key(running), _console)
         if not as_expected:
             raise DemoError("not every order ended as it should")
         _console.print("[green]Every order ended as it should.[/]")
@@ -200,8 +200,13 @@ def _end_on_signals() -> None:
         signal.signal(number, interrupt)
 
 
+def _key(running: RunningStack) -> str:
+    """The API key of the roomy plan, or else of any."""
+    return running.api_keys.get("paid") or next(iter(running.api_keys.values()), "")
+
+
 def _show_how_to_use(running: RunningStack) -> None:
-    key = running.api_keys.get("paid") or next(iter(running.api_keys.values()), "")
+    key = _key(running)
     header = f'-H "x-api-key: {key}" -H "content-type: application/json"'
     url = running.api_url
     for label, value in (("API", url), ("Key", key), ("AWS", running.endpoint.url)):

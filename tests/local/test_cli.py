@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
+from typer.testing import CliRunner
 
+from local.cli import app
 from local.emulator import is_alive
 from local.program import PROJECT_ROOT
 from local.stack import connect
@@ -69,6 +72,18 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert not is_alive(folder)
     assert not folder.exists()
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "used"), [({"free": "f", "paid": "p"}, "p"), ({"gold": "g"}, "g")], ids=["paid", "another"]
+)
+def test_the_demonstration_uses_the_paid_plan_or_else_the_first_there_is(
+    monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], used: str
+) -> None:
+    monkeypatch.setattr("local.cli.connect", lambda: SimpleNamespace(api_url="url", api_keys=keys))
+    monkeypatch.setattr("local.cli.run_demo", lambda *called: called[:2] == ("url", used))
+
+    assert CliRunner().invoke(app, ["demo"]).exit_code == 0
 
 
 def test_where_nothing_runs_each_command_says_so(environment: dict[str, str]) -> None:
