@@ -21,7 +21,6 @@ from local.emulator import EmulatorError
 from local.program import ProgramError
 from local.progress import deployment_progress
 from local.stack import (
-    SIGNING_SECRET,
     RunningStack,
     StackError,
     connect,
@@ -93,10 +92,6 @@ def up(
                     )
                 )
             _show_how_to_use(running)
-            if fulfillment_url:
-                _console.print(
-                    f"[bold]Signing secret[/]  {SIGNING_SECRET} in its Secrets Manager", soft_wrap=True
-                )
             if detach:
                 emulator.release()
                 _console.print("It runs in the background; `python -m local down` stops it.")
@@ -137,7 +132,7 @@ def status() -> None:
 
 
 def outputs() -> None:
-    """Print the stack's outputs, the API keys and the AWS endpoint as JSON."""
+    """Print the stack's outputs, the keys and secrets to use it with, and the AWS endpoint as JSON."""
     with friendly_errors():
         print(json.dumps(connect().all_outputs(), indent=2, sort_keys=True))
 
@@ -211,6 +206,10 @@ def _show_how_to_use(running: RunningStack) -> None:
     url = running.api_url
     for label, value in (("API", url), ("Key", key), ("AWS", running.endpoint.url)):
         _console.print(f"[bold]{label}[/]  {value}", soft_wrap=True)
+    if running.signing_secret:
+        _console.print(
+            "[bold]Signing secret[/]  fulfillmentSecret in `python -m local outputs`", soft_wrap=True
+        )
     _console.print("Try:")
     for line in (
         f"curl {url}/",

@@ -54,6 +54,7 @@ class RunningStack:
     folder: Path  # the emulator's own
     resource_count: int
     started_at: float  # seconds since the epoch
+    signing_secret: str | None = None  # shared with the fulfilment system, if it was made here
 
     @property
     def api_url(self) -> str:
@@ -65,9 +66,11 @@ class RunningStack:
         return self.endpoint.client(service)
 
     def all_outputs(self) -> dict[str, Any]:
-        """The exports, the API keys' values, and how the AWS CLI or boto3 reach the emulator."""
+        """The exports, the API keys' values, the secret of a fulfilment system, and how the AWS CLI or boto3
+        reach the emulator."""
         return {
             **self.outputs,
+            **({"fulfillmentSecret": self.signing_secret} if self.signing_secret else {}),
             "apiKeys": dict(self.api_keys),
             "endpointUrl": self.endpoint.url,
             "region": self.endpoint.region,
@@ -207,7 +210,7 @@ def record(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> None:
     }
     path = _state_file(state_folder)
     draft = path.with_suffix(".new")
-    # It holds API keys: for nobody else's eyes.
+    # It holds API keys and a secret: for nobody else's eyes.
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(state, file, indent=2)
     draft.replace(path)
@@ -225,14 +228,15 @@ def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
     return load_stack_config(root, stack, config).values.get("aws:region", _DEFAULT_REGION)
 
 
-def _with_signing_secret(config: Mapping[str, Any], endpoint: Endpoint) -> Mapping[str, Any]:
-    """The configuration, with a secret made for it if it names a fulfilment system without one."""
+def _with_signing_secret(
+    config: Mapping[str, Any], endpoint: Endpoint
+) -> tuple[Mapping[str, Any], str | None]:
+    """The configuration, with a secret made for it if it names a fulfilment system without one; and that."""
     if not config.get("fulfillmentUrl") or config.get("fulfillmentSecretArn"):
-        return config
-    secret = endpoint.client("secretsmanager").create_secret(
-        Name=SIGNING_SECRET, SecretString=secrets.token_hex(32)
-    )
-    return {**config, "fulfillmentSecretArn": secret["ARN"]}
+        return config, None
+    value = secrets.token_hex(32)
+    secret = endpoint.client("secretsmanager").create_secret(Name=SIGNING_SECRET, SecretString=value)
+    return {**config, "fulfillmentSecretArn": secret["ARN"]}, value
 
 
 def _bring_up(
@@ -242,13 +246,8 @@ def _bring_up(
     config: Mapping[str, Any] | None,
     on_resource: Callable[[Resource], None] | None,
 ) -> RunningStack:
-    run = deploy(
-        emulator.endpoint,
-        root=root,
-        stack=stack,
-        config=_with_signing_secret(config or {}, emulator.endpoint),
-        on_resource=on_resource,
-    )
+    config, signing_secret = _with_signing_secret(config or {}, emulator.endpoint)
+    run = deploy(emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource)
     keys = emulator.endpoint.client("apigateway")
     functions = run.of_type("aws:lambda/function:Function")
     return RunningStack(
@@ -271,6 +270,7 @@ def _bring_up(
         folder=emulator.folder,
         resource_count=len(run.resources),
         started_at=time.time(),
+        signing_secret=signing_secret,
     )
 
 

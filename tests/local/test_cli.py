@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -72,6 +74,37 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert not is_alive(folder)
     assert not folder.exists()
     assert list(state.iterdir()) == []
+
+
+def test_the_recipe_for_a_fulfilment_system_of_ones_own_is_complete(environment: dict[str, str]) -> None:
+    text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text()
+    up, warehouse, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    started = _local(environment, *shlex.split(up.replace("8787", str(port)))[3:])
+    assert started.returncode == 0, started.stderr
+    assert "fulfillmentSecret in `python -m local outputs`" in started.stdout
+
+    # The shell fills in the secret, which the order then proves to be the right one.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {warehouse} --port {port}"],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        assert serving.stdout
+        assert serving.stdout.readline() == f"serving on http://127.0.0.1:{port}/\n"
+        try:
+            demo = _local(environment, "demo")
+        finally:
+            serving.send_signal(signal.SIGINT)
+        log = serving.stdout.read()
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert re.search(r"^fair +201 ", log, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
