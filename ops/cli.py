@@ -201,7 +201,9 @@ def list_dead_letters(
     """
     with operating(local=local, outputs=outputs, stack=stack) as target:
         with target.dead_letters as queue:
-            letters = [letter for batch in queue.batches(limit) for letter in batch]
+            # One more than is shown tells whether there are more.
+            found = [letter for batch in queue.batches(limit + 1) for letter in batch]
+        letters = found[:limit]
         if as_json:
             print(views.as_json(msgspec.to_builtins(letters)))
             return
@@ -210,6 +212,8 @@ def list_dead_letters(
             return
         _console.print(views.dead_letters_view(letters, clock.now()), soft_wrap=True)
         _console.print(_summary(letters))
+        if len(found) > limit:
+            _console.print(f"There are more than these {limit}; --limit shows more.")
 
 
 @dlq_app.command()

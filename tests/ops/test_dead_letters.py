@@ -79,6 +79,15 @@ def test_more_messages_than_sqs_hands_out_at_once_are_listed_up_to_the_limit(wor
     assert dead(world) == 23
 
 
+def test_that_there_are_more_messages_than_are_listed_is_told(world: World, ops: Ops) -> None:
+    bury(world, *(f"body {number}" for number in range(12)))
+    said = ops("dlq", "list", "--limit", "2")
+    assert said.out.endswith("2 messages (2 malformed) There are more than these 2; --limit shows more.")
+    assert ops("dlq", "list", "--limit", "10").out.endswith("these 10; --limit shows more.")
+    assert ops("dlq", "list", "--limit", "12").out.endswith("12 messages (12 malformed)")
+    assert dead(world) == 12
+
+
 def test_a_redrive_sends_back_what_can_be_tried_again_and_leaves_the_rest(
     world: World, ops: Ops, waiting_order: str
 ) -> None:
