@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 # The machine has a dozen states; with all their retries a history stays far below one page.
 _HISTORY_PAGE = 1000
 NOT_STARTED = "NOT STARTED"
-_UNKNOWN = "UNKNOWN"
+UNKNOWN = "UNKNOWN"
+_DENIED = "AccessDeniedException"
 _ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
@@ -60,13 +61,19 @@ class Executions:
 
     def _without_description(self, name: str, error: ClientError) -> Execution:
         code = error.response["Error"]["Code"]
-        if code == "AccessDeniedException":
-            return Execution(name, _UNKNOWN, note="states:DescribeExecution is not permitted")
+        if code == _DENIED:
+            return Execution(name, UNKNOWN, note="states:DescribeExecution is not permitted")
         if code not in {"ExecutionDoesNotExist", "InvalidArn"}:
             raise error
-        machine = self._client.describe_state_machine(stateMachineArn=self._state_machine_arn)
+        try:
+            machine = self._client.describe_state_machine(stateMachineArn=self._state_machine_arn)
+        except ClientError as denied:
+            if denied.response["Error"]["Code"] != _DENIED:
+                raise
+            note = "AWS knows no such execution; states:DescribeStateMachine is not permitted"
+            return Execution(name, UNKNOWN, note=note)
         if machine["type"] == "EXPRESS":
-            return Execution(name, _UNKNOWN, note="AWS keeps no list of EXPRESS executions, only their logs")
+            return Execution(name, UNKNOWN, note="AWS keeps no list of EXPRESS executions, only their logs")
         return Execution(name, NOT_STARTED)
 
     def _with_failure(self, execution: Execution) -> Execution:
@@ -76,7 +83,7 @@ class Executions:
                 executionArn=f"{self._prefix}:{execution.name}", reverseOrder=True, maxResults=_HISTORY_PAGE
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] != "AccessDeniedException":
+            if error.response["Error"]["Code"] != _DENIED:
                 raise
             return msgspec.structs.replace(execution, note="states:GetExecutionHistory is not permitted")
         failure: dict[str, Any] = {}

@@ -13,11 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
 from functions.shared.dispatch import OrderMessage
-from functions.shared.domain.errors import Superseded
-from functions.shared.domain.orders import Move, Order, OrderStatus
+from functions.shared.domain.errors import NotFound, Superseded
+from functions.shared.domain.orders import Identifier, Move, Order, OrderStatus
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder
-from ops.executions import NOT_STARTED, Execution
+from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.targets import Target
+
+_ID_SHOWN = 64  # characters
 
 
 class Refused(Exception):
@@ -47,12 +49,12 @@ class Done:
 
 def inspect(target: Target, order_id: str) -> Inspected:
     """The order as it is now. Raises `NotFound` and botocore's errors."""
-    return _inspected(target, target.orders.get(order_id))
+    return _inspected(target, _get(target, order_id))
 
 
 def standing(target: Target, order_id: str) -> str:
     """How an order stands, in one sentence. Raises `NotFound` and botocore's errors."""
-    order = target.orders.get(order_id)
+    order = _get(target, order_id)
     reason = f" ({order.status_reason})" if order.status_reason else ""
     return f"Order {order_id} is {order.status.value}{reason} in attempt {order.attempt}."
 
@@ -75,9 +77,23 @@ def stalled(target: Target, *, minutes: int, limit: int) -> tuple[list[Inspected
     return found, len(entries) > limit
 
 
+def _get(target: Target, order_id: str) -> Order:
+    _check_id(order_id)
+    return target.orders.get(order_id)
+
+
+def _check_id(order_id: str) -> None:
+    """Raises `NotFound` for what can be no id, of which AWS would say so in words of its own."""
+    try:
+        msgspec.convert(order_id, Identifier)
+    except msgspec.ValidationError:
+        shown = f"{order_id[:_ID_SHOWN]!r}{'…' if len(order_id) > _ID_SHOWN else ''}"
+        raise NotFound(f"there is no order {shown}: an id has 1 to 64 letters, digits, - and _") from None
+
+
 def _inspected(target: Target, order: Order) -> Inspected:
     execution = target.executions.find(_message(order).execution_name)
-    if execution.status == NOT_STARTED and order.attempt > 1 and not order.is_open:
+    if execution.status in (NOT_STARTED, UNKNOWN) and order.attempt > 1 and not order.is_open:
         # The requeue gives an order up under a new attempt that nobody is told of; why is in the one before.
         before = msgspec.structs.replace(order, attempt=order.attempt - 1)
         execution = target.executions.find(_message(before).execution_name)
@@ -89,6 +105,7 @@ def cancel(target: Target, order_id: str) -> Done:
 
     Raises `NotFound`, `TooLateToCancel` and botocore's errors.
     """
+    _check_id(order_id)
     move = Move(
         order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now(), reason="cancelled by an operator"
     )
@@ -110,7 +127,7 @@ def retry(target: Target, order_id: str) -> Done:
 
     Raises `NotFound`, `Refused`, `NotQueued` and botocore's errors.
     """
-    order = target.orders.get(order_id)
+    order = _get(target, order_id)
     try:
         order = target.lifecycle.retry(order)
     except Superseded:
@@ -147,7 +164,7 @@ def release(target: Target, order_id: str) -> Done:
     `Refused`, `Superseded` and `StoreContention` when somebody else changes the order at the same time, and
     botocore's errors.
     """
-    order = target.orders.get(order_id)
+    order = _get(target, order_id)
     # The attempt fences what follows: a failed order changes only by a retry, which gives it another one.
     if order.status is not OrderStatus.FAILED:
         raise Refused(

@@ -122,6 +122,14 @@ def test_a_missing_permission_is_noted_and_hides_nothing_else(states: Stubber, a
     assert found.note == f"states:{action} is not permitted"
 
 
+def test_without_the_permission_to_look_at_the_machine_the_rest_is_told(states: Stubber) -> None:
+    states.add_client_error("describe_execution", "ExecutionDoesNotExist")
+    states.add_client_error("describe_state_machine", "AccessDeniedException")
+    found = find(states)
+    assert found.status == "UNKNOWN"
+    assert found.note == "AWS knows no such execution; states:DescribeStateMachine is not permitted"
+
+
 def test_any_other_error_is_not_swallowed(states: Stubber) -> None:
     states.add_client_error("describe_execution", "ThrottlingException")
     with pytest.raises(states.client.exceptions.ClientError, match="ThrottlingException"):

@@ -30,12 +30,22 @@ def broken_bus(monkeypatch: pytest.MonkeyPatch) -> None:
     _break(monkeypatch, "PutEvents")
 
 
-def _break(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch, ops: Ops) -> None:
+    """An AWS that must not be asked, once the stack is there."""
+
+    def make_api_call(self: Any, operation: str, parameters: Any) -> Any:
+        raise AssertionError(operation)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
+
+
+def _break(monkeypatch: pytest.MonkeyPatch, broken: str, code: str = "InternalError") -> None:
     call = botocore.client.BaseClient._make_api_call
 
     def make_api_call(self: Any, operation: str, parameters: Any) -> Any:
         if operation == broken:
-            raise ClientError({"Error": {"Code": "InternalError", "Message": "out of order"}}, operation)
+            raise ClientError({"Error": {"Code": code, "Message": "out of order"}}, operation)
         return call(self, operation, parameters)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
@@ -83,6 +93,23 @@ def test_of_an_order_that_was_given_up_the_last_execution_is_shown(world: World,
     assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-4"
 
 
+def test_so_it_is_when_the_machine_may_not_be_looked_at(
+    world: World, ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _break(monkeypatch, "DescribeStateMachine", "AccessDeniedException")
+    order_id = world.order(world.user(), {world.product(): 1})
+    boto3.client("stepfunctions").start_execution(
+        stateMachineArn=ENVIRONMENT["STATE_MACHINE_ARN"], name=f"{order_id}-3"
+    )
+    world.set_order(order_id, attempt=4)
+    said = ops("orders", "show", order_id)
+    assert said.code == 0
+    assert f"Execution UNKNOWN ({order_id}-4)" in said.out
+    assert "states:DescribeStateMachine is not permitted" in said.out
+    world.set_order(order_id, status="FAILED")
+    assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-3"
+
+
 def test_an_order_as_json_is_the_stored_one_with_its_execution(world: World, ops: Ops) -> None:
     order_id = world.order(world.user(), {world.product(): 1})
     shown = ops("orders", "show", order_id, "--json").json
@@ -95,6 +122,20 @@ def test_an_order_as_json_is_the_stored_one_with_its_execution(world: World, ops
 def test_an_unknown_order_is_told_so(ops: Ops, command: str) -> None:
     said = ops("orders", command, "nothing")
     assert (said.code, said.err) == (4, "Error: There is no order nothing.")
+
+
+@pytest.mark.parametrize("command", ["show", "cancel", "retry", "release"])
+@pytest.mark.parametrize(
+    ("order_id", "shown"),
+    [("", "''"), ("a" * 3000, f"'{'a' * 64}'…"), ("a b", "'a b'"), ("\x1b[31m", r"'\x1b[31m'")],
+    ids=["empty", "long", "blank", "control character"],
+)
+def test_what_can_be_no_id_is_no_order_and_aws_is_not_asked(
+    ops: Ops, no_aws: None, command: str, order_id: str, shown: str
+) -> None:
+    said = ops("orders", command, order_id)
+    assert said.code == 4
+    assert said.err.startswith(f"Error: There is no order {shown}: ")
 
 
 # --- stalled ----------------------------------------------------------------------------------------------
