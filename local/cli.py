@@ -13,7 +13,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from local.demo import DemoError, run_demo
@@ -30,6 +29,7 @@ from local.stack import (
     stop_shared,
 )
 from local.stack_config import ConfigError
+from local.terminal import plain, visible
 
 NOT_RUNNING: Final = 3
 _FOLLOW_PAUSE: Final = 0.5  # seconds between two looks at the logs
@@ -56,7 +56,7 @@ def friendly_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigError, DemoError, EmulatorError, ProgramError, StackError) as error:
-        _errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        _errors.print(f"[bold red]Error:[/] {plain(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -237,7 +237,8 @@ def _print_new_lines(
             continue
         seen.add(line)
         _console.print(f"[cyan]{name:<{width}}[/]  ", end="")
-        _console.print(message, soft_wrap=True, markup=False)
+        shown = "\n".join(visible(part) for part in message.split("\n"))
+        _console.print(shown, soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from local.terminal import plain
+
 _PATIENCE = 60.0  # seconds until an order that does not move counts as stuck
 _FINAL = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
 _COLOURS = {"FULFILLED": "green", "REJECTED": "yellow", "CANCELLED": "yellow", "FAILED": "red"}
@@ -139,7 +141,7 @@ def _table(cases: list[_Case]) -> Table:
         reason = str(case.order.get("statusReason", "")).split(":", 1)[0]
         table.add_row(
             case.title,
-            _path(case.order) + (f"\n  because: {reason}" if reason else ""),
+            _path(case.order) + (f"\n  because: {plain(reason)}" if reason else ""),
             "" if total is None else f"{total / 100:.2f} {case.order['currency']}",
             verdict,
         )

@@ -18,11 +18,11 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from functions.shared import clock
 from functions.shared.observability import logger
+from local.terminal import plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
 from ops.problems import explain
@@ -91,7 +91,7 @@ def operating(*, local: bool, outputs: Path | None, stack: str | None) -> Iterat
         problem = explain(error)
         if problem is None:
             raise
-        _errors.print(f"[bold red]Error:[/] {escape(problem.sentence)}", soft_wrap=True)
+        _errors.print(f"[bold red]Error:[/] {plain(problem.sentence)}", soft_wrap=True)
         raise typer.Exit(problem.code) from error
 
 
@@ -271,11 +271,11 @@ def _tell(done: orders.Done, *, as_json: bool) -> None:
     if as_json:
         print(views.as_json(views.done_as_data(done)))
     else:
-        _console.print(escape(done.sentence), soft_wrap=True)
+        _console.print(plain(done.sentence), soft_wrap=True)
 
 
 def _confirm(question: str) -> None:
-    typer.confirm(question, abort=True, err=True)
+    typer.confirm(visible(question), abort=True, err=True)
 
 
 @contextlib.contextmanager

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from functions.shared import clock
 from functions.shared.domain.orders import Order, OrderStatus
+from local.terminal import plain, visible
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
 from ops.orders import Done, Inspected
@@ -29,7 +29,8 @@ _BODY_SHOWN = 30  # characters
 
 def as_json(value: object) -> str:
     """Anything of ours as JSON for scripts."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(visible(line) for line in lines)
 
 
 def inspected_as_data(inspected: Inspected) -> dict[str, Any]:
@@ -49,22 +50,22 @@ def order_view(inspected: Inspected, now: str) -> RenderableType:
     facts.add_row("Order", order.order_id)
     facts.add_row("Status", _status(order.status))
     if order.status_reason:
-        facts.add_row("Reason", escape(order.status_reason))
+        facts.add_row("Reason", plain(order.status_reason))
     facts.add_row("User", order.user_id)
     for number, line in enumerate(order.items):
         facts.add_row(
-            "Items" if number == 0 else "", escape(_line(line.quantity, line.title, line.product_id))
+            "Items" if number == 0 else "", plain(_line(line.quantity, line.title, line.product_id))
         )
     if order.total is not None:
         facts.add_row("Total", f"{order.total} {order.currency} (in minor units)")
     facts.add_row("Attempt", str(order.attempt))
     facts.add_row("Goods", _goods(order))
-    facts.add_row("Shipment", escape(order.shipment.shipment_id) if order.shipment else "none")
+    facts.add_row("Shipment", plain(order.shipment.shipment_id) if order.shipment else "none")
     if order.open_since is not None:
         note = "" if order.is_open else "; its event is not out yet"
         facts.add_row("Open since", f"{order.open_since} ({_ago(order.open_since, now)}{note})")
     for number, text in enumerate(_execution(inspected.execution)):
-        facts.add_row("Execution" if number == 0 else "", escape(text))
+        facts.add_row("Execution" if number == 0 else "", plain(text))
     return Group(facts, _history(order))
 
 
@@ -94,10 +95,10 @@ def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType
         body = letter.body if len(letter.body) <= _BODY_SHOWN else f"{letter.body[:_BODY_SHOWN]}…"
         verdict = f"[red]{letter.verdict}[/]" if letter.verdict.is_hopeless else letter.verdict.value
         table.add_row(
-            letter.order_id or escape(repr(body)),
+            letter.order_id or plain(repr(body)),
             _ago(letter.sent_at, now),
             str(letter.received),
-            f"{verdict}: {escape(letter.reason)}",
+            f"{verdict}: {plain(letter.reason)}",
         )
     return table
 
@@ -138,7 +139,7 @@ def _history(order: Order) -> Table:
     previous = None
     for entry in order.history:
         after = "" if previous is None else _duration(clock.seconds_between(previous, entry.at))
-        table.add_row(_status(entry.status), entry.at, after, escape(entry.reason or ""))
+        table.add_row(_status(entry.status), entry.at, after, plain(entry.reason or ""))
         previous = entry.at
     return table
 

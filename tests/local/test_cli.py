@@ -119,6 +119,23 @@ def test_the_demonstration_uses_the_paid_plan_or_else_the_first_there_is(
     assert CliRunner().invoke(app, ["demo"]).exit_code == 0
 
 
+def test_what_a_function_logs_gives_the_terminal_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        {"timestamp": 1, "logStreamName": "s", "message": "Traceback\n\tin [red] \x1b[2J \x9b2J \u202e"}
+    ]
+    paginator = SimpleNamespace(paginate=lambda **_: [{"events": events}])
+    client = SimpleNamespace(get_paginator=lambda _: paginator)
+    running = SimpleNamespace(log_groups={"orders_api": "group"}, client=lambda _: client)
+    monkeypatch.setattr("local.cli.connect", lambda: running)
+
+    printed = CliRunner().invoke(app, ["logs"]).stdout
+
+    assert [line.split() for line in printed.splitlines()] == [
+        ["orders_api", "Traceback"],
+        ["in", "[red]", "\\u001b[2J", "\\u009b2J", "\\u202e"],
+    ]
+
+
 def test_where_nothing_runs_each_command_says_so(environment: dict[str, str]) -> None:
     for command, code in (("down", 1), ("outputs", 1), ("logs", 1)):
         done = _local(environment, command)

@@ -88,6 +88,14 @@ def test_that_there_are_more_messages_than_are_listed_is_told(world: World, ops:
     assert dead(world) == 12
 
 
+def test_a_body_gives_the_terminal_no_commands(world: World, ops: Ops) -> None:
+    bury(world, "\x9b31m \x7f \u202e")
+    assert r"'\x9b31m \x7f \u202e'" in ops("dlq", "list").out
+    said = ops("dlq", "list", "--json")
+    assert r'"\u009b31m \u007f \u202e"' in said.out
+    assert said.json[0]["body"] == "\x9b31m \x7f \u202e"
+
+
 def test_a_redrive_sends_back_what_can_be_tried_again_and_leaves_the_rest(
     world: World, ops: Ops, waiting_order: str
 ) -> None:

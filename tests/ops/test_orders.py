@@ -138,6 +138,29 @@ def test_what_can_be_no_id_is_no_order_and_aws_is_not_asked(
     assert said.err.startswith(f"Error: There is no order {shown}: ")
 
 
+def test_what_others_wrote_gives_the_terminal_no_commands(world: World, ops: Ops) -> None:
+    order_id = world.validated_order({world.product(stock=10): 2})
+    (line,) = world.stored_order(order_id)["items"]
+    world.set_order(
+        order_id,
+        status="FAILED",
+        items=[{**line, "title": "Lamp\x1b[31m"}],
+        statusReason="refused: \x9b2J",
+        shipment={"shipmentId": "p\u202e1"},
+        history=[{"status": "FAILED", "at": clock.now(), "reason": "since\x1b]0;x\x07"}],
+    )
+    told = [
+        ops("orders", "show", order_id).out,
+        ops("orders", "show", order_id, "--json").out,
+        ops("orders", "retry", order_id, typed="n\n").err,
+    ]
+    for text in (r"Lamp\u001b[31m", r"refused: \u009b2J", r"p\u202e1", r"since\u001b]0;x\u0007"):
+        assert text in told[0]
+        assert text in told[1]
+    assert r"refused: \u009b2J" in told[2]
+    assert not [char for char in "".join(told) if char in "\x1b\x9b\x07\u202e"]
+
+
 # --- stalled ----------------------------------------------------------------------------------------------
 
 

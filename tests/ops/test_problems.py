@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProfileNotFound,
+)
 
 from functions.shared.domain.errors import NotFound, StoreContention, TooLateToCancel
 from ops.problems import ExitCode, explain
@@ -65,6 +71,11 @@ def refused(code: str, message: str, operation: str = "GetItem") -> ClientError:
             refused("ThrottlingException", "Rate exceeded"),
             ExitCode.FAILED,
             "AWS refused GetItem (ThrottlingException): Rate exceeded.",
+        ),
+        (
+            ParamValidationError(report="Invalid length for parameter TableName"),
+            ExitCode.FAILED,
+            "AWS gave no answer: Parameter validation failed: Invalid length for parameter TableName.",
         ),
         (
             EndpointConnectionError(endpoint_url="https://sqs"),
