@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -28,6 +29,10 @@ _PULUMI_TIMEOUT: Final = 120.0  # seconds
 # A person waits: rather try once more than give up, but not for minutes. Seconds.
 _CONFIG: Final = Config(
     connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5}
+)
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
+_STATE_MACHINE_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:states:[a-z]+(-[a-z]+)+-[0-9]+:[0-9]{12}:stateMachine:[^:\s]+"
 )
 
 
@@ -121,7 +126,7 @@ def on_aws(name: str, outputs: Mapping[str, Any]) -> Target:
     Raises `NoStack` when these are not the exports of this project.
     """
     decoded = _decode(name, outputs)
-    region, account = decoded.state_machine_arn.split(":")[3:5]
+    _, _, _, region, account, _, _ = decoded.state_machine_arn.split(":")
 
     def client(service: str) -> Any:
         return boto3.client(service, region_name=region, config=_CONFIG)
@@ -145,8 +150,11 @@ def _decode(name: str, outputs: Mapping[str, Any]) -> Outputs:
         decoded = msgspec.convert(outputs, Outputs)
     except msgspec.ValidationError as error:
         raise NoStack(f"The outputs of {name} are not those of an orderflow stack: {error}.") from error
-    if len(decoded.state_machine_arn.split(":")) != 7:
-        raise NoStack(f"The output stateMachineArn of {name} is not an ARN: {decoded.state_machine_arn}.")
+    if not _STATE_MACHINE_ARN.fullmatch(decoded.state_machine_arn):
+        raise NoStack(
+            f"The output stateMachineArn of {name} is not the ARN of a state machine: "
+            f"{decoded.state_machine_arn}."
+        )
     return decoded
 
 

@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 
 import local.stack
 from ops.targets import NoStack, find_target, on_aws
+from tests.functions.world import ENVIRONMENT
 from tests.ops.conftest import OUTPUTS
+
+MACHINE = ENVIRONMENT["STATE_MACHINE_ARN"]
 
 
 @pytest.fixture
@@ -31,6 +34,20 @@ def install_pulumi(programs: Path, script: str) -> None:
     program = programs / "pulumi"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
+
+
+def with_machine(arn: str) -> str:
+    """Outputs that name another state machine, as JSON."""
+    return json.dumps({**OUTPUTS, "stateMachineArn": arn})
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"),
+    [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-north-1"), ("aws-eusc", "eusc-de-east-1")],
+)
+def test_regions_of_all_partitions_are_taken(partition: str, region: str) -> None:
+    arn = MACHINE.replace("aws", partition, 1).replace("eu-central-1", region)
+    assert on_aws("the stack", {**OUTPUTS, "stateMachineArn": arn}).client("sqs").meta.region_name == region
 
 
 def test_the_region_is_that_of_the_state_machine_and_the_name_says_the_account() -> None:
@@ -84,6 +101,14 @@ def test_without_options_the_selected_pulumi_stack_is_the_last_resort(elsewhere:
         ("{", "does not hold JSON"),
         ("[]", "does not hold the outputs of a stack"),
         ("{}", "are not those of an orderflow stack"),
+        (with_machine("order_fulfillment"), "is not the ARN of a state machine: order_fulfillment."),
+        (with_machine(MACHINE.replace("eu-central-1", "eu central")), "is not the ARN of a state machine"),
+        (with_machine(MACHINE.replace("eu-central-1", "")), "is not the ARN of a state machine"),
+        (
+            with_machine(MACHINE.replace("eu-central-1", "x.example.com/")),
+            "is not the ARN of a state machine",
+        ),
+        (with_machine(MACHINE.replace("eu-central-1", "eu-central-1\x1b[2J")), r"eu-central-1\u001b[2J"),
     ],
 )
 def test_a_file_without_outputs_ends_with_one_sentence(
