@@ -106,13 +106,18 @@ def can_look(target: Target) -> str:
             _allow("lambda", "Get* List*", target.named("lambda", "function:")),
             _allow("lambda", "GetLayerVersion", target.layer),
             _allow("sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", target.named("sqs")),
-            _allow("sns", "Get* ListTagsForResource", target.named("sns"), target.named("sns") + ":*"),
+            _allow(
+                "sns",
+                "Get* ListSubscriptionsByTopic ListTagsForResource",
+                target.named("sns"),
+                target.named("sns") + ":*",
+            ),
             _allow(
                 "states",
                 "DescribeStateMachine ListStateMachineVersions ListTagsForResource",
                 target.named("states", "stateMachine:"),
             ),
-            _allow("events", "Describe* List*", target.named("events", "*/")),
+            _allow("events", "DescribeEventBus ListTagsForResource", target.named("events", "event-bus/")),
             _allow("scheduler", "Get* ListTagsForResource", target.named("scheduler", "*/")),
             _allow("scheduler", "GetSchedule", target.named("scheduler", "schedule/") + "/*"),
             _allow("logs", "ListTagsForResource", *target.log_groups),
@@ -123,7 +128,9 @@ def can_look(target: Target) -> str:
                 target.dashboard,
             ),
             _allow("apigateway", "GET", gateway),
-            _allow("wafv2", "Get* ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"),
+            _allow(
+                "wafv2", "GetWebACL ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"
+            ),
             _allow("iam", "Get* List*", target.roles),
             _allow("xray", "ListTagsForResource", target.sampling_rule),
             # Asked in a preview too, when the definition of the state machine changes.
@@ -183,7 +190,12 @@ def can_change(target: Target) -> str:
                 "CreateTopic DeleteTopic SetTopicAttributes Subscribe TagResource UntagResource",
                 target.named("sns"),
             ),
-            _allow("sns", "Unsubscribe SetSubscriptionAttributes", target.named("sns") + ":*"),
+            _allow(
+                "sns",
+                "Unsubscribe SetSubscriptionAttributes",
+                target.named("sns"),
+                target.named("sns") + ":*",
+            ),
             _allow(
                 "states",
                 "CreateStateMachine UpdateStateMachine DeleteStateMachine TagResource UntagResource",
@@ -191,9 +203,8 @@ def can_change(target: Target) -> str:
             ),
             _allow(
                 "events",
-                "CreateEventBus UpdateEventBus DeleteEventBus PutRule DeleteRule PutTargets RemoveTargets "
-                "TagResource UntagResource",
-                target.named("events", "*/"),
+                "CreateEventBus UpdateEventBus DeleteEventBus TagResource UntagResource",
+                target.named("events", "event-bus/"),
             ),
             _allow(
                 "scheduler",
@@ -220,7 +231,7 @@ def can_change(target: Target) -> str:
             ),
             _allow(
                 "cloudwatch",
-                "PutMetricAlarm PutCompositeAlarm DeleteAlarms TagResource UntagResource",
+                "PutMetricAlarm DeleteAlarms TagResource UntagResource",
                 target.named("cloudwatch", "alarm:"),
             ),
             _allow(
@@ -240,8 +251,7 @@ def can_change(target: Target) -> str:
             _allow("wafv2", "AssociateWebACL DisassociateWebACL", f"{gateway}restapis/*/stages/*"),
             _allow(
                 "wafv2",
-                "CreateWebACL UpdateWebACL DeleteWebACL AssociateWebACL DisassociateWebACL TagResource "
-                "UntagResource",
+                "CreateWebACL UpdateWebACL DeleteWebACL AssociateWebACL TagResource UntagResource",
                 target.named("wafv2", "regional/webacl/") + "/*",
                 target.arn("wafv2", "regional/managedruleset/*"),
             ),
@@ -250,13 +260,30 @@ def can_change(target: Target) -> str:
                 "CreateSamplingRule UpdateSamplingRule DeleteSamplingRule TagResource UntagResource",
                 target.sampling_rule,
             ),
-            _allow("kms", "CreateKey TagResource", "*", condition={"StringEquals": asked}),
+            # A key has a drawn id: it is the stack's by its tags, which are given when it is made and can be
+            # given to no key that belongs to a project. The key of the state's secrets is nobody's to change.
+            _allow("kms", "CreateKey", "*", condition={"StringEquals": asked}),
             _allow(
                 "kms",
-                "PutKeyPolicy EnableKeyRotation UpdateKeyDescription ScheduleKeyDeletion UntagResource",
+                "TagResource",
+                "*",
+                condition={"StringEquals": asked, "Null": {"aws:ResourceTag/project": "true"}},
+            ),
+            _allow(
+                "kms",
+                "PutKeyPolicy UpdateKeyDescription ScheduleKeyDeletion TagResource UntagResource",
                 "*",
                 condition={"StringEquals": tagged},
             ),
+            # Right after the key is made, when AWS may not have heard of its tags yet; harmless to any key.
+            _allow("kms", "EnableKeyRotation", "*"),
+            {
+                "Effect": "Deny",
+                "Action": [
+                    f"kms:{action}" for action in ("PutKeyPolicy", "ScheduleKeyDeletion", "TagResource")
+                ],
+                "Resource": [target.secrets_key_arn],
+            },
             _allow(
                 "route53",
                 "ChangeResourceRecordSets",
