@@ -210,8 +210,8 @@ def _writing_down(ledger: Ledger) -> Tap:
     lock = threading.Lock()
 
     def tap(request: Request, pass_on: Callable[[], Response]) -> Response:
-        if request.service == "secretsmanager":
-            return pass_on()  # of a cold start, not of an order
+        if request.service in {"cloudwatch", "secretsmanager"}:
+            return pass_on()  # of the schedule and of a cold start, not of an order
         operation, parameters = request.operation, request.parameters
         with lock:
             before = ledger.begin(operation, parameters)

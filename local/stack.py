@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,14 +47,16 @@ class RunningStack:
     stack: str
     outputs: Mapping[str, Any]  # the stack's exports
     secret_outputs: frozenset[str]
-    api_keys: Mapping[str, str]  # usage plan -> the key's value
+    api_keys: Mapping[str, str] = field(repr=False)  # usage plan -> the key's value
     functions: Mapping[str, str]  # logical name -> physical name
     log_groups: Mapping[str, str]  # function's logical name -> its log group
     pid: int  # of the emulator, and of the process group with its Lambda workers
     folder: Path  # the emulator's own
     resource_count: int
     started_at: float  # seconds since the epoch
-    signing_secret: str | None = None  # shared with the fulfilment system, if it was made here
+    signing_secret: str | None = field(
+        default=None, repr=False
+    )  # shared with the fulfilment system, if it was made here
 
     @property
     def api_url(self) -> str:

@@ -46,13 +46,6 @@ class Difference:
     unused: frozenset[Permission]
     ungranted: frozenset[Permission]
 
-    def __bool__(self) -> bool:
-        return bool(self.unused or self.ungranted)
-
-    def __str__(self) -> str:
-        lines = [f"granted in vain: {permission}" for permission in sorted(self.unused)]
-        return "\n".join(lines + [f"not granted: {permission}" for permission in sorted(self.ungranted)])
-
 
 def compare(granted: Iterable[Permission], needed: Iterable[Permission]) -> Difference:
     """Both ways; a grant whose resource ends in `*` covers every resource that begins like it."""

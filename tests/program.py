@@ -33,7 +33,7 @@ CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 
-# Every part that a stack may leave out, and every choice made the other way.
+# Every part that a stack may leave out, and the other choices that a stack on AWS has.
 EVERYTHING: Final[Mapping[str, Any]] = {
     **CONFIGURATIONS["prod"],
     "accessLogs": True,

@@ -60,7 +60,8 @@ class Response:
 
     @property
     def body(self) -> dict[str, Any] | None:
-        """The decoded answer to a call that was done; None for a refusal."""
+        """The decoded answer to a call that was done; None for a refusal. Only for services that answer in
+        JSON, which CloudWatch does not."""
         if self.status >= 400:
             return None
         decoded: dict[str, Any] = json.loads(self.content) if self.content else {}
@@ -68,7 +69,7 @@ class Response:
 
     @property
     def error(self) -> str:
-        """The code of a refusal; "" for none."""
+        """The code of a refusal, "" for none; as `body` for JSON only."""
         if self.status < 400:
             return ""
         return str(json.loads(self.content).get("__type", self.status)).rpartition("#")[2]
