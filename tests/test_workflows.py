@@ -41,6 +41,64 @@ TRIGGERS: Final = {
     "deploy": {"push", "workflow_dispatch"},
     "drift": {"schedule", "workflow_dispatch"},
 }
+MAIN_ONLY: Final = "github.ref == 'refs/heads/main'"
+# Who opened the pull request is GitHub's own way to tell whose it is; `github.actor` is whoever pushed last:
+# https://docs.github.com/en/code-security/tutorials/secure-your-dependencies/automate-dependabot-with-actions
+OWN_AND_NOT_BY_DEPENDABOT: Final = (
+    "github.event.pull_request.head.repo.full_name == github.repository"
+    " && github.event.pull_request.user.login != 'dependabot[bot]'"
+)
+# What has to hold for a job to run at all; where there is nothing, what it waits for has succeeded.
+CONDITIONS: Final = {
+    ("check", "check"): None,
+    ("preview", "preview"): OWN_AND_NOT_BY_DEPENDABOT,
+    ("deploy", "check"): None,
+    ("deploy", "dev"): MAIN_ONLY,
+    ("deploy", "prod"): None,
+    ("drift", "drift"): MAIN_ONLY,
+}
+# What runs one at a time, and whether the older one is cancelled for the newer.
+CONCURRENCY: Final = {
+    ("check", "check"): {
+        "group": "check-${{ matrix.python }}-${{ github.event.pull_request.number || github.sha }}",
+        "cancel-in-progress": True,
+    },
+    ("preview", "preview"): {
+        "group": "preview-${{ matrix.stack }}-${{ github.event.pull_request.number }}",
+        "cancel-in-progress": True,
+    },
+    ("deploy", "check"): None,
+    ("deploy", "dev"): {"group": "deploy-dev", "cancel-in-progress": False, "queue": "max"},
+    ("deploy", "prod"): {"group": "deploy-prod", "cancel-in-progress": False},
+    ("drift", "drift"): {"group": "drift-${{ matrix.stack }}", "cancel-in-progress": False},
+}
+BOTH_STACKS: Final = [{"stack": "dev", "where": "DEV"}, {"stack": "prod", "where": "PROD"}]
+OF_EITHER: Final = {
+    "environment": None,
+    "role": "${{ vars[format('AWS_PREVIEW_ROLE_ARN_{0}', matrix.where)] }}",
+    "region": "${{ vars[format('AWS_REGION_{0}', matrix.where)] }}",
+    "backend": "${{ vars[format('PULUMI_BACKEND_URL_{0}', matrix.where)] }}",
+    "stack": "${{ matrix.stack }}",
+}
+# Where each job that runs Pulumi goes, and as whom.
+DESTINATIONS: Final = {
+    ("preview", "preview"): OF_EITHER,
+    ("deploy", "dev"): {
+        "environment": "dev",
+        "role": "${{ vars.AWS_DEPLOY_ROLE_ARN_DEV }}",
+        "region": "${{ vars.AWS_REGION_DEV }}",
+        "backend": "${{ vars.PULUMI_BACKEND_URL_DEV }}",
+        "stack": "dev",
+    },
+    ("deploy", "prod"): {
+        "environment": "prod",
+        "role": "${{ vars.AWS_DEPLOY_ROLE_ARN_PROD }}",
+        "region": "${{ vars.AWS_REGION_PROD }}",
+        "backend": "${{ vars.PULUMI_BACKEND_URL_PROD }}",
+        "stack": "prod",
+    },
+    ("drift", "drift"): OF_EITHER,
+}
 # What somebody has to set in the repository, for either stack; docs/deploying.md lists the same.
 VARIABLES: Final = {
     f"{name}_{where}"
@@ -194,28 +252,57 @@ def test_a_job_waits_for_jobs_that_exist(workflow: str, name: str, job: dict[str
     assert set([needs] if isinstance(needs, str) else needs) <= known
 
 
-def test_a_deployment_is_one_at_a_time_and_never_cancelled() -> None:
+def test_a_job_runs_only_for_main_or_for_a_pull_request_of_somebody_trusted() -> None:
+    assert {(workflow, name): job.get("if") for workflow, name, job in jobs()} == CONDITIONS
+
+
+def test_prod_waits_for_dev_and_dev_for_the_checks() -> None:
     deploy = load(PROJECT_ROOT / ".github/workflows/deploy.yml")["jobs"]
-    for stack in ("dev", "prod"):
-        waiting = {"queue": "max"} if stack == "dev" else {}
-        assert deploy[stack]["concurrency"] == {
-            "group": f"deploy-{stack}",
-            "cancel-in-progress": False,
-            **waiting,
-        }
-        assert deploy[stack]["environment"]["name"] == stack
     assert (deploy["dev"]["needs"], deploy["prod"]["needs"]) == ("check", "dev")
-    assert deploy["dev"]["if"] == "github.ref == 'refs/heads/main'"
 
 
-def test_a_pull_request_from_a_fork_or_by_dependabot_gets_no_preview() -> None:
-    preview = load(PROJECT_ROOT / ".github/workflows/preview.yml")["jobs"]["preview"]
-    assert preview["if"].split(" && ") == [
-        "github.event.pull_request.head.repo.full_name == github.repository",
-        # GitHub's own way to tell whose it is; `github.actor` is whoever pushed last:
-        # https://docs.github.com/en/code-security/tutorials/secure-your-dependencies/automate-dependabot-with-actions
-        "github.event.pull_request.user.login != 'dependabot[bot]'",
+def test_a_deployment_is_one_at_a_time_and_never_cancelled_and_pull_requests_do_not_meet() -> None:
+    assert {(workflow, name): job.get("concurrency") for workflow, name, job in jobs()} == CONCURRENCY
+
+
+def test_each_job_goes_to_its_own_stack_under_its_own_role() -> None:
+    found = {}
+    for workflow, name, job in jobs():
+        given = {step["uses"].split("@")[0]: step["with"] for step in job.get("steps", []) if "with" in step}
+        if "pulumi/actions" in given:
+            prepared, pulumi = given["./.github/actions/prepare"], given["pulumi/actions"]
+            found[workflow, name] = {
+                "environment": job.get("environment", {}).get("name"),
+                "role": prepared["role"],
+                "region": prepared["region"],
+                "backend": pulumi["cloud-url"],
+                "stack": pulumi["stack-name"],
+            }
+    assert found == DESTINATIONS
+
+
+@pytest.mark.parametrize("workflow", ["preview", "drift"])
+def test_what_looks_only_looks_at_both_stacks(workflow: str) -> None:
+    job = load(PROJECT_ROOT / f".github/workflows/{workflow}.yml")["jobs"][workflow]
+    assert job["strategy"]["matrix"] == {"include": BOTH_STACKS}
+
+
+def test_only_packages_with_known_hashes_are_installed_and_none_while_there_are_credentials() -> None:
+    steps = list(steps_of(PROJECT_ROOT / ".github/actions/prepare/action.yml"))
+    assert [step.get("name") or step["uses"].split("@")[0] for step in steps] == [
+        "actions/setup-python",
+        "Install what the program imports",
+        "Build the Lambda layer",
+        "Install what the policy pack imports",
+        "aws-actions/configure-aws-credentials",
     ]
+    assert steps[-1]["with"] == {
+        "role-to-assume": "${{ inputs.role }}",
+        "aws-region": "${{ inputs.region }}",
+    }
+    installs = [line for step in steps for line in step.get("run", "").splitlines() if "pip install" in line]
+    assert len(installs) == 2
+    assert [line for line in installs if "--require-hashes" not in line] == []
 
 
 def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> None:
@@ -400,3 +487,6 @@ def test_a_preview_that_failed_says_so_on_the_pull_request(tmp_path: Path) -> No
     body = (tmp_path / "body").read_text()
     assert body.startswith("The preview of `prod` **failed** for c0ffee: a rule of `policy/` ")
     assert "(https://github.com/acme/orders/actions/runs/42)" in body
+    # The action edits its comment in place: whatever comes later, this must stay true.
+    told = "A report of `prod` on this page, above or below, is of another commit or another attempt."
+    assert " ".join(body.split()).endswith(told)
