@@ -95,9 +95,4 @@ TRUSTED_SERVICES: Final[Mapping[str, TrustedService]] = {
         reason="AWS asks for the schedule's group here, never the schedule: "
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html",
     ),
-    "events.amazonaws.com": TrustedService(
-        source_arn=re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:rule/[^*?]+\*?"),
-        reason="https://docs.aws.amazon.com/eventbridge/latest/userguide/"
-        "cross-service-confused-deputy-prevention.html",
-    ),
 }

@@ -11,9 +11,9 @@ import pytest
 from local.program import PROJECT_ROOT
 from local.sdk_types import arguments_class
 from policy.access import is_excepted
-from policy.exceptions import OPEN_METHODS, WILDCARD_RESOURCES
+from policy.exceptions import OPEN_METHODS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.protection import TAGGABLE
-from policy.resources import API_METHOD, ROLE_POLICY, many, statements
+from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
 from tests.policy.evaluation import config_of, evaluate, recorded, recording
 from tests.program import shipped
@@ -44,6 +44,13 @@ def test_every_wildcard_exception_is_still_needed() -> None:
     for row in WILDCARD_RESOURCES:
         needed = {action for action, wildcard in used if row.resource.fullmatch(wildcard)}
         assert row.actions <= needed, row.reason
+
+
+def test_every_trusted_service_is_trusted_by_a_role() -> None:
+    runs = recording("prod"), recording("prod", everything=True)
+    roles = [role for run in runs for role in run.of_type(ROLE)]
+    trusts = [trust for role in roles for trust in statements(role.inputs["assumeRolePolicy"])]
+    assert {trust["Principal"]["Service"] for trust in trusts} == set(TRUSTED_SERVICES)
 
 
 def test_every_open_method_is_there() -> None:
