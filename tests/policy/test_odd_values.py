@@ -4,7 +4,7 @@ A rule that raises is an error to the engine: it stops a good preview, and hides
 Absent texts may arrive as "" where the rules are shown what the provider answered.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,27 +18,31 @@ OF_RESOURCES = [rule for rule in RULES if isinstance(rule, ResourceValidationPol
 OF_STACKS = [rule for rule in RULES if not isinstance(rule, ResourceValidationPolicy)]
 
 
-def with_one_changed(props: Mapping[str, Any], value: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The properties, one of them (or one within it) replaced by the value, and the outermost's name."""
-    for key, found in props.items():
-        yield key, {**props, key: value}
-        if isinstance(found, dict):
-            yield from ((key, {**props, key: inner}) for _, inner in with_one_changed(found, value))
+def with_one_changed(value: Any, new: object) -> Iterator[Any]:
+    """A value: itself replaced, then each thing in it in turn, in objects and in lists, however deep."""
+    yield new
+    held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for place, inner in held:
+        for changed in with_one_changed(inner, new):
+            copied = value.copy()
+            copied[place] = changed
+            yield copied
 
 
 def findings_with_each(value: object) -> Iterator[tuple[str, list[Violation]]]:
-    """What all rules find in the recorded stack while one property after the other has this value."""
+    """What all rules find in the recorded stack while one thing after the other has this value."""
     run = recording("prod", everything=True)
     config, stack = config_of(run), recorded(run)
     plain = [{**item.inputs, **item.outputs} for item in run.resources] + [dict(run.outputs.values)]
     for item, props in zip(stack, plain, strict=True):
         before, references = item.props, item.property_dependencies
-        for key, changed in with_one_changed(props, value):
-            item.props = resource(item.resource_type, item.name, changed).props
+        for key, whole in props.items():
             if value is not UNKNOWN:  # what is not known yet still tells where it comes from
                 item.property_dependencies = {name: to for name, to in references.items() if name != key}
-            found = evaluate(OF_RESOURCES, [item], config) + evaluate(OF_STACKS, stack, config)
-            yield f"{item.resource_type} {item.name}: {key}", found
+            for changed in with_one_changed(whole, value):
+                item.props = resource(item.resource_type, item.name, {**props, key: changed}).props
+                found = evaluate(OF_RESOURCES, [item], config) + evaluate(OF_STACKS, stack, config)
+                yield f"{item.resource_type} {item.name}: {key}", found
         item.props, item.property_dependencies = before, references
 
 
