@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.names import sampling_rule_name
+from components.names import log_group_name, sampling_rule_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,10 @@ class Target:
         """The ARN of a resource of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
+    def iam_arn(self, resource: str) -> str:
+        """The ARN of a resource of IAM, which has no region."""
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
     def named(self, service: str, before: str = "") -> str:
         """The ARN of all that auto-naming named for this stack, after a prefix such as `table/`."""
         return self.arn(service, f"{before}orderflow-*-{self.stack}-??????")
@@ -41,7 +45,7 @@ class Target:
     @property
     def roles(self) -> str:
         """The ARN of the roles of the stack's functions, state machine and schedules."""
-        return f"arn:{self.partition}:iam::{self.account}:role/orderflow-*-{self.stack}-??????"
+        return self.iam_arn(f"role/orderflow-*-{self.stack}-??????")
 
     @property
     def boundary(self) -> str:
@@ -51,7 +55,7 @@ class Target:
     @property
     def boundary_arn(self) -> str:
         """Its ARN, known before it is made."""
-        return f"arn:{self.partition}:iam::{self.account}:policy/{self.boundary}"
+        return self.iam_arn(f"policy/{self.boundary}")
 
     @property
     def dashboard(self) -> str:
@@ -67,7 +71,8 @@ class Target:
     def log_groups(self) -> list[str]:
         """The ARNs of the log groups of functions, state machine and API, and of the streams in them."""
         places = ("lambda", "vendedlogs/states", "apigateway")
-        groups = [self.arn("logs", f"log-group:/aws/{place}/orderflow/{self.stack}/*") for place in places]
+        names = [log_group_name(place, "orderflow", self.stack, "*") for place in places]
+        groups = [self.arn("logs", f"log-group:{name}") for name in names]
         return [*groups, *(f"{group}:*" for group in groups)]
 
 
@@ -293,8 +298,9 @@ def can_change(target: Target) -> str:
             _allow(
                 "iam",
                 "CreateServiceLinkedRole",
-                f"arn:{target.partition}:iam::{target.account}:role/aws-service-role/"
-                "ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
+                target.iam_arn(
+                    "role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
+                ),
                 condition={"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}},
             ),
             # Whatever gives a role rights, only while the boundary holds it. So no role can be made that does

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from components import iam, packaging
 from components.layer import DependencyLayer
+from components.names import log_group_name
 from components.settings import FunctionSettings
 
 
@@ -54,7 +55,7 @@ class LambdaFunction(pulumi.ComponentResource):
         # Declared, because a group that Lambda makes by itself keeps its logs for ever and is never deleted.
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
-            name=f"/aws/lambda/{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
+            name=log_group_name("lambda", pulumi.get_project(), pulumi.get_stack(), name),
             retention_in_days=settings.log_retention_days,
             opts=pulumi.ResourceOptions(parent=self),
         )

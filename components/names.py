@@ -23,6 +23,12 @@ def sampling_rule_name(project: str, stack: str) -> str:
     return f"{name[: _SAMPLING_RULE_LENGTH - _DIGEST_LENGTH - 1]}-{digest}"
 
 
+def log_group_name(place: str, project: str, stack: str, name: str) -> str:
+    """The log group of a part of the stack under AWS's own `place` (`lambda`, `vendedlogs/states`). Slashes,
+    so that no pattern for a stack's groups covers those of one whose name begins alike."""
+    return f"/aws/{place}/{project}/{stack}/{name}"
+
+
 def longest_stack_name(project: str, functions: Iterable[str]) -> int:
     """How many characters a stack's name may have, so that auto-naming (Pulumi.yaml) fits it and six digits
     into the name of each function's role; no other kind of resource has less room."""

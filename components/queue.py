@@ -7,11 +7,9 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
+from components.settings import VISIBILITY_PER_TIMEOUT
 
 _DAY: Final = 24 * 60 * 60
-
-# AWS asks for six times the consumer's timeout: a throttled batch must not reappear while it is retried.
-_VISIBILITY_PER_TIMEOUT: Final = 6
 
 
 class Queue(pulumi.ComponentResource):
@@ -48,7 +46,7 @@ class Queue(pulumi.ComponentResource):
         )
         queue = aws.sqs.Queue(
             name,
-            visibility_timeout_seconds=_VISIBILITY_PER_TIMEOUT * consumer_timeout,
+            visibility_timeout_seconds=VISIBILITY_PER_TIMEOUT * consumer_timeout,
             # Long polling: no empty answers to pay for.
             receive_wait_time_seconds=20,
             # Shorter than the dead letters', because a message keeps its age when it moves there.

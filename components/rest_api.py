@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from components import api_responses
 from components.function import LambdaFunction
-from components.names import sampling_rule_name
+from components.names import log_group_name, sampling_rule_name
 from components.settings import ApiSettings, UsagePlan
 
 STAGE: Final = "v1"
@@ -275,7 +275,7 @@ class RestApi(pulumi.ComponentResource):
             return None
         log_group = aws.cloudwatch.LogGroup(
             f"{self._name}-access-logs",
-            name=f"/aws/apigateway/{pulumi.get_project()}/{pulumi.get_stack()}/{self._name}",
+            name=log_group_name("apigateway", pulumi.get_project(), pulumi.get_stack(), self._name),
             retention_in_days=self._settings.access_log_days,
             opts=pulumi.ResourceOptions(parent=self),
         )

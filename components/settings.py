@@ -413,10 +413,13 @@ def _cors_origins(values: _Values) -> tuple[str, ...]:
     return tuple(dict.fromkeys(origins))
 
 
-# The queue hides a message for six times the consumer's timeout (components/queue.py), and SQS leaves one
-# that was received three times in vain out of the age of the oldest, which the requeue goes by:
+# The queue hides a message for so many times the consumer's timeout, for which AWS asks: a throttled batch
+# must not reappear while it is retried.
+VISIBILITY_PER_TIMEOUT: Final = 6
+# SQS leaves a message that was received three times in vain out of the age of the oldest, which the requeue
+# goes by:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-_COUNTED_PER_TIMEOUT: Final = 3 * 6
+_COUNTED_PER_TIMEOUT: Final = 3 * VISIBILITY_PER_TIMEOUT
 
 
 def _consumer_timeout(values: _Values, stalled_after_minutes: int) -> int:

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
+from components.names import log_group_name
 from components.packaging import PROJECT_ROOT
 from components.settings import WorkflowSettings
 
@@ -129,7 +130,7 @@ class Workflow(pulumi.ComponentResource):
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             # Under this prefix AWS grants the delivery by itself, and no resource policy outgrows its limit.
-            name=f"/aws/vendedlogs/states/{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
+            name=log_group_name("vendedlogs/states", pulumi.get_project(), pulumi.get_stack(), name),
             retention_in_days=settings.log_retention_days,
             opts=child,
         )
