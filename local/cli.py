@@ -29,7 +29,7 @@ from local.stack import (
     stop_shared,
 )
 from local.stack_config import ConfigError
-from local.terminal import plain, visible
+from local.terminal import plain, visible_lines
 
 NOT_RUNNING: Final = 3
 _FOLLOW_PAUSE: Final = 0.5  # seconds between two looks at the logs
@@ -237,8 +237,7 @@ def _print_new_lines(
             continue
         seen.add(line)
         _console.print(f"[cyan]{name:<{width}}[/]  ", end="")
-        shown = "\n".join(visible(part) for part in message.split("\n"))
-        _console.print(shown, soft_wrap=True, markup=False)
+        _console.print(visible_lines(message), soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -54,9 +54,8 @@ class RunningStack:
     folder: Path  # the emulator's own
     resource_count: int
     started_at: float  # seconds since the epoch
-    signing_secret: str | None = field(
-        default=None, repr=False
-    )  # shared with the fulfilment system, if it was made here
+    # Shared with the fulfilment system, if it was made here.
+    signing_secret: str | None = field(default=None, repr=False)
 
     @property
     def api_url(self) -> str:

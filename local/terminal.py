@@ -15,6 +15,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def visible_lines(text: str) -> str:
+    """The same for a text of several lines, which stay such."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def plain(text: str) -> str:
     """The text as rich's markup that shows all of it and obeys nothing in it."""
     return escape(visible(text))

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from functions.shared import clock
 from functions.shared.domain.orders import Order, OrderStatus
-from local.terminal import plain, visible
+from local.terminal import plain, visible_lines
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
 from ops.orders import Done, Inspected
@@ -29,8 +29,7 @@ _BODY_SHOWN = 30  # characters
 
 def as_json(value: object) -> str:
     """Anything of ours as JSON for scripts."""
-    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
-    return "\n".join(visible(line) for line in lines)
+    return visible_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def inspected_as_data(inspected: Inspected) -> dict[str, Any]:
