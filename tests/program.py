@@ -89,6 +89,7 @@ def _run(stack: str, preview: bool, config: str) -> ProgramRun:
     return run_program(stack, Recorder(region=region), preview=preview, config=overrides)
 
 
+@cache
 def declared_tables() -> dict[str, dict[str, Any]]:
     """The key schema of each table by its logical name, as parameters of DynamoDB's CreateTable."""
     return {table.name: _schema(table.inputs) for table in declared().of_type("aws:dynamodb/table:Table")}

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -21,6 +20,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local.program import PROJECT_ROOT
 from tests.components.test_packaging import EVERY_PYTHON
+from tests.wire import serving
 
 WORKFLOWS: Final = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS: Final = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.yml"))
@@ -432,10 +432,8 @@ def private(commits: list[str], tmp_path: Path) -> Iterator[str]:
             """Says nothing."""
 
     handler = functools.partial(Handler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/remote/.git"
-        server.shutdown()
+    with serving(handler) as url:
+        yield f"{url}/remote/.git"
 
 
 @pytest.mark.parametrize(("token", "code"), [("t0ken", 0), ("another", 128)])

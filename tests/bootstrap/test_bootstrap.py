@@ -35,8 +35,11 @@ each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
 
 
 @cache
-def bootstrap(stack: str) -> ProgramRun:
-    return run_program(stack, Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=CONFIG)
+def bootstrap(stack: str, **config: str | None) -> ProgramRun:
+    """All that the program declares for a stack; `config` overrides its values, None takes one away."""
+    return run_program(
+        stack, Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config={**CONFIG, **config}
+    )
 
 
 def allowed(run: ProgramRun, role: str, effect: str = "Allow") -> list[dict[str, Any]]:
@@ -102,8 +105,7 @@ def test_a_role_is_assumed_only_by_the_named_runs_of_the_repository(
 
 def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
     arn = f"{IAM}:oidc-provider/{ISSUER}"
-    config = {**CONFIG, "oidcProviderArn": arn}
-    run = run_program("prod", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+    run = bootstrap("prod", oidcProviderArn=arn)
     assert run.of_type(PROVIDER) == []
     (statement,) = statements(run.get(ROLE, "deploy").inputs["assumeRolePolicy"])
     assert statement["Principal"] == {"Federated": arn}
@@ -111,21 +113,18 @@ def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
 
 @pytest.mark.parametrize("key", sorted(NEEDED))
 def test_what_is_not_configured_stops_the_program(key: str) -> None:
-    config = {**CONFIG, key: None}  # whatever the stack's file says
     with pytest.raises((ProgramError, ConfigError), match=key):
-        run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+        bootstrap("dev", **{key: None})
 
 
 @pytest.mark.parametrize("repository", ["acme", "acme@17/orders", "acme/*", "repo:acme/orders", "a/b:ref"])
 def test_a_repository_that_no_token_could_name_stops_the_program(repository: str) -> None:
-    config = {**CONFIG, "repository": repository}
     with pytest.raises(ProgramError, match="repository must be owner@id/name@id"):
-        run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+        bootstrap("dev", repository=repository)
 
 
 def test_a_repository_of_old_is_named_without_ids() -> None:
-    config = {**CONFIG, "repository": "acme/orders"}
-    run = run_program("dev", Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+    run = bootstrap("dev", repository="acme/orders")
     (statement,) = statements(run.get(ROLE, "deploy").inputs["assumeRolePolicy"])
     assert statement["Condition"]["StringEquals"][f"{ISSUER}:sub"] == ["repo:acme/orders:environment:dev"]
 
@@ -327,25 +326,25 @@ def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_
 
 
 # What may be done on every resource, for AWS knows nothing narrower, and what else must hold.
-ON_EVERYTHING: dict[str, Any] = {
+ON_EVERYTHING: dict[str, str | None] = {
     "acm:DescribeCertificate": None,
     "acm:ListTagsForCertificate": None,
     "cloudwatch:DescribeAlarms": None,
-    "kms:CreateKey": {"StringEquals": "asked"},
+    "kms:CreateKey": "asked",
     "kms:DescribeKey": None,
     "kms:EnableKeyRotation": None,
     "kms:GetKey*": None,
     "kms:ListAliases": None,
     "kms:ListResourceTags": None,
-    "kms:PutKeyPolicy": {"StringEquals": "tagged"},
-    "kms:ScheduleKeyDeletion": {"StringEquals": "tagged"},
-    "kms:UntagResource": {"StringEquals": "tagged"},
-    "kms:UpdateKeyDescription": {"StringEquals": "tagged"},
-    "lambda:CreateEventSourceMapping": {"ArnLike": "function"},
-    "lambda:DeleteEventSourceMapping": {"ArnLike": "function"},
+    "kms:PutKeyPolicy": "tagged",
+    "kms:ScheduleKeyDeletion": "tagged",
+    "kms:UntagResource": "tagged",
+    "kms:UpdateKeyDescription": "tagged",
+    "lambda:CreateEventSourceMapping": "function",
+    "lambda:DeleteEventSourceMapping": "function",
     "lambda:GetEventSourceMapping": None,
     "lambda:ListTags": None,
-    "lambda:UpdateEventSourceMapping": {"ArnLike": "function"},
+    "lambda:UpdateEventSourceMapping": "function",
     "logs:CreateLogDelivery": None,
     "logs:DeleteLogDelivery": None,
     "logs:DescribeLogGroups": None,
@@ -365,10 +364,13 @@ ON_EVERYTHING: dict[str, Any] = {
 
 @each_stack
 def test_only_what_aws_knows_nothing_narrower_for_is_allowed_on_everything(stack: str) -> None:
-    conditions = {
-        "asked": {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": stack},
-        "tagged": {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": stack},
-        "function": {"lambda:FunctionArn": f"arn:aws:lambda:{HERE}:function:orderflow-*-{stack}-??????"},
+    conditions: dict[str | None, Any] = {
+        None: None,
+        "asked": {"StringEquals": {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": stack}},
+        "tagged": {"StringEquals": {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": stack}},
+        "function": {
+            "ArnLike": {"lambda:FunctionArn": f"arn:aws:lambda:{HERE}:function:orderflow-*-{stack}-??????"}
+        },
     }
     found: dict[str, Any] = {}
     tagging: list[Any] = []
@@ -379,14 +381,10 @@ def test_only_what_aws_knows_nothing_narrower_for_is_allowed_on_everything(stack
                     tagging.append(statement.get("Condition"))
                 else:
                     found[action] = statement.get("Condition")
-    expected = {
-        action: condition and {operator: conditions[name] for operator, name in condition.items()}
-        for action, condition in ON_EVERYTHING.items()
-    }
-    assert found == expected
+    assert found == {action: conditions[name] for action, name in ON_EVERYTHING.items()}
     # A key is tagged as the stack's when it is made, and after that only if it is the stack's already.
-    new = {"StringEquals": conditions["asked"], "Null": {"aws:ResourceTag/project": "true"}}
-    assert sorted(tagging, key=len) == [{"StringEquals": conditions["tagged"]}, new]
+    new = {**conditions["asked"], "Null": {"aws:ResourceTag/project": "true"}}
+    assert sorted(tagging, key=len) == [conditions["tagged"], new]
 
 
 def test_the_key_of_the_states_secrets_is_nobodys_to_change() -> None:
@@ -461,8 +459,7 @@ def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> No
 
 def bounds(stack: str) -> list[dict[str, Any]]:
     """The statements of the boundary of a stack's roles, with a fulfilment system outside."""
-    config = {**CONFIG, "fulfillmentSecretArn": SECRET}
-    run = run_program(stack, Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config=config)
+    run = bootstrap(stack, fulfillmentSecretArn=SECRET)
     return [dict(statement) for statement in statements(run.get(POLICY, "boundary").inputs["policy"])]
 
 

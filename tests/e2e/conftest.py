@@ -5,6 +5,7 @@ Tests make their own users and products, and look only at their own orders.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import requests
 
+from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
+from functions.shared.persistence.orders import OrderRepository
 from local.stack import RunningStack, running_stack
 
 FINAL = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
@@ -73,6 +76,32 @@ class Api:
             seconds=seconds,
         )
         return order
+
+
+def forget_order(stack: RunningStack, order_id: str, user_id: str, product_id: str) -> None:
+    """Store an order of two pieces from long ago whose message was lost."""
+    placed = "2026-01-01T00:00:00.000Z"
+    order = Order(
+        order_id=order_id,
+        user_id=user_id,
+        items=[OrderLine(product_id=product_id, quantity=2)],
+        status=OrderStatus.PENDING,
+        history=[HistoryEntry(status=OrderStatus.PENDING, at=placed)],
+        attempt=1,
+        created_at=placed,
+        updated_at=placed,
+        open_since=placed,
+    )
+    OrderRepository(stack.client("dynamodb"), stack.outputs["tableNames"]["orders"]).create(order)
+
+
+def run_schedule(stack: RunningStack) -> dict[str, Any]:
+    """Run the requeue of stalled orders at once; its report."""
+    requeue = stack.functions["requeue_stalled_orders"]
+    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
+    report: dict[str, Any] = json.load(answer["Payload"])
+    assert "FunctionError" not in answer, report
+    return report
 
 
 def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], *, seconds: float = 30) -> Any:

@@ -9,7 +9,6 @@ grant unused, in any configuration.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from local.deployer.iam import as_the_emulator_asks
 from local.program import PROJECT_ROOT
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
-from tests.e2e.conftest import Api
+from tests.e2e.conftest import Api, forget_order, run_schedule
 from tests.faults.cloud import Hook
 from tests.faults.iam import OUTSIDE, Grants, grants
 from tests.faults.scenarios import SCENARIOS, play
@@ -34,7 +33,6 @@ KNOW_THE_KIND = {
     for function in declared().of_type(FUNCTION)
     if "WORKFLOW_TYPE" in function.inputs["environment"]["variables"]
 }
-LONG_AGO = "2026-01-01T00:00:00.000Z"
 Permissions = Mapping[str, set[Permission]]
 """By function."""
 
@@ -77,23 +75,8 @@ def tour_orders(api: Api, warehouse: Warehouse, billing_url: str) -> None:
 
 def tour_schedule(stack: RunningStack, api: Api) -> None:
     """An order that was never sent, found by the schedule."""
-    user, product = api.user(), api.product()
-    item = {
-        "orderId": {"S": "lost"},
-        "userId": {"S": user},
-        "items": {"L": [{"M": {"productId": {"S": product}, "quantity": {"N": "1"}}}]},
-        "status": {"S": "PENDING"},
-        "history": {"L": [{"M": {"status": {"S": "PENDING"}, "at": {"S": LONG_AGO}}}]},
-        "attempt": {"N": "1"},
-        "createdAt": {"S": LONG_AGO},
-        "updatedAt": {"S": LONG_AGO},
-        "openSince": {"S": LONG_AGO},
-        "openShard": {"S": "0"},
-    }
-    stack.client("dynamodb").put_item(TableName=stack.outputs["tableNames"]["orders"], Item=item)
-    requeue = stack.functions["requeue_stalled_orders"]
-    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
-    report = json.load(answer["Payload"])
+    forget_order(stack, "lost", api.user(), api.product())
+    report = run_schedule(stack)
     assert report.get("requeued") == 1, report
     assert api.final("lost")["status"] == "FULFILLED"
 

@@ -11,10 +11,8 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
-from functions.shared.persistence.orders import OrderRepository
 from local.stack import RunningStack
-from tests.e2e.conftest import FINAL, Api, eventually
+from tests.e2e.conftest import FINAL, Api, eventually, forget_order, run_schedule
 
 
 def states(order: dict[str, Any]) -> list[str]:
@@ -121,24 +119,11 @@ def test_a_message_that_is_no_order_ends_in_the_dead_letter_queue_and_holds_up_n
 def test_an_order_whose_message_was_lost_is_carried_on_by_the_requeue_under_its_own_role(
     api: Api, stack: RunningStack
 ) -> None:
-    tables, user, product = stack.outputs["tableNames"], api.user(), api.product(stock=5)
-    placed = "2026-01-01T00:00:00.000Z"
-    order = Order(
-        order_id=f"lost-{user}",
-        user_id=user,
-        items=[OrderLine(product_id=product, quantity=2)],
-        status=OrderStatus.PENDING,
-        history=[HistoryEntry(status=OrderStatus.PENDING, at=placed)],
-        attempt=1,
-        created_at=placed,
-        updated_at=placed,
-        open_since=placed,
-    )
-    OrderRepository(stack.client("dynamodb"), tables["orders"]).create(order)
-    requeue = stack.functions["requeue_stalled_orders"]
-    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
-    assert "FunctionError" not in answer, answer["Payload"].read()
-    assert api.final(order.order_id)["status"] == "FULFILLED"
+    user, product = api.user(), api.product(stock=5)
+    order_id = f"lost-{user}"
+    forget_order(stack, order_id, user, product)
+    run_schedule(stack)
+    assert api.final(order_id)["status"] == "FULFILLED"
     assert api.stock(product) == 3
 
 

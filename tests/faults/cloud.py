@@ -6,7 +6,6 @@ import json
 from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
@@ -18,11 +17,6 @@ from tests.faults.store import Store, client_error
 from tests.program import declared_tables
 from tests.statemachines import machine
 from tests.warehouse import Mood, Warehouse
-
-
-@cache
-def _schemas() -> Mapping[str, Any]:
-    return declared_tables()
 
 
 class Killed(BaseException):
@@ -88,7 +82,7 @@ class Cloud:
     is_express: bool = False
     hook: Hook = field(default_factory=Hook)
     iam: Iam = field(default_factory=Iam)
-    store: Store = field(default_factory=lambda: Store(_schemas()))
+    store: Store = field(default_factory=lambda: Store(declared_tables()))
     queue: deque[Message] = field(default_factory=deque)
     dead_letters: list[Message] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
