@@ -13,8 +13,8 @@ from bench.memory import backend
 from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
 from bench.samples import PROJECT_ROOT
-from tests.components.monitored import ALARM, named_metrics
-from tests.program import declared
+from local.engine.monitored import ALARM, named_metrics
+from local.engine.stacks import declared
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
 BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.00}

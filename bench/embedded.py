@@ -18,9 +18,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, TypeVar
 
 from bench.billing import Call, Item, Ledger, TableSchema, Units, add
+from local.aws.wire import Request, Response, Tap, serving, tapped
+from local.engine.stacks import declared_tables
 from local.stack import RunningStack, running_stack
-from tests.program import declared_tables
-from tests.wire import Request, Response, Tap, serving, tapped
 
 _T = TypeVar("_T")
 

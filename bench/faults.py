@@ -31,8 +31,8 @@ from functions.shared.dispatch import OrderMessage, OrderQueue
 from functions.shared.domain.orders import LEGAL_MOVES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import from_item
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder, OrderRepository
+from local.partners.fulfillment import Mood, Warehouse, WarehouseServer, moody
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
-from tests.warehouse import Mood, Warehouse, WarehouseServer, moody
 
 # How the warehouse's share of faults is made up.
 _MOODS: Final = {

@@ -24,9 +24,9 @@ from botocore.exceptions import ClientError
 from bench.billing import Item, Ledger, TableSchema
 from bench.child import Context
 from bench.samples import ENVIRONMENT, queue_batch, request
-from tests.faults.store import Store
-from tests.program import declared_tables
-from tests.statemachines import machine
+from local.engine.stacks import declared_tables
+from local.memory import state_machine as machine
+from local.memory.store import Store
 
 _LOG_EVENT_OVERHEAD = 26  # bytes that CloudWatch adds to the size of each log event
 

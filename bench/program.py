@@ -10,8 +10,8 @@ from bench.report import Figure, Limit, table, write
 
 _RUNS: Final = 5
 _RECORD: Final = (
-    "from local.program import run_program\n"
-    "from local.recorder import Recorder\n"
+    "from local.engine.program import run_program\n"
+    "from local.engine.recorder import Recorder\n"
     "run_program('dev', Recorder())"
 )
 _DEPLOY: Final = "from local.stack import running_stack\nwith running_stack(): pass"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.functions import world
-from tests.functions.world import ACCOUNT, REGION
+from local.memory import functions as world
+from local.memory.functions import ACCOUNT, REGION
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 

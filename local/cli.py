@@ -15,9 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local.aws.emulator import EmulatorError
 from local.demo import DemoError, run_demo
-from local.emulator import EmulatorError
-from local.program import ProgramError
+from local.engine.program import ProgramError
+from local.engine.stack_config import ConfigError
 from local.progress import deployment_progress
 from local.stack import (
     RunningStack,
@@ -28,7 +29,6 @@ from local.stack import (
     shared_stack,
     stop_shared,
 )
-from local.stack_config import ConfigError
 from local.terminal import plain, visible_lines
 
 NOT_RUNNING: Final = 3

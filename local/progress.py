@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from local.program import Resource
+from local.engine.program import Resource
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from local.deployer import Deployer, prepare
-from local.emulator import (
+from local.aws.deployer import Deployer, prepare
+from local.aws.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
     Endpoint,
@@ -25,8 +25,8 @@ from local.emulator import (
     start_emulator,
     stop_group,
 )
-from local.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
-from local.stack_config import load_stack_config
+from local.engine.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
+from local.engine.stack_config import load_stack_config
 
 # Where the commands find the one instance that they share; another folder makes room for another instance.
 STATE_FOLDER: Final = Path(os.environ.get("ORDERFLOW_STATE_FOLDER") or PROJECT_ROOT / ".local")

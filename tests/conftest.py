@@ -11,7 +11,7 @@ import signal
 from collections import Counter
 from typing import Any
 
-from tests.functions.world import ENVIRONMENT
+from local.memory.functions import ENVIRONMENT
 
 # Ignored where a shell started this run in the background, and then in every process that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

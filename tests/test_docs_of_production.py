@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from local.program import PROJECT_ROOT
+from local.engine.program import PROJECT_ROOT
 
 DOCS: Final = PROJECT_ROOT / "docs"
 PAGES: Final = [

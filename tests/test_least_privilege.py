@@ -11,8 +11,19 @@ from typing import Any
 
 import pytest
 
-from local.program import ProgramRun, Resource
-from local.recorder import ACCOUNT_ID, REGION
+from local.engine.program import ProgramRun, Resource
+from local.engine.recorder import ACCOUNT_ID, REGION
+from local.engine.stacks import declared
+from local.memory.permissions import (
+    Call,
+    Difference,
+    Permission,
+    Place,
+    as_told,
+    compare,
+    grants_of_role,
+    permissions_for,
+)
 from policy.resources import (
     API_INTEGRATION,
     EVENT_SOURCE_MAPPING,
@@ -25,17 +36,6 @@ from policy.resources import (
     STATE_MACHINE,
     statements,
 )
-from tests.privileges import (
-    Call,
-    Difference,
-    Permission,
-    Place,
-    as_told,
-    compare,
-    grants_of_role,
-    permissions_for,
-)
-from tests.program import declared
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"
 SCHEDULE_GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-import tests.program
-from local.input_check import check_inputs
-from local.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource
-from local.sdk_types import arguments_class
-from local.stack_config import ConfigError, load_stack_config
+import local.engine.stacks
+from local.engine.input_check import check_inputs
+from local.engine.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource
+from local.engine.sdk_types import arguments_class
+from local.engine.stack_config import ConfigError, load_stack_config
+from local.engine.stacks import EVERYTHING, configuration, declared, shipped
 from tests.components.recorded import (
     FUNCTION,
     ROLE,
@@ -27,7 +28,6 @@ from tests.components.recorded import (
     policies_of,
     statements,
 )
-from tests.program import EVERYTHING, configuration, declared, shipped
 
 # The repository's stacks, whatever somebody has set in them, and what somebody may set.
 SHIPPED = (*STACKS, "local")
@@ -101,7 +101,7 @@ def test_what_somebody_sets_in_a_stacks_file_changes_nothing_for_the_tests_own_c
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = load_stack_config(PROJECT_ROOT, stack, configuration(stack)).values
-    monkeypatch.setattr(tests.program, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(local.engine.stacks, "PROJECT_ROOT", tmp_path)
     shutil.copy(PROJECT_ROOT / "Pulumi.yaml", tmp_path)
     wishes = {f"orderflow:{key}": value for key, value in EVERYTHING.items()}
     elsewhere = {"aws:region": "ap-southeast-2", "pulumi:autonaming": {"mode": "verbatim"}}

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from components.settings import FUNCTION_NAMES
-from local.program import PROJECT_ROOT
+from local.engine.program import PROJECT_ROOT
+from local.engine.stacks import declared
 from tests.components.recorded import FUNCTION
-from tests.program import declared
 
 DOCUMENT = PROJECT_ROOT / "docs" / "deploying.md"
 EXAMPLE = "orders_api"

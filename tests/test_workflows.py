@@ -18,9 +18,9 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from local.program import PROJECT_ROOT
+from local.aws.wire import serving
+from local.engine.program import PROJECT_ROOT
 from tests.components.test_packaging import EVERY_PYTHON
-from tests.wire import serving
 
 WORKFLOWS: Final = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS: Final = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.yml"))

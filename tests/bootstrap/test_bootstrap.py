@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from local.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource, run_program
-from local.recorder import ACCOUNT_ID, REGION, Recorder
-from local.stack_config import ConfigError
+from local.engine.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource, run_program
+from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
+from local.engine.stack_config import ConfigError
+from local.memory.permissions import grants_of_role
 from policy.resources import ROLE, ROLE_POLICY, ROLE_POLICY_ATTACHMENT, many, statements
 from tests.policy.evaluation import recording
-from tests.privileges import grants_of_role
 
 HERE = f"{REGION}:{ACCOUNT_ID}"
 IAM = f"arn:aws:iam::{ACCOUNT_ID}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from local.program import ProgramRun, Resource, run_program
-from local.recorder import Recorder
+from local.engine.program import ProgramRun, Resource, run_program
+from local.engine.recorder import Recorder
 
 STACKS: Final = ("dev", "prod")
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from local.input_check import check_inputs
-from local.program import ProgramRun
+from local.engine.input_check import check_inputs
+from local.engine.program import ProgramRun
+from local.engine.stacks import declared
 from tests.components.recorded import STACKS
-from tests.program import declared
 
 ACL = "aws:wafv2/webAcl:WebAcl"
 

@@ -5,8 +5,9 @@ import pytest
 
 from components.packaging import function_files
 from components.settings import FUNCTION_NAMES
-from local.program import Resource
-from local.recorder import ACCOUNT_ID, REGION
+from local.engine.program import Resource
+from local.engine.recorder import ACCOUNT_ID, REGION
+from local.engine.stacks import declared
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -20,7 +21,6 @@ from tests.components.recorded import (
     role_of,
     statements,
 )
-from tests.program import declared
 
 # What each function's code does, beside logging and tracing. A table's index is written table/index.
 MAY = {

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from components.settings import FUNCTION_NAMES
-from local.program import Resource
-from local.recorder import ACCOUNT_ID, REGION
-from tests.components.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
+from local.engine.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
+from local.engine.program import Resource
+from local.engine.recorder import ACCOUNT_ID, REGION
+from local.engine.stacks import declared
 from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE, statements
-from tests.program import declared
 
 TOPIC = "aws:sns/topic:Topic"
 TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")

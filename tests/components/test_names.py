@@ -9,10 +9,10 @@ import pytest
 from components.names import longest_stack_name, sampling_rule_name
 from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES
-from local.program import ProgramError, ProgramRun, run_program
-from local.recorder import Recorder
+from local.engine.program import ProgramError, ProgramRun, run_program
+from local.engine.recorder import Recorder
+from local.engine.stacks import declared
 from tests.components.recorded import ROLE
-from tests.program import declared
 
 
 def test_a_short_name_is_project_and_stack() -> None:

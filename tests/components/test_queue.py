@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.program import ProgramError
+from local.engine.program import ProgramError
+from local.engine.stacks import declared
 from tests.components.recorded import (
     FUNCTION,
     QUEUE,
@@ -14,7 +15,6 @@ from tests.components.recorded import (
     recorded_program,
     statements,
 )
-from tests.program import declared
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.program import UNKNOWN, ProgramRun
-from tests.components.monitored import named_metrics
+from local.engine.monitored import named_metrics
+from local.engine.program import UNKNOWN, ProgramRun
+from local.engine.stacks import declared
 from tests.components.recorded import (
     DEPLOYMENT,
     FUNCTION,
@@ -17,7 +18,6 @@ from tests.components.recorded import (
     depends_on,
     recorded_program,
 )
-from tests.program import declared
 
 OPEN = {"GET /", "GET /openapi.json", "GET /docs"}
 ROUTES = {

@@ -2,8 +2,9 @@
 
 import pytest
 
-from local.program import ProgramRun
-from local.recorder import ACCOUNT_ID
+from local.engine.program import ProgramRun
+from local.engine.recorder import ACCOUNT_ID
+from local.engine.stacks import declared
 from tests.components.recorded import (
     FUNCTION,
     ROLE,
@@ -16,7 +17,6 @@ from tests.components.recorded import (
     role_of,
     statements,
 )
-from tests.program import declared
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"
 GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"

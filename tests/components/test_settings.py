@@ -9,9 +9,9 @@ import pytest
 
 from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan, _given_keys
-from local.stack_config import load_stack_config
+from local.engine.stack_config import load_stack_config
+from local.engine.stacks import configuration, declared
 from tests.components.recorded import FUNCTION, QUEUE
-from tests.program import configuration, declared
 
 
 class Config:

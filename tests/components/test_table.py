@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from local.engine.stacks import declared
 from tests.components.recorded import STACKS, TABLE
-from tests.program import declared
 
 KEYS = {"users": "userId", "products": "productId", "orders": "orderId"}
 

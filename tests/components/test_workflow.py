@@ -5,6 +5,7 @@ import json
 import pytest
 
 from components.workflow import DefinitionError, fill_in, placeholders
+from local.engine.stacks import declared
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -15,7 +16,6 @@ from tests.components.recorded import (
     policies_of,
     role_of,
 )
-from tests.program import declared
 
 TEMPLATE = '{"Resource": "arn:${partition}:x", "F": "${taskArn}", "J": "{% $states.input.a & $parse($x) %}"}'
 VALUES = {"partition": "aws", "taskArn": "arn:aws:lambda:function:task"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.program import PROJECT_ROOT
+from local.engine.program import PROJECT_ROOT
 from local.stack import RunningStack, record
 from tests.e2e.conftest import Api
 

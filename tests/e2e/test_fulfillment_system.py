@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.partners.fulfillment import Mood, Warehouse, WarehouseServer
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from tests.e2e.conftest import Api
-from tests.warehouse import Mood, Warehouse, WarehouseServer
 
 
 @pytest.fixture(scope="module")

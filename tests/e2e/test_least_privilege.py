@@ -1,7 +1,7 @@
 """Each function calls exactly what its role allows: nothing is granted in vain, and nothing is called without
 a grant.
 
-The crash tests run under the program's grants (`tests/faults/iam.py`), and a call without one fails them.
+The crash tests run under the program's grants (`local/memory/iam.py`), and a call without one fails them.
 Here a tour of the API, of every ending of an order and of the schedule is made on the embedded AWS, and every
 call is recorded as botocore sends it. What the scenarios of the crash tests and this tour call leaves no
 grant unused, in any configuration.
@@ -14,18 +14,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bootstrap.permissions import Target, can_at_most
-from local.deployer.iam import as_the_emulator_asks
-from local.program import PROJECT_ROOT
+from local.aws.iam import as_the_emulator_asks
+from local.aws.wire import Request, Response, tapped
+from local.engine.program import PROJECT_ROOT
+from local.engine.stacks import declared
+from local.memory.cloud import Hook
+from local.memory.iam import OUTSIDE, Grants, grants
+from local.memory.permissions import (
+    Call,
+    Permission,
+    Place,
+    as_told,
+    compare,
+    grants_as_told,
+    permissions_for,
+)
+from local.memory.scenarios import SCENARIOS, play
+from local.partners.fulfillment import Mood, Warehouse, WarehouseServer
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
 from tests.e2e.conftest import Api, forget_order, run_schedule
-from tests.faults.cloud import Hook
-from tests.faults.iam import OUTSIDE, Grants, grants
-from tests.faults.scenarios import SCENARIOS, play
-from tests.privileges import Call, Permission, Place, as_told, compare, grants_as_told, permissions_for
-from tests.program import declared
-from tests.warehouse import Mood, Warehouse, WarehouseServer
-from tests.wire import Request, Response, tapped
 
 # Those that are told of the workflow's kind call differently with another one, and are granted other calls.
 KNOW_THE_KIND = {

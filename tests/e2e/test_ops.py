@@ -15,7 +15,7 @@ import pytest
 
 from functions.shared import clock
 from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, Order, OrderStatus, place
-from local.emulator import SECRET_ACCESS_KEY
+from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
 from ops.targets import PROJECT_ROOT, Target, on_aws
 from tests.e2e.conftest import Api, eventually

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.emulator import start_emulator
+from local.aws.emulator import start_emulator
 from local.stack import deploy
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"

@@ -20,9 +20,9 @@ from unittest.mock import patch
 import pytest
 
 from components.workflow import fill_in
-from local import emulator
-from local.emulator import Endpoint, start_emulator
-from tests.statemachines.machine import FILE, FUNCTIONS
+from local.aws import emulator
+from local.aws.emulator import Endpoint, start_emulator
+from local.memory.state_machine import FILE, FUNCTIONS
 from tests.statemachines.paths import INPUT, PATHS, RESULTS, Path
 
 # Fails as its file says for the order and the state; which state it plays shows from the payload. Counts in

@@ -15,13 +15,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.input_check import check_inputs
-from local.program import PROJECT_ROOT, ProgramRun, run_program
-from local.recorder import ACCOUNT_ID, REGION, Recorder
+from local.engine.input_check import check_inputs
+from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
+from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
+from local.engine.stacks import declared, declared_tables
 from policy.rules import RULES
 from tests.components.recorded import ROLE_POLICY, grants_of
 from tests.policy.evaluation import config_of, evaluate, recorded
-from tests.program import declared, declared_tables
 
 ROOT = PROJECT_ROOT / "examples" / "billing"
 

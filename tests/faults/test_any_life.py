@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from functions.shared.domain.orders import OrderStatus, order_id_for
-from tests.faults.cloud import Hook, Killed
-from tests.faults.faulty import AFTER, BEFORE, CONFLICT, FaultAt
-from tests.faults.world import USER, World, installed
-from tests.functions.world import ApiClient
-from tests.warehouse import Mood
+from local.memory.backend import USER, World, installed
+from local.memory.cloud import Hook, Killed
+from local.memory.faults import AFTER, BEFORE, CONFLICT, FaultAt
+from local.memory.functions import ApiClient
+from local.partners.fulfillment import Mood
 
 PRODUCTS = ("p1", "p2", "p3")
 KEYS = ("a", "b", "c", "d")

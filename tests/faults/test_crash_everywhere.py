@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.faulty import AFTER, BEFORE, FaultAt, Outage, faults_of
-from tests.faults.scenarios import SCENARIOS, Scenario, play
+from local.memory.faults import AFTER, BEFORE, FaultAt, Outage, faults_of
+from local.memory.scenarios import SCENARIOS, Scenario, play
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from functions.shared.domain.orders import OrderStatus, sources_of
-from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.world import installed
+from local.memory.backend import installed
+from local.memory.scenarios import SCENARIOS, Scenario
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
 PATTERN, SCHEMA, EXAMPLE = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.iam import grants
-from tests.faults.world import World, installed
-from tests.privileges import Permission
+from local.memory.backend import World, installed
+from local.memory.iam import grants
+from local.memory.permissions import Permission
 
 
 def without(function: str, permission: Permission) -> World:

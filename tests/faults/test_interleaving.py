@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.interleaving import Actor, Setting, explore
-from tests.faults.world import World, installed
-from tests.functions.world import LambdaContext, handler_of
-from tests.warehouse import Mood
+from local.memory.backend import World, installed
+from local.memory.functions import LambdaContext, handler_of
+from local.memory.interleaving import Actor, Setting, explore
+from local.partners.fulfillment import Mood
 
 KEY = "k"
 CASES = "interleavings that differ"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tests.faults.cloud import Call, Hook
-from tests.faults.world import World, installed
+from local.memory.backend import World, installed
+from local.memory.cloud import Call, Hook
 
 
 class Counting(Hook):

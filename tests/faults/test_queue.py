@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.cloud import Call, Hook, Message
-from tests.faults.store import client_error
-from tests.faults.world import MAX_RECEIVES, World, installed
+from local.memory.backend import MAX_RECEIVES, World, installed
+from local.memory.cloud import Call, Hook, Message
+from local.memory.store import client_error
 
 
 class Starts(Hook):

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.faults.store import Store
+from local.engine.stacks import declared_tables
+from local.memory.functions import World
+from local.memory.store import Store
 from tests.functions.conftest import client, log_lines, world  # noqa: F401
-from tests.functions.world import World
-from tests.program import declared_tables
 
 AT = "2026-01-01T00:00:00.000Z"
 

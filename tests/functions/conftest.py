@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.functions.world import ACCOUNT, ENVIRONMENT, REGION, ApiClient, World
-from tests.program import declared_tables
+from local.engine.stacks import declared_tables
+from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, ApiClient, World
 
 
 @cache

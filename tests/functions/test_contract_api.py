@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from local.memory.functions import HttpAnswer, World
 from tests.functions.dynamodb_hooks import refused
-from tests.functions.world import HttpAnswer, World
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))
 EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["examples"].items()}

@@ -9,8 +9,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
+from local.memory.functions import HttpAnswer, LambdaContext, World
 from tests.functions.dynamodb_hooks import raised, refused
-from tests.functions.world import HttpAnswer, LambdaContext, World
 
 # What an answer must never carry; the provoked errors are full of it.
 SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/users-prod-1a2b3c is locked by admin@10.0.0.7"

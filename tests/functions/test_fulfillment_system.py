@@ -24,8 +24,8 @@ from functions.shared.domain.errors import (
 )
 from functions.shared.domain.orders import OrderLine, Shipment
 from functions.shared.environment import InvalidEnvironmentVariable
-from tests.functions.world import World, invoke_task
-from tests.warehouse import Mood, Warehouse, WarehouseServer
+from local.memory.functions import World, invoke_task
+from local.partners.fulfillment import Mood, Warehouse, WarehouseServer
 
 SECRET = "a secret that nobody may see"
 

@@ -11,10 +11,10 @@ import pytest
 
 from components.settings import LOG_LEVELS
 from functions.shared.domain.errors import DomainError, OrderRejected, Superseded
-from tests.components.monitored import Named, named_metrics
-from tests.functions.world import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
-from tests.program import declared
-from tests.statemachines import machine
+from local.engine.monitored import Named, named_metrics
+from local.engine.stacks import declared
+from local.memory import state_machine as machine
+from local.memory.functions import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
 
 # A task of the workflow -> what else it is told.
 TASKS: dict[str, dict[str, Any]] = {

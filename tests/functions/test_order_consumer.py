@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from tests.functions.world import ENVIRONMENT, REGION, World, invoke
+from local.memory.functions import ENVIRONMENT, REGION, World, invoke
 
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})
 

@@ -14,8 +14,8 @@ import pytest
 from functions.shared import clock
 from functions.shared.domain.orders import Order
 from functions.shared.persistence.orders import OrderRepository
+from local.memory.functions import World, invoke_task
 from tests.functions.dynamodb_hooks import first
-from tests.functions.world import World, invoke_task
 
 
 def test_a_placed_order_is_pending_stored_and_queued(world: World) -> None:

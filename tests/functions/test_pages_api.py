@@ -7,8 +7,8 @@ import math
 import pytest
 
 from functions.shared.persistence.dynamodb import AttributeValue, Item, to_item
+from local.memory.functions import World
 from tests.functions.dynamodb_hooks import Call, recorded_calls
-from tests.functions.world import World
 
 AT = "2026-01-01T00:00:00.000Z"
 LISTS = {"users": "/users", "products": "/products", "orders": "/users/u-1/orders"}

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from functions.shared.domain.errors import OrderCancelled
 from functions.shared.domain.orders import Move, OrderStatus
-from tests.functions.world import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
+from local.memory.functions import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from local.memory.functions import LambdaContext, World, handler_of
 from tests.functions.dynamodb_hooks import recorded_calls
-from tests.functions.world import LambdaContext, World, handler_of
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "docs" / "openapi.json"

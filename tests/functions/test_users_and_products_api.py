@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from local.memory.functions import HttpAnswer, World
 from tests.functions.dynamodb_hooks import first
-from tests.functions.world import HttpAnswer, World
 
 RECORDS: dict[str, dict[str, object]] = {
     "users": {"name": "Ada", "email": "ada@example.com"},

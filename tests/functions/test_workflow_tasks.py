@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from functions.shared.domain.errors import InvalidInput, OrderCancelled, OrderRejected, Superseded
-from tests.functions.world import World, invoke_task
+from local.memory.functions import World, invoke_task
 
 
 def statuses(world: World, order_id: str) -> list[str]:

@@ -16,9 +16,9 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
+from local.aws.emulator import is_alive
 from local.cli import app
-from local.emulator import is_alive
-from local.program import PROJECT_ROOT
+from local.engine.program import PROJECT_ROOT
 from local.stack import connect
 
 

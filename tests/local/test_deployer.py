@@ -12,13 +12,13 @@ import pulumi
 import pytest
 import requests
 
-from local.deployer import KINDS
-from local.deployer.archives import zip_archive
-from local.emulator import Emulator, start_emulator
-from local.input_check import check_inputs
-from local.program import ProgramError, run_program
-from local.recorder import Recorder
-from local.sdk_types import arguments_class, resource_class
+from local.aws.archives import zip_archive
+from local.aws.deployer import KINDS
+from local.aws.emulator import Emulator, start_emulator
+from local.engine.input_check import check_inputs
+from local.engine.program import ProgramError, run_program
+from local.engine.recorder import Recorder
+from local.engine.sdk_types import arguments_class, resource_class
 from local.stack import RunningStack, deploy, running_stack
 from tests.local import sample
 from tests.local.conftest import WriteProject

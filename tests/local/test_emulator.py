@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from local.emulator import EmulatorError, is_alive, remove_stale_folders, start_emulator
-from local.program import PROJECT_ROOT
+from local.aws.emulator import EmulatorError, is_alive, remove_stale_folders, start_emulator
+from local.engine.program import PROJECT_ROOT
 from tests.local import sample
 from tests.local.conftest import WriteProject
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.program import UNKNOWN, ProgramError, Resource, StackOutputs, run_program
+from local.engine.program import UNKNOWN, ProgramError, Resource, StackOutputs, run_program
 from tests.local.conftest import WriteProject
 
 

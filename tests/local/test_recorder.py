@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.input_check import check_inputs
-from local.program import ProgramError, run_program
-from local.recorder import Recorder
+from local.engine.input_check import check_inputs
+from local.engine.program import ProgramError, run_program
+from local.engine.recorder import Recorder
 from tests.local.conftest import WriteProject
 
 QUEUE = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.stack_config import ConfigError, load_stack_config
+from local.engine.stack_config import ConfigError, load_stack_config
 from tests.local.conftest import WriteProject
 
 SCHEMA = """

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
+from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, World, invoke_task
 from tests.functions.conftest import world
-from tests.functions.world import ACCOUNT, ENVIRONMENT, REGION, World, invoke_task
 
 __all__ = ["world"]
 

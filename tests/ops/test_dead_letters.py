@@ -9,7 +9,7 @@ from typing import Any
 import botocore.client
 import pytest
 
-from tests.functions.world import World
+from local.memory.functions import World
 from tests.ops.conftest import DEAD_LETTERS, Ops
 
 

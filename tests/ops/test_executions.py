@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from local.memory.functions import ENVIRONMENT, REGION
 from ops.executions import Execution, Executions
-from tests.functions.world import ENVIRONMENT, REGION
 
 MACHINE = ENVIRONMENT["STATE_MACHINE_ARN"]
 ARN = MACHINE.replace(":stateMachine:", ":execution:") + ":o-1"

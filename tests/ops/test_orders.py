@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.shared import clock
-from tests.functions.world import ENVIRONMENT, World, invoke_task
+from local.memory.functions import ENVIRONMENT, World, invoke_task
 from tests.ops.conftest import Ops, product_of
 
 

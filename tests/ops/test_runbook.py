@@ -9,9 +9,9 @@ import pytest
 import typer.main
 
 from components.settings import FUNCTION_NAMES
+from local.engine.stacks import declared, declared_tables
 from ops.cli import app
 from ops.targets import PROJECT_ROOT
-from tests.program import declared, declared_tables
 
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text()
 HEADINGS = {

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import local.stack
+from local.memory.functions import ENVIRONMENT
 from ops.targets import NoStack, find_target, on_aws
-from tests.functions.world import ENVIRONMENT
 from tests.ops.conftest import OUTPUTS
 
 MACHINE = ENVIRONMENT["STATE_MACHINE_ARN"]

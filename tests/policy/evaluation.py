@@ -18,10 +18,10 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
-from local.program import UNKNOWN, ProgramRun
+from local.engine.program import UNKNOWN, ProgramRun
+from local.engine.stacks import EVERYTHING, declared
 from policy.resources import STACK
 from policy.rules import RULES
-from tests.program import EVERYTHING, declared
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pulumi_policy import ResourceValidationPolicy
 
-from local.program import UNKNOWN
+from local.engine.program import UNKNOWN
 from policy.rules import RULES
 from tests.policy.evaluation import Violation, config_of, evaluate, recorded, recording, resource
 

@@ -13,7 +13,7 @@ from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import proto
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
-from local.program import PROJECT_ROOT
+from local.engine.program import PROJECT_ROOT
 from policy.resources import QUEUE, TABLE
 from policy.rules import RULES
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pulumi_policy import PolicyResource
 
-from local.program import UNKNOWN
+from local.engine.program import UNKNOWN
 from policy.resources import (
     ALIAS,
     API_INTEGRATION,

@@ -8,15 +8,15 @@ import re
 
 import pytest
 
-from local.program import PROJECT_ROOT
-from local.sdk_types import arguments_class
+from local.engine.program import PROJECT_ROOT
+from local.engine.sdk_types import arguments_class
+from local.engine.stacks import shipped
 from policy.access import is_excepted
 from policy.exceptions import OPEN_METHODS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.protection import TAGGABLE
 from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
 from tests.policy.evaluation import config_of, evaluate, recorded, recording
-from tests.program import shipped
 
 each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.statemachines.machine import Coverage, End, Failure, Invoke, Ok, definition, run
+from local.memory.state_machine import Coverage, End, Failure, Invoke, Ok, definition, run
 
 INPUT = {"orderId": "o-1", "attempt": 1, "correlationId": "cid-1"}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.statemachines.machine import Coverage, End, evaluate_jsonata
+from local.memory.state_machine import Coverage, End, evaluate_jsonata
 from tests.statemachines.paths import PATHS, Path, follow
 
 
@@ -60,7 +60,7 @@ def test_the_short_cut_for_paths_answers_what_jsonata_answers(expression: str) -
         "states": {"context": {"Execution": {"Input": {"orderId": "o-1"}}}},
         "pricing": {"items": [{"a": 1}, {"a": 2}]},
     }
-    from tests.statemachines.machine import _evaluate
+    from local.memory.state_machine import _evaluate
 
     assert _evaluate(expression, scope["states"], {"pricing": scope["pricing"]}) == evaluate_jsonata(
         expression, scope

@@ -14,8 +14,8 @@ from cfnlint.api import ManualArgs, lint
 from components.workflow import fill_in
 from functions.shared.domain import errors
 from functions.shared.domain.orders import LEGAL_MOVES, OrderStatus
-from tests.program import declared
-from tests.statemachines.machine import FILE, FUNCTIONS, definition
+from local.engine.stacks import declared
+from local.memory.state_machine import FILE, FUNCTIONS, definition
 
 STATES: dict[str, Any] = definition()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}

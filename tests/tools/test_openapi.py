@@ -12,8 +12,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from openapi_spec_validator.readers import read_from_filename
 
+from local.engine.stacks import declared
 from tests.components.test_rest_api import methods
-from tests.program import declared
 from tools.openapi import DOCUMENT, ROOT
 
 CONTRACT = json.loads(DOCUMENT.read_text("utf-8"))

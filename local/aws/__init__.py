@@ -1,0 +1,1 @@
+"""The embedded AWS: the emulator, and what deploys a program's resources onto it."""

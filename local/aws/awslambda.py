@@ -1,0 +1,213 @@
+"""Lambda functions, layers, permissions and event source mappings.
+
+A Python function is deployed as a custom runtime whose bootstrap runs AWS's own runtime client in the
+interpreter that runs the local mode: the emulator's own Python runtime would report every exception as
+`Runtime.HandlerError`, and no Catch of a state machine would match its name. Third-party packages come from
+that interpreter too, so a layer is published but not imported.
+"""
+
+import shlex
+import sys
+from typing import Final
+
+from local.aws.archives import zip_archive
+from local.aws.core import (
+    OWN,
+    Call,
+    Created,
+    DeployError,
+    Field,
+    Kind,
+    nested,
+    not_emulated,
+    only,
+    without_empty,
+)
+
+_BOOTSTRAP: Final = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -u -m awslambdaric "$_HANDLER"\n'.encode()
+_RUNTIME: Final = "provided.al2023"
+
+
+def _create_function(call: Call) -> Created:
+    name, client, inputs = call.name(), call.client("lambda"), call.inputs
+    runtime = str(inputs.get("runtime", ""))
+    if not runtime.startswith("python"):
+        raise DeployError(f"the local deployer runs Python functions only, not {runtime or 'images'!r}")
+    if inputs.get("code") is None:
+        raise DeployError("the local deployer takes a function's code from `code` only")
+    code = zip_archive(inputs["code"], call.cloud.root, {"bootstrap": _BOOTSTRAP})
+    answer = client.create_function(
+        FunctionName=name, Runtime=_RUNTIME, Code={"ZipFile": code}, **without_empty(call.params)
+    )
+    reserved = inputs.get("reservedConcurrentExecutions", -1)
+    if reserved >= 0:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+    arn = answer["FunctionArn"]
+    version = answer["Version"] if inputs.get("publish") else "$LATEST"
+    return name, {
+        "name": name,
+        "arn": arn,
+        "invokeArn": _invoke_arn(call, arn),
+        "version": version,
+        "qualifiedArn": f"{arn}:{version}",
+        "qualifiedInvokeArn": _invoke_arn(call, f"{arn}:{version}"),
+        "lastModified": answer["LastModified"],
+        "sourceCodeSize": answer["CodeSize"],
+        "codeSha256": answer["CodeSha256"],
+        "runtime": runtime,
+    }
+
+
+def _invoke_arn(call: Call, arn: str) -> str:
+    """The ARN under which API Gateway invokes a function."""
+    cloud = call.cloud
+    return (
+        f"arn:{cloud.partition}:apigateway:{cloud.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    )
+
+
+def _publish_layer(call: Call) -> Created:
+    code = zip_archive(call.inputs["code"], call.cloud.root)
+    answer = call.client("lambda").publish_layer_version(
+        Content={"ZipFile": code}, **without_empty(call.params)
+    )
+    arn = answer["LayerVersionArn"]
+    return arn, {
+        "arn": arn,
+        "layerArn": answer["LayerArn"],
+        "version": str(answer["Version"]),
+        "createdDate": answer["CreatedDate"],
+        "codeSha256": answer["Content"]["CodeSha256"],
+        "sourceCodeSize": answer["Content"]["CodeSize"],
+    }
+
+
+def _add_permission(call: Call) -> Created:
+    statement = call.inputs.get("statementId") or call.resource.physical_name
+    call.client("lambda").add_permission(StatementId=statement, **call.params)
+    return statement, {"statementId": statement}
+
+
+def _create_mapping(call: Call) -> Created:
+    answer = call.client("lambda").create_event_source_mapping(**without_empty(call.params))
+    return answer["UUID"], {
+        "uuid": answer["UUID"],
+        "functionArn": answer["FunctionArn"],
+        "arn": call.cloud.arn("lambda", f"event-source-mapping:{answer['UUID']}"),
+        "state": answer["State"],
+    }
+
+
+def _put_invoke_config(call: Call) -> Created:
+    call.client("lambda").put_function_event_invoke_config(**without_empty(call.params))
+    return str(call.inputs["functionName"]), {}
+
+
+KINDS: Final = (
+    Kind(
+        resource_type="aws:lambda/function:Function",
+        inputs={
+            "name": OWN,
+            "code": OWN,
+            "runtime": OWN,  # see above
+            "handler": "Handler",
+            "role": "Role",
+            "description": "Description",
+            "timeout": "Timeout",
+            "memorySize": "MemorySize",  # stored: a worker takes what it needs
+            "publish": "Publish",
+            "packageType": only("PackageType", "Zip"),
+            "environment": nested("Environment", {"variables": "Variables"}),
+            "reservedConcurrentExecutions": OWN,
+            "deadLetterConfig": nested("DeadLetterConfig", {"targetArn": "TargetArn"}),
+            "loggingConfig": nested(
+                "LoggingConfig",
+                {
+                    "logGroup": "LogGroup",
+                    "logFormat": "LogFormat",
+                    # Stored: workers write all that the function logs.
+                    "applicationLogLevel": "ApplicationLogLevel",
+                    "systemLogLevel": "SystemLogLevel",
+                },
+            ),
+            "tags": "Tags",
+            "skipDestroy": OWN,  # matters when it is deleted
+            "sourceCodeHash": OWN,  # matters to the engine's diff
+            "architectures": not_emulated("workers run on this machine's processor"),
+            "layers": not_emulated("packages come from the interpreter that runs the local mode"),
+            "tracingConfig": not_emulated("the emulator has no X-Ray"),
+            "ephemeralStorage": not_emulated("workers write into the emulator's own folder"),
+            "kmsKeyArn": not_emulated("environment variables are kept in memory"),
+        },
+        outputs=("arn", "name", "invokeArn", "qualifiedArn", "version"),
+        create=_create_function,
+    ),
+    Kind(
+        resource_type="aws:lambda/layerVersion:LayerVersion",
+        inputs={
+            "layerName": "LayerName",
+            "code": OWN,
+            "description": "Description",
+            "compatibleRuntimes": "CompatibleRuntimes",
+            "compatibleArchitectures": "CompatibleArchitectures",
+            "licenseInfo": "LicenseInfo",
+            "skipDestroy": OWN,  # matters when it is deleted
+            "sourceCodeHash": OWN,  # matters to the engine's diff
+        },
+        outputs=("arn", "layerArn", "version"),
+        create=_publish_layer,
+    ),
+    Kind(
+        # Stored; the emulator lets API Gateway and EventBridge invoke without it.
+        resource_type="aws:lambda/permission:Permission",
+        inputs={
+            "statementId": OWN,
+            "function": "FunctionName",
+            "action": "Action",
+            "principal": "Principal",
+            "sourceArn": "SourceArn",
+            "sourceAccount": "SourceAccount",
+            "qualifier": "Qualifier",
+        },
+        create=_add_permission,
+    ),
+    Kind(
+        resource_type="aws:lambda/eventSourceMapping:EventSourceMapping",
+        inputs={
+            "eventSourceArn": "EventSourceArn",
+            "functionName": "FunctionName",
+            "enabled": "Enabled",
+            "batchSize": "BatchSize",
+            "functionResponseTypes": "FunctionResponseTypes",
+            "scalingConfig": nested("ScalingConfig", {"maximumConcurrency": "MaximumConcurrency"}),
+            "filterCriteria": nested(
+                "FilterCriteria", {"filters": Field(to="Filters", fields={"pattern": "Pattern"})}
+            ),
+            "startingPosition": "StartingPosition",
+            "bisectBatchOnFunctionError": "BisectBatchOnFunctionError",
+            "maximumRetryAttempts": "MaximumRetryAttempts",
+            "tags": "Tags",
+            "maximumBatchingWindowInSeconds": not_emulated("the emulator hands over what is there at once"),
+            "metricsConfig": not_emulated("the emulator publishes no event source metrics"),
+        },
+        outputs=("uuid", "functionArn"),
+        create=_create_mapping,
+    ),
+    Kind(
+        resource_type="aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        inputs={
+            "functionName": "FunctionName",
+            "qualifier": "Qualifier",
+            "maximumRetryAttempts": "MaximumRetryAttempts",
+            "maximumEventAgeInSeconds": "MaximumEventAgeInSeconds",
+            "destinationConfig": nested(
+                "DestinationConfig",
+                {
+                    "onFailure": nested("OnFailure", {"destination": "Destination"}),
+                    "onSuccess": nested("OnSuccess", {"destination": "Destination"}),
+                },
+            ),
+        },
+        create=_put_invoke_config,
+    ),
+)

@@ -1,0 +1,304 @@
+"""Starts and stops the emulated AWS (ministack) as a child process of this one, and leaves nothing behind.
+
+The child listens on loopback only, enforces IAM for the Lambdas' roles, and keeps all its files in one folder
+of its own. It stands in a process group of its own together with the Lambda workers it starts, so that one
+signal ends them all; and it watches a pipe to its parent (see `_emulator_child.py`), so that it also ends,
+with its folder, when the parent is killed.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import boto3
+from botocore.config import Config
+
+from local.aws import emulator_child as _emulator_child
+
+ACCOUNT_ID: Final = "123456789012"
+DEFAULT_REGION: Final = "us-east-1"
+SECRET_ACCESS_KEY: Final = "local"  # noqa: S105  the emulator takes any
+_FOLDER_PREFIX: Final = "orderflow-local-"
+_START_TIMEOUT: Final = 30.0  # seconds
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+
+
+class EmulatorError(Exception):
+    """The emulator cannot be started or reached; the message is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where an emulated AWS listens, and as whom to talk to it. Hands out boto3 clients, one per service."""
+
+    port: int
+    region: str = DEFAULT_REGION
+    account_id: str = ACCOUNT_ID
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_clients", {})
+        object.__setattr__(self, "_lock", threading.Lock())
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL for the AWS CLI and SDKs."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def access_key_id(self) -> str:
+        """An account's number is the access key of its root."""
+        return self.account_id
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of `service`, made at its first use; safe to call from several threads."""
+        clients: dict[str, Any] = self._clients  # type: ignore[attr-defined]
+        client = clients.get(service)
+        if client is None:
+            with self._lock:  # type: ignore[attr-defined]
+                client = clients.get(service)
+                if client is None:
+                    client = clients[service] = self._new_client(service)
+        return client
+
+    def _new_client(self, service: str) -> Any:
+        session = self.__dict__.get("_session")
+        if session is None:
+            session = boto3.session.Session(
+                aws_access_key_id=self.access_key_id,
+                aws_secret_access_key=SECRET_ACCESS_KEY,
+                region_name=self.region,
+            )
+            object.__setattr__(self, "_session", session)
+        return session.client(
+            service,
+            endpoint_url=self.url,
+            config=Config(
+                max_pool_connections=32,
+                retries={"total_max_attempts": 1},
+                inject_host_prefix=False,
+                parameter_validation=True,
+                connect_timeout=5,
+                read_timeout=60,
+            ),
+        )
+
+    def answers(self, timeout: float = 1.0) -> bool:
+        """Whether the emulator answers its health check within `timeout` seconds."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", "/_ministack/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+class Emulator:
+    """A running emulator that this process has started."""
+
+    def __init__(self, endpoint: Endpoint, folder: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.endpoint = endpoint
+        self.folder = folder
+        self._process = process
+        self._stopped = False
+        self.released = False
+
+    @property
+    def pid(self) -> int:
+        """Of the emulator; also the id of the process group that holds its Lambda workers."""
+        return self._process.pid
+
+    def release(self) -> None:
+        """Lets it live on after the end of this process; `stop_group` ends it then."""
+        if self._process.stdin:
+            self._process.stdin.write(_emulator_child.RELEASE)
+            self._process.stdin.close()
+        self.released = True
+        self._stopped = True
+
+    def wait(self) -> None:
+        """Returns when the emulator has ended, for whatever reason."""
+        self._process.wait()
+
+    def last_words(self) -> str:
+        """The last line of the emulator's log, "" when there is none."""
+        with contextlib.suppress(OSError):
+            lines = (self.folder / "emulator.log").read_text(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
+    def stop(self) -> None:
+        """Ends the emulator and all Lambda workers, and removes its folder. Repeating it does no harm."""
+        if self._stopped:
+            return
+        self._stopped = True
+        stop_group(self.pid, self.folder, self._process)
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start_emulator(
+    *,
+    region: str = DEFAULT_REGION,
+    port: int | None = None,
+    state_file: Path | None = None,
+    meanwhile: Callable[[Endpoint], None] | None = None,
+) -> Emulator:
+    """Starts an emulator and returns once it answers (about half a second).
+
+    Without `port` it takes a free one. `state_file` is removed when the emulator ends because this process
+    was killed. `meanwhile` is called while the emulator comes up, and does not answer yet. Raises
+    EmulatorError when the port is taken or the emulator does not come up.
+    """
+    remove_stale_folders()
+    if port is not None and not _is_free(port):
+        raise EmulatorError(f"Port {port} on 127.0.0.1 is taken by another program.")
+    for attempts_left in (2, 1, 0):
+        chosen = port or _free_port()
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
+        endpoint = Endpoint(port=chosen, region=region)
+        emulator = Emulator(endpoint, folder, _spawn(endpoint, folder, state_file))
+        try:
+            if meanwhile:
+                meanwhile(endpoint)
+            _await_ready(emulator)
+        except BaseException as error:
+            emulator.stop()
+            # Between finding a free port and listening on it somebody else may take it.
+            if isinstance(error, EmulatorError) and port is None and attempts_left:
+                continue
+            raise
+        return emulator
+    raise AssertionError("unreachable")
+
+
+def stop_group(pid: int, folder: Path, process: "subprocess.Popen[bytes] | None" = None) -> None:
+    """Ends the emulator `pid` with all Lambda workers of its group, and removes its folder."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    if process is not None:
+        process.wait()
+    for _ in range(200):
+        # The lock tells when it is dead; its process entry may stay until somebody collects it.
+        if not is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        # A worker in the middle of dying may have added a file.
+        if not folder.exists():
+            return
+        time.sleep(0.01)
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether the emulator that owns this folder still runs: it holds a lock for as long as it lives."""
+    try:
+        with (folder / _emulator_child.LOCK_FILE).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def remove_stale_folders() -> None:
+    """Removes what emulators left that were killed together with their parents."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = folder / _emulator_child.LOCK_FILE
+            # A folder without a lock may belong to an emulator that is just starting.
+            young = time.time() - folder.stat().st_mtime < 60
+            if (lock.exists() or not young) and not is_alive(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _spawn(endpoint: Endpoint, folder: Path, state_file: Path | None) -> "subprocess.Popen[bytes]":
+    arguments = [str(folder), str(state_file) if state_file else ""]
+    with (folder / "emulator.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(Path(_emulator_child.__file__)), *arguments],
+            env=_environment(endpoint, folder),
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+
+
+def _environment(endpoint: Endpoint, folder: Path) -> dict[str, str]:
+    """What the emulator and every Lambda worker see of the outside: as little as possible.
+
+    The workers inherit it, so neither the user's AWS profile nor a PYTHONPATH may stand in it.
+    """
+    home = folder / "home"
+    home.mkdir()
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+        "HOME": str(home),
+        "TMPDIR": str(folder),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(endpoint.port),
+        "MINISTACK_HOST": "localhost",
+        "MINISTACK_ACCOUNT_ID": endpoint.account_id,
+        "MINISTACK_REGION": endpoint.region,
+        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AUTH": "true",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "S3_DATA_DIR": str(folder / "s3"),
+        "STATE_DIR": str(folder / "state"),
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "LOG_LEVEL": "WARNING",
+        "NO_PROXY": "*",
+    }
+
+
+def _await_ready(emulator: Emulator) -> None:
+    process = emulator._process
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not emulator.endpoint.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise EmulatorError(
+                f"The emulator did not start on port {emulator.endpoint.port}: "
+                f"{emulator.last_words() or f'no answer in {_START_TIMEOUT:.0f} s'}"
+            )
+        time.sleep(0.02)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,36 @@
+"""X-Ray. The emulator has none: a sampling rule is accepted, and samples nothing."""
+
+from typing import Final
+
+from local.aws.core import OWN, Call, Created, Field, Kind
+
+
+def _create_rule(call: Call) -> Created:
+    name = call.name("ruleName")
+    return name, {"ruleName": name, "arn": call.cloud.arn("xray", f"sampling-rule/{name}")}
+
+
+_RULE: Final[dict[str, Field | str]] = {
+    "ruleName": OWN,
+    "priority": OWN,
+    "version": OWN,
+    "reservoirSize": OWN,
+    "fixedRate": OWN,
+    "serviceName": OWN,
+    "serviceType": OWN,
+    "host": OWN,
+    "httpMethod": OWN,
+    "urlPath": OWN,
+    "resourceArn": OWN,
+    "attributes": OWN,
+    "tags": OWN,
+}
+
+KINDS: Final = (
+    Kind(
+        resource_type="aws:xray/samplingRule:SamplingRule",
+        inputs=_RULE,
+        outputs=("arn", "ruleName"),
+        create=_create_rule,
+    ),
+)

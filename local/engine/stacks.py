@@ -1,0 +1,118 @@
+"""What the Pulumi program declares, for the tests: each configuration is run once per process, and recorded.
+
+`declared` runs it with a configuration of the tests' own, `shipped` with that of the repository. Whoever
+deploys sets what they need in Pulumi.dev.yaml and Pulumi.prod.yaml, so a test of what the program makes of a
+value gives it that value, and what is asked of `shipped` must hold for every configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import yaml  # type: ignore[import-untyped]
+
+from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
+from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
+from local.engine.stack_config import load_stack_config
+
+# One that tells everything and guards nothing, and one that guards its data and tells little.
+CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "dev": {"logLevel": "DEBUG", "systemLogLevel": "INFO", "workflowLogLevel": "ALL"},
+    "prod": {
+        "logRetentionDays": 90,
+        "pointInTimeRecovery": True,
+        "deletionProtection": True,
+        "protectData": True,
+        "corsOrigins": ["https://shop.example.com", "https://backoffice.example.com"],
+        "functionMemoryMb": 512,
+        "consumerMaxConcurrency": 50,
+        "tracingPercent": 1,
+    },
+}
+
+# Every part that a stack may leave out, and the other choices that a stack on AWS has.
+EVERYTHING: Final[Mapping[str, Any]] = {
+    **CONFIGURATIONS["prod"],
+    "accessLogs": True,
+    "alarmEmail": "oncall@example.com",
+    "customDomain": {
+        "name": "api.example.com",
+        "certificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT_ID}:certificate/1111",
+        "zoneId": "Z123456",
+    },
+    "firewall": True,
+    "fulfillmentUrl": "https://fulfillment.example.com/shipments",
+    "fulfillmentSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:signing-AbCdEf",
+    "permissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary",
+    "reservedConcurrency": {"orders_api": 20, "order_consumer": 50},
+    "runbookUrl": "https://wiki.example.com/orders",
+    "tableBillingMode": "PROVISIONED",
+    "tableReadCapacity": 5,
+    "tableWriteCapacity": 5,
+    "tags": {"team": "orders"},
+    "usagePlans": {"partner": {"quotaPerDay": 100, "burst": 10, "rate": 2.5}},
+    "workflowType": "EXPRESS",
+}
+
+
+def declared(stack: str = "dev", *, preview: bool = False, **config: Any) -> ProgramRun:
+    """All that the program declares for a stack as the tests configure it; `config` overrides its values."""
+    return _run(stack, preview, json.dumps(configuration(stack, **config)))
+
+
+def shipped(stack: str, *, preview: bool = False) -> ProgramRun:
+    """All that the program declares for a stack as its file in the repository configures it."""
+    return _run(stack, preview, "{}")
+
+
+def configuration(stack: str, **config: Any) -> dict[str, Any]:
+    """Overrides of a stack's file that leave nothing of it (None takes a value away); of the embedded AWS's,
+    which no deployer sets anything in, they change the region only."""
+    own = CONFIGURATIONS.get(stack)
+    cleared = {} if own is None else dict.fromkeys(_values_in_file(stack))
+    return {**cleared, "aws:region": REGION, **(own or {}), **config}
+
+
+def _values_in_file(stack: str) -> Mapping[str, Any]:
+    content = yaml.safe_load((PROJECT_ROOT / f"Pulumi.{stack}.yaml").read_text("utf-8"))
+    values: Mapping[str, Any] = content.get("config") or {}
+    return values
+
+
+@cache
+def _run(stack: str, preview: bool, config: str) -> ProgramRun:
+    overrides = json.loads(config)
+    region = load_stack_config(PROJECT_ROOT, stack, overrides).values.get("aws:region", REGION)
+    return run_program(stack, Recorder(region=region), preview=preview, config=overrides)
+
+
+@cache
+def declared_tables() -> dict[str, dict[str, Any]]:
+    """The key schema of each table by its logical name, as parameters of DynamoDB's CreateTable."""
+    return {table.name: _schema(table.inputs) for table in declared().of_type("aws:dynamodb/table:Table")}
+
+
+def _schema(inputs: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "KeySchema": [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}],
+        "AttributeDefinitions": [
+            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
+            for attribute in inputs["attributes"]
+        ],
+    }
+    if inputs.get("globalSecondaryIndexes"):
+        schema["GlobalSecondaryIndexes"] = [
+            {
+                "IndexName": index["name"],
+                "KeySchema": [
+                    {"AttributeName": key["attributeName"], "KeyType": key["keyType"]}
+                    for key in index["keySchemas"]
+                ],
+                "Projection": {"ProjectionType": index["projectionType"]},
+            }
+            for index in inputs["globalSecondaryIndexes"]
+        ]
+    return schema

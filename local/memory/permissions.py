@@ -1,0 +1,250 @@
+"""Compares what a function's role grants with the AWS calls that its code makes.
+
+    grants = grants_of_code(run, "orders_api")
+    needed = permissions_for(calls, Place(region=..., account=...))
+    compare(grants, needed)  ->  what is granted in vain, and what is called without a grant
+
+The calls may come from another world than the program: `as_told` puts for each resource the variable by which
+a function is told of it, which is the same in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from local.engine.program import ProgramRun, Resource
+from policy.resources import EVENT_SOURCE_MAPPING, FUNCTION, ROLE, ROLE_POLICY, many, statements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of AWS: the service by its name in botocore, the operation as the API calls it, and its
+    parameters."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, order=True)
+class Permission:
+    """One action on one resource, as IAM writes them."""
+
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.resource}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What is granted and never used, and what is used and not granted."""
+
+    unused: frozenset[Permission]
+    ungranted: frozenset[Permission]
+
+
+def compare(granted: Iterable[Permission], needed: Iterable[Permission]) -> Difference:
+    """Both ways; a grant whose resource ends in `*` covers every resource that begins like it."""
+    granted, needed = set(granted), set(needed)
+    return Difference(
+        unused=frozenset(grant for grant in granted if not any(_covers(grant, need) for need in needed)),
+        ungranted=frozenset(need for need in needed if not any(_covers(grant, need) for grant in granted)),
+    )
+
+
+def _covers(grant: Permission, need: Permission) -> bool:
+    if grant.action != need.action:
+        return False
+    if grant.resource.endswith("*"):
+        return need.resource.startswith(grant.resource[:-1])
+    return grant.resource == need.resource
+
+
+# --- What calls need --------------------------------------------------------------------------------------
+
+# A transaction has no permission of its own, its parts have:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+_TRANSACTION_PARTS: Final = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+_TABLE_OPERATIONS: Final = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the calls went; ARNs are made of it."""
+
+    region: str
+    account: str
+    partition: str = "aws"
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource of this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+
+def permissions_for(calls: Iterable[Call], place: Place) -> set[Permission]:
+    """What calls need to be allowed. Raises LookupError for a call that is not known here yet."""
+    return {permission for call in calls for permission in _permissions_of(call, place)}
+
+
+def _permissions_of(call: Call, place: Place) -> Iterator[Permission]:
+    permissions = _SERVICES.get(call.service)
+    found = list(permissions(call, place)) if permissions else []
+    if not found:
+        raise LookupError(f"it is not known here what {call.service} {call.operation} needs to be allowed")
+    yield from found
+
+
+def _of_dynamodb(call: Call, place: Place) -> Iterator[Permission]:
+    def on(table: str, action: str, index: str | None = None) -> Permission:
+        arn = table if table.startswith("arn:") else place.arn("dynamodb", f"table/{table}")
+        return Permission(f"dynamodb:{action}", f"{arn}/index/{index}" if index else arn)
+
+    if call.operation in _TABLE_OPERATIONS:
+        yield on(call.parameters["TableName"], call.operation, call.parameters.get("IndexName"))
+    elif call.operation in ("BatchGetItem", "BatchWriteItem"):
+        for table in call.parameters["RequestItems"]:
+            yield on(table, call.operation)
+    elif call.operation in ("TransactWriteItems", "TransactGetItems"):
+        for item in call.parameters["TransactItems"]:
+            for part, parameters in item.items():
+                yield on(parameters["TableName"], _TRANSACTION_PARTS[part])
+
+
+def _of_sqs(call: Call, place: Place) -> Iterator[Permission]:
+    action = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}.get(
+        call.operation, call.operation
+    )
+    if "QueueUrl" in call.parameters:
+        name = call.parameters["QueueUrl"].rstrip("/").rpartition("/")[2]
+        yield Permission(f"sqs:{action}", place.arn("sqs", name))
+
+
+def _of_events(call: Call, place: Place) -> Iterator[Permission]:
+    if call.operation == "PutEvents":
+        for entry in call.parameters["Entries"]:
+            bus = entry.get("EventBusName", "default")
+            arn = bus if bus.startswith("arn:") else place.arn("events", f"event-bus/{bus}")
+            yield Permission("events:PutEvents", arn)
+
+
+def _of_step_functions(call: Call, _place: Place) -> Iterator[Permission]:
+    for key in ("stateMachineArn", "executionArn"):
+        if key in call.parameters:
+            yield Permission(f"states:{call.operation}", call.parameters[key])
+
+
+def _of_cloudwatch(call: Call, _place: Place) -> Iterator[Permission]:
+    # CloudWatch has no resources for metrics: these are granted on "*" or not at all.
+    if call.operation in ("GetMetricData", "GetMetricStatistics"):
+        yield Permission(f"cloudwatch:{call.operation}", "*")
+
+
+def _of_secrets_manager(call: Call, _place: Place) -> Iterator[Permission]:
+    if call.operation == "GetSecretValue":
+        yield Permission("secretsmanager:GetSecretValue", call.parameters["SecretId"])
+
+
+_SERVICES: Final[Mapping[str, Callable[[Call, Place], Iterator[Permission]]]] = {
+    "cloudwatch": _of_cloudwatch,
+    "dynamodb": _of_dynamodb,
+    "events": _of_events,
+    "secretsmanager": _of_secrets_manager,
+    "sqs": _of_sqs,
+    "stepfunctions": _of_step_functions,
+}
+
+
+def as_told(
+    permissions: Iterable[Permission], environment: Mapping[str, str], place: Place
+) -> set[Permission]:
+    """The same permissions, on resources by the variables of a function's environment that tell of them:
+    `ORDERS_TABLE/index/byUser`. A resource of which no variable tells keeps its ARN."""
+    told = dict(_resources(environment, place))
+
+    def name(resource: str) -> str:
+        for arn, variable in told.items():
+            if resource == arn or resource.startswith((f"{arn}/", f"{arn}:")):
+                return variable + resource.removeprefix(arn)
+        return resource
+
+    return {Permission(permission.action, name(permission.resource)) for permission in permissions}
+
+
+def _resources(environment: Mapping[str, str], place: Place) -> Iterator[tuple[str, str]]:
+    """The ARNs of the resources that a function is told of, each with what tells of it."""
+    for variable, value in environment.items():
+        if variable.endswith("_TABLE"):
+            yield place.arn("dynamodb", f"table/{value}"), variable
+        elif variable.endswith("_QUEUE_URL"):
+            yield place.arn("sqs", value.rpartition("/")[2]), variable
+        elif variable == "EVENT_BUS_NAME":
+            yield place.arn("events", f"event-bus/{value}"), variable
+        elif variable == "STATE_MACHINE_ARN":
+            yield value, variable
+            yield value.replace(":stateMachine:", ":execution:"), "executions of STATE_MACHINE_ARN"
+        elif variable.endswith("_ARN"):
+            yield value, variable
+
+
+# --- What is granted --------------------------------------------------------------------------------------
+
+
+def grants_of_role(run: ProgramRun, role: str) -> set[Permission]:
+    """All that the inline policies of a role allow; `role` is its logical name."""
+    name = run.get(ROLE, role).outputs["name"]
+    return {
+        permission
+        for policy in run.of_type(ROLE_POLICY)
+        if policy.inputs["role"] == name
+        for permission in permissions_in(policy)
+    }
+
+
+def permissions_in(policy: Resource) -> Iterator[Permission]:
+    """What one role policy allows, action by action and resource by resource."""
+    for statement in statements(policy.inputs["policy"]):
+        assert statement["Effect"] == "Allow"
+        for action in many(statement["Action"]):
+            for resource in many(statement["Resource"]):
+                yield Permission(action, resource)
+
+
+def grants_of_code(run: ProgramRun, function: str) -> set[Permission]:
+    """What the role of a function allows its code.
+
+    Without what Lambda itself uses the role for: writing logs, sending traces, and polling a queue that feeds
+    the function.
+    """
+    arn = run.get(FUNCTION, function).outputs["arn"]
+    polled = {
+        mapping.inputs["eventSourceArn"]
+        for mapping in run.of_type(EVENT_SOURCE_MAPPING)
+        if mapping.inputs["functionName"] == arn
+    }
+    return {
+        permission
+        for permission in grants_of_role(run, f"{function}-role")
+        if not permission.action.startswith(("logs:", "xray:"))
+        and not (permission.action.startswith("sqs:") and permission.resource in polled)
+    }
+
+
+def grants_as_told(run: ProgramRun, place: Place) -> dict[str, frozenset[Permission]]:
+    """What each function's role allows its code, on resources by what tells the function of them; `place` is
+    where the program was run."""
+    return {
+        function.name: frozenset(
+            as_told(grants_of_code(run, function.name), function.inputs["environment"]["variables"], place)
+        )
+        for function in run.of_type(FUNCTION)
+    }
