@@ -11,7 +11,7 @@ from components.event_bus import EventBus
 from components.firewall import Firewall
 from components.function import LambdaFunction
 from components.layer import DependencyLayer
-from components.metrics import Observed
+from components.metrics import MonitoredParts
 from components.monitoring import Monitoring
 from components.queue import Queue
 from components.rest_api import RestApi
@@ -207,7 +207,7 @@ if settings.firewall:
 
 monitoring = Monitoring(
     "orderflow",
-    observed=Observed(
+    observed=MonitoredParts(
         api=api,
         queue=queue,
         workflow=workflow,

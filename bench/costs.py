@@ -14,7 +14,7 @@ from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
 from bench.samples import PROJECT_ROOT
 from local.engine.monitored import ALARM, named_metrics
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
 BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.00}
@@ -196,7 +196,7 @@ def _fixed() -> float:
 
 
 def _requeue_minutes() -> int:
-    (schedule,) = declared("prod").of_type("aws:scheduler/schedule:Schedule")
+    (schedule,) = declare_test_stack("prod").of_type("aws:scheduler/schedule:Schedule")
     expression = str(schedule.inputs["scheduleExpression"])
     return int(expression.removeprefix("rate(").split()[0])
 
@@ -250,7 +250,7 @@ def custom_metrics(lives: Sequence[Life]) -> set[tuple[str, str]]:
     """Name and function of each custom metric; of the rejections name and reason, as far as in `lives`."""
     named = {
         (metric.name, function)
-        for metric in named_metrics(declared("prod"))
+        for metric in named_metrics(declare_test_stack("prod"))
         if not metric.namespace.startswith("AWS/")
         for function in metric.values
     }
@@ -268,7 +268,7 @@ def alarm_metrics() -> dict[str, int]:
     """Alarm -> the metrics that it is billed for; of a query one."""
     return {
         alarm.name: sum("metric" in query for query in alarm.inputs.get("metricQueries", ())) or 1
-        for alarm in declared("prod").of_type(ALARM)
+        for alarm in declare_test_stack("prod").of_type(ALARM)
     }
 
 

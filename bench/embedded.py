@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from bench.billing import Call, Item, Ledger, TableSchema, Units, add
 from local.aws.wire import Request, Response, Tap, serving, tapped
-from local.engine.stacks import declared_tables
+from local.engine.stacks import table_schemas
 from local.stack import RunningStack, running_stack
 
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ class Seen:
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """A fulfilment system that refuses every order."""
+    """A fulfillment system that refuses every order."""
 
     def do_POST(self) -> None:
         """See the class."""
@@ -189,7 +189,7 @@ def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
     with running_stack(config=settings) as stack:
         dynamodb = stack.client("dynamodb")
         logical = {physical: name for name, physical in stack.outputs["tableNames"].items()}
-        schemas = {name: TableSchema.of(schema) for name, schema in declared_tables().items()}
+        schemas = {name: TableSchema.of(schema) for name, schema in table_schemas().items()}
 
         def peek(table: str, key: str) -> Item | None:
             name = schemas[logical[table]].key

@@ -27,21 +27,21 @@ import msgspec
 import requests
 
 from functions.shared import clock
-from functions.shared.dispatch import OrderMessage, OrderQueue
 from functions.shared.domain.orders import LEGAL_MOVES, Order, OrderStatus
+from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.dynamodb import from_item
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder, OrderRepository
-from local.partners.fulfillment import Mood, Warehouse, WarehouseServer, moody
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer, mixed_behavior
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 
 # How the warehouse's share of faults is made up.
-_MOODS: Final = {
-    Mood.BUSY: 0.3,
-    Mood.DEAF: 0.2,
-    Mood.LOST: 0.2,
-    Mood.GARBLED: 0.1,
-    Mood.REFUSE: 0.1,
-    Mood.SLOW: 0.1,
+_BEHAVIORS: Final = {
+    Behavior.BUSY: 0.3,
+    Behavior.DROP_REQUEST: 0.2,
+    Behavior.DROP_ANSWER: 0.2,
+    Behavior.GARBLED: 0.1,
+    Behavior.REFUSE: 0.1,
+    Behavior.SLOW: 0.1,
 }
 _PAUSE: Final = 0.5  # seconds between two looks at how far it has come
 _STALLED_AFTER: Final = 10.0  # seconds of the trial that stand for the ten minutes of the stack
@@ -94,12 +94,14 @@ class Report:
 
 
 @contextlib.contextmanager
-def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]:
-    """The embedded AWS, and the moody warehouse that its orders go to."""
-    warehouse = Warehouse("")
-    warehouse.mood = moody({mood: plan.share * part for mood, part in _MOODS.items()}, plan.seed)
+def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, FulfillmentPartner]]:
+    """The embedded AWS, and the fulfillment partner that its orders go to."""
+    warehouse = FulfillmentPartner("")
+    warehouse.behavior = mixed_behavior(
+        {behavior: plan.share * part for behavior, part in _BEHAVIORS.items()}, plan.seed
+    )
     with (
-        WarehouseServer(warehouse) as server,
+        PartnerServer(warehouse) as server,
         running_stack(config={"fulfillmentUrl": server.url}) as stack,
     ):
         secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
@@ -114,7 +116,7 @@ def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, Warehouse]]
 class Trial:
     """One run of a plan on a stack of its own."""
 
-    def __init__(self, stack: RunningStack, warehouse: Warehouse, plan: Plan) -> None:
+    def __init__(self, stack: RunningStack, warehouse: FulfillmentPartner, plan: Plan) -> None:
         self._stack = stack
         self._warehouse = warehouse
         self._plan = plan
@@ -131,7 +133,7 @@ class Trial:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._peak = 0
-        self._mood, warehouse.mood = warehouse.mood, self._counted_mood
+        self._mood, warehouse.behavior = warehouse.behavior, self._counted_mood
 
     def run(self) -> Report:
         """Place all orders, wait until they are final, and check what came of them."""
@@ -197,11 +199,11 @@ class Trial:
             time.sleep(_CLIENT_PAUSE)
         raise AssertionError(f"{method} {path} was not accepted: {said}")
 
-    def _counted_mood(self) -> Mood:
-        mood = self._mood()
-        if mood is not Mood.FAIR:
-            self._count(f"answers: {mood}")
-        return mood
+    def _counted_mood(self) -> Behavior:
+        behavior = self._mood()
+        if behavior is not Behavior.ACCEPT:
+            self._count(f"answers: {behavior}")
+        return behavior
 
     def _watch(self, placing: list[Future[str]], deadline: float) -> None:
         while time.monotonic() < deadline:

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from bench.billing import Item, Ledger, TableSchema
 from bench.child import Context
 from bench.samples import ENVIRONMENT, queue_batch, request
-from local.engine.stacks import declared_tables
+from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
 from local.memory.store import Store
 
@@ -80,7 +80,7 @@ class Backend:
     seconds_invoked: float = 0.0  # CPU, with the store's
     seconds_in_store: float = 0.0
     refusing: bool = False
-    """Whether the fulfilment system refuses: FulfillOrder reserves, and then raises FulfillmentRefused."""
+    """Whether the fulfillment system refuses: FulfillOrder reserves, and then raises FulfillmentRefused."""
 
     def invoke(self, function: str, event: Any) -> Any:
         """Invoke a function."""
@@ -180,7 +180,7 @@ class Backend:
 @contextmanager
 def backend(log_level: str = "INFO") -> Iterator[Backend]:
     """An empty backend. The functions' clients answer from it until the end."""
-    schemas = declared_tables()
+    schemas = table_schemas()
     store = _Store(schemas)
 
     def peek(table: str, key: str) -> Item | None:

@@ -58,7 +58,7 @@ class Limit:
     aim: float | None = None
 
     def judge(self, value: float) -> str:
-        """The value, coloured by whether it holds."""
+        """The value, colored by whether it holds."""
         if value > self.must:
             return f"[red]{value:.2f} (must {self.must:.2f})"
         if self.aim is not None and value > self.aim:

@@ -1,6 +1,6 @@
 """A stand-in for AWS in a process of its own, which answers every call at once with something plausible.
 
-With it the cost of serialising, signing, sending and parsing counts in a measurement, and the network and
+With it the cost of serializing, signing, sending and parsing counts in a measurement, and the network and
 AWS's own time do not. It keeps nothing: `python -m bench.stub` prints its port and serves until its standard
 input ends.
 """

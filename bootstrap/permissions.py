@@ -331,7 +331,7 @@ def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
     """The boundary of the stack's roles: all that functions, state machine and schedules do, on all that is
     the stack's. What one role may do of it, the program says; nothing here gives a right by itself.
 
-    `signing_secret_arn` is the secret of a fulfilment system outside, if there is one.
+    `signing_secret_arn` is the secret of a fulfillment system outside, if there is one.
     """
     secrets = [_allow("secretsmanager", "GetSecretValue", signing_secret_arn)] if signing_secret_arn else []
     return _document(

@@ -10,7 +10,7 @@ import pulumi
 
 from components.metrics import (
     Metric,
-    Observed,
+    MonitoredParts,
     from_code,
     from_code_by,
     of_api,
@@ -31,7 +31,7 @@ _PERIOD: Final = 300
 
 
 def body(
-    observed: Observed,
+    observed: MonitoredParts,
     settings: MonitoringSettings,
     *,
     alarms: Sequence[pulumi.Input[str]],
@@ -120,7 +120,7 @@ def _stalled() -> Widget:
 # --- the way of an order ---
 
 
-def _requests(observed: Observed) -> Widget:
+def _requests(observed: MonitoredParts) -> Widget:
     return _graph(
         "API requests",
         [
@@ -131,7 +131,7 @@ def _requests(observed: Observed) -> Widget:
     )
 
 
-def _latency(observed: Observed, settings: MonitoringSettings) -> Widget:
+def _latency(observed: MonitoredParts, settings: MonitoringSettings) -> Widget:
     latency = of_api(observed.api, "Latency")
     return _graph(
         "Milliseconds to the API's answer",
@@ -140,7 +140,7 @@ def _latency(observed: Observed, settings: MonitoringSettings) -> Widget:
     )
 
 
-def _queue(observed: Observed, settings: MonitoringSettings) -> Widget:
+def _queue(observed: MonitoredParts, settings: MonitoringSettings) -> Widget:
     waiting, age = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
     return _graph(
         "Orders queue: messages, and age of the oldest (s, right)",
@@ -154,7 +154,7 @@ def _queue(observed: Observed, settings: MonitoringSettings) -> Widget:
     )
 
 
-def _executions(observed: Observed) -> Widget:
+def _executions(observed: MonitoredParts) -> Widget:
     names = {
         "ExecutionsStarted": "started",
         "ExecutionsSucceeded": "succeeded",
@@ -170,7 +170,7 @@ def _executions(observed: Observed) -> Widget:
 # --- what stands in the way, and what it costs ---
 
 
-def _failures(observed: Observed) -> Widget:
+def _failures(observed: MonitoredParts) -> Widget:
     return _graph(
         "Exceptions by function (of a task: its findings too)",
         [_line(of_function(function, "Errors"), function.name) for function in observed.functions],
@@ -178,7 +178,7 @@ def _failures(observed: Observed) -> Widget:
     )
 
 
-def _durations(observed: Observed) -> Widget:
+def _durations(observed: MonitoredParts) -> Widget:
     return _graph(
         "Milliseconds by function (p99)",
         [
@@ -188,7 +188,7 @@ def _durations(observed: Observed) -> Widget:
     )
 
 
-def _throttles(observed: Observed) -> Widget:
+def _throttles(observed: MonitoredParts) -> Widget:
     functions = [of_function(function, "Throttles") for function in observed.functions]
     tables = [
         metric
@@ -202,7 +202,7 @@ def _throttles(observed: Observed) -> Widget:
     )
 
 
-def _costs(observed: Observed) -> Widget:
+def _costs(observed: MonitoredParts) -> Widget:
     """What AWS bills, over the time that the dashboard shows."""
     tables = observed.tables.values()
     reads = [metric for table in tables for metric in of_table(table, "ConsumedReadCapacityUnits")]

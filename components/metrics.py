@@ -13,7 +13,7 @@ from components.workflow import Workflow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class MonitoredParts:
     """The parts of the stack that are watched. The requeue runs every `requeue_minutes`."""
 
     api: RestApi

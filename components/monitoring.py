@@ -11,7 +11,7 @@ from components import dashboard, iam
 from components.function import LambdaFunction
 from components.metrics import (
     Metric,
-    Observed,
+    MonitoredParts,
     from_code,
     of_api,
     of_dead_letters,
@@ -36,7 +36,7 @@ class Formula:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _When:
+class AlarmCondition:
     """An alarm rings when `count` of the last `of` periods (seconds) are above the threshold."""
 
     above: float = 0
@@ -57,7 +57,7 @@ class Monitoring(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        observed: Observed,
+        observed: MonitoredParts,
         settings: MonitoringSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -152,35 +152,35 @@ class Monitoring(pulumi.ComponentResource):
 
     # --- what is watched ---
 
-    def _watch_queue(self, observed: Observed) -> None:
+    def _watch_queue(self, observed: MonitoredParts) -> None:
         self._alarm(
             "dead_letters",
             "Messages could not be handed to the workflow and lie in the dead-letter queue.",
             of_dead_letters(observed.queue, "ApproximateNumberOfMessagesVisible").by("Maximum"),
-            _When(period=_MINUTE),
+            AlarmCondition(period=_MINUTE),
         )
         self._alarm(
             "oldest_message",
             f"Orders wait longer than {self._settings.queue_seconds} s in the queue for their workflow.",
             of_queue(observed.queue, "ApproximateAgeOfOldestMessage").by("Maximum"),
-            _When(above=self._settings.queue_seconds, period=_MINUTE, count=3, of=3),
+            AlarmCondition(above=self._settings.queue_seconds, period=_MINUTE, count=3, of=3),
         )
 
-    def _watch_workflow(self, observed: Observed) -> None:
+    def _watch_workflow(self, observed: MonitoredParts) -> None:
         self._alarm(
             "executions_failed",
             "Workflow executions failed: their orders are FAILED, or open and tried again later.",
             of_workflow(observed.workflow, "ExecutionsFailed"),
-            _When(),
+            AlarmCondition(),
         )
         self._alarm(
             "executions_timed_out",
             "Workflow executions took longer than the whole may; their orders are tried again later.",
             of_workflow(observed.workflow, "ExecutionsTimedOut"),
-            _When(),
+            AlarmCondition(),
         )
 
-    def _watch_api(self, observed: Observed) -> None:
+    def _watch_api(self, observed: MonitoredParts) -> None:
         percent, milliseconds = self._settings.error_percent, self._settings.latency_ms
         self._alarm(
             "api_5xx",
@@ -193,16 +193,16 @@ class Monitoring(pulumi.ComponentResource):
                     "requests": of_api(observed.api, "Count"),
                 },
             ),
-            _When(above=percent, count=2, of=3),
+            AlarmCondition(above=percent, count=2, of=3),
         )
         self._alarm(
             "api_latency",
             f"One in a hundred API requests takes longer than {milliseconds} ms.",
             of_api(observed.api, "Latency").by("p99"),
-            _When(above=milliseconds, count=2, of=3),
+            AlarmCondition(above=milliseconds, count=2, of=3),
         )
 
-    def _watch_function(self, function: LambdaFunction, observed: Observed) -> None:
+    def _watch_function(self, function: LambdaFunction, observed: MonitoredParts) -> None:
         percent = self._settings.error_percent
         failures = "errors"
         metrics = {
@@ -219,16 +219,16 @@ class Monitoring(pulumi.ComponentResource):
             Formula(
                 expression=f"100 * {failures} / invocations", label="Failed invocations (%)", metrics=metrics
             ),
-            _When(above=percent, count=2, of=3),
+            AlarmCondition(above=percent, count=2, of=3),
         )
         self._alarm(
             f"{function.name}_throttles",
             f"Lambda refuses to run {function.name}: its concurrency, or the account's, is used up.",
             of_function(function, "Throttles"),
-            _When(count=2, of=3),
+            AlarmCondition(count=2, of=3),
         )
 
-    def _watch_tables(self, observed: Observed) -> None:
+    def _watch_tables(self, observed: MonitoredParts) -> None:
         for name, table in observed.tables.items():
             self._alarm(
                 f"{name}_throttles",
@@ -237,16 +237,16 @@ class Monitoring(pulumi.ComponentResource):
                     expression=of_table_over_operations(table, "ThrottledRequests"),
                     label="Throttled requests",
                 ),
-                _When(count=2, of=3),
+                AlarmCondition(count=2, of=3),
             )
             self._alarm(
                 f"{name}_system_errors",
                 f"DynamoDB fails requests to the table {name} for reasons of its own.",
                 Formula(expression=of_table_over_operations(table, "SystemErrors"), label="System errors"),
-                _When(count=2, of=3),
+                AlarmCondition(count=2, of=3),
             )
 
-    def _watch_requeue(self, observed: Observed) -> None:
+    def _watch_requeue(self, observed: MonitoredParts) -> None:
         runs = 3
         self._alarm(
             "stalled_orders",
@@ -259,18 +259,18 @@ class Monitoring(pulumi.ComponentResource):
                 label="Stalled orders, or 1 without a run",
                 metrics={"stalled": from_code("requeue_stalled_orders", "OrdersStalled")},
             ),
-            _When(period=runs * _MINUTE * observed.requeue_minutes, missing="breaching"),
+            AlarmCondition(period=runs * _MINUTE * observed.requeue_minutes, missing="breaching"),
         )
         self._alarm(
             "exhausted_attempts",
             "Orders are FAILED because all their attempts came to no end; somebody has to look at each.",
             from_code("requeue_stalled_orders", "AttemptsExhausted"),
-            _When(),
+            AlarmCondition(),
         )
 
     # --- how an alarm is made ---
 
-    def _alarm(self, name: str, meaning: str, watched: Metric | Formula, when: _When) -> None:
+    def _alarm(self, name: str, meaning: str, watched: Metric | Formula, when: AlarmCondition) -> None:
         self._alarms.append(
             aws.cloudwatch.MetricAlarm(
                 name,

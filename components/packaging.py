@@ -111,7 +111,7 @@ def layer_folder(root: Path = PROJECT_ROOT) -> Path:
     requirements = root / "functions" / "requirements.txt"
     target = root / ".build" / f"layer-{_layer_key(requirements)}"
     with contextlib.suppress(OSError):
-        os.utime(target)  # in use: no neighbour removes it now
+        os.utime(target)  # in use: no neighbor removes it now
     if not _is_whole(target):
         _build_layer(requirements, target)
         _remove_stale(target)
@@ -159,7 +159,7 @@ def _build_layer(requirements: Path, target: Path) -> None:
 
 
 def _put_in_place(new: Path, target: Path) -> None:
-    """Rename `new` to `target` in one step; a damaged one there goes first, a neighbour's whole one stays."""
+    """Rename `new` to `target` in one step; a damaged one there goes first, a neighbor's whole one stays."""
     if target.exists() and not _is_whole(target):
         target.rename(new.with_name("damaged"))
     try:
@@ -172,7 +172,7 @@ def _put_in_place(new: Path, target: Path) -> None:
 def _remove_stale(target: Path) -> None:
     """Remove the layers beside `target` that nobody used for long, and what builds that were killed left."""
     for other in target.parent.glob("layer-*"):
-        with contextlib.suppress(FileNotFoundError):  # a neighbour was faster
+        with contextlib.suppress(FileNotFoundError):  # a neighbor was faster
             if other != target and time.time() - other.stat().st_mtime > _LAYER_LIFETIME:
                 shutil.rmtree(other, ignore_errors=True)
 
@@ -190,7 +190,7 @@ def _get_wheels(requirements: Path, folder: Path, build: Path) -> None:
 
     Each one is checked against its hash, wherever it comes from.
     """
-    # By the name of a finished one: a neighbour's download may be under way.
+    # By the name of a finished one: a neighbor's download may be under way.
     kept = [f"--find-links={wheels}" for wheels in sorted(build.glob(f"layer-{'[0-9a-f]' * 12}/wheels"))]
     if kept and not _download(requirements, folder, "--no-index", *kept):
         return
@@ -231,7 +231,7 @@ def _unpack(wheel: Path, folder: Path) -> None:
 
 
 def _belongs_into_layer(path: PurePosixPath) -> bool:
-    """Leave out what no import reads. Licences and METADATA stay: owed the ones, asked for the other."""
+    """Leave out what no import reads. Licenses and METADATA stay: owed the ones, asked for the other."""
     top = path.parts[0]
     if top.endswith(".data"):  # command line scripts
         return False

@@ -123,7 +123,7 @@ class CustomDomainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FulfillmentSettings:
-    """The fulfilment system outside: where it is, and the ARN of the secret that signs the requests to it."""
+    """The fulfillment system: its URL, and the ARN of the secret that signs the requests to it."""
 
     url: str
     secret_arn: str

@@ -74,7 +74,7 @@ def up(
         str | None,
         typer.Option(
             "--fulfillment-url",
-            help="Have orders shipped by the fulfilment system there: https, or http on this machine.",
+            help="Have orders shipped by the fulfillment system there: https, or http on this machine.",
             show_default="in place",
         ),
     ] = None,

@@ -154,7 +154,7 @@ def _path(order: Mapping[str, Any]) -> str:
     steps: list[str] = []
     for entry in order["history"]:
         elapsed = round((datetime.fromisoformat(entry["at"]) - start).total_seconds() * 1000)
-        colour = _COLOURS.get(entry["status"])
-        name = f"[{colour}]{entry['status']}[/]" if colour else entry["status"]
+        color = _COLOURS.get(entry["status"])
+        name = f"[{color}]{entry['status']}[/]" if color else entry["status"]
         steps.append(f"{name} {elapsed}" if elapsed or len(steps) else name)
     return " → ".join(steps)

@@ -54,7 +54,7 @@ class RunningStack:
     folder: Path  # the emulator's own
     resource_count: int
     started_at: float  # seconds since the epoch
-    # Shared with the fulfilment system, if it was made here.
+    # Shared with the fulfillment system, if it was made here.
     signing_secret: str | None = field(default=None, repr=False)
 
     @property
@@ -67,7 +67,7 @@ class RunningStack:
         return self.endpoint.client(service)
 
     def all_outputs(self) -> dict[str, Any]:
-        """The exports, the API keys' values, the secret of a fulfilment system, and how the AWS CLI or boto3
+        """The exports, the API keys' values, the secret of a fulfillment system, and how the AWS CLI or boto3
         reach the emulator."""
         return {
             **self.outputs,
@@ -232,7 +232,7 @@ def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
 def _with_signing_secret(
     config: Mapping[str, Any], endpoint: Endpoint
 ) -> tuple[Mapping[str, Any], str | None]:
-    """The configuration, with a secret made for it if it names a fulfilment system without one; and that."""
+    """The configuration, with a secret made for it if it names a fulfillment system without one; and that."""
     if not config.get("fulfillmentUrl") or config.get("fulfillmentSecretArn"):
         return config, None
     value = secrets.token_hex(32)

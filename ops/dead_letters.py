@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
-from functions.shared.dispatch import OrderMessage
+from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.orders import OrderRepository
 
 # SQS hands out and takes at most ten at a time.

@@ -12,9 +12,9 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
-from functions.shared.dispatch import OrderMessage
 from functions.shared.domain.errors import NotFound, Superseded
 from functions.shared.domain.orders import Identifier, Move, Order, OrderStatus
+from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder
 from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.targets import Target
@@ -109,7 +109,7 @@ def cancel(target: Target, order_id: str) -> Done:
     move = Move(
         order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now(), reason="cancelled by an operator"
     )
-    order = target.lifecycle.settle(move)
+    order = target.lifecycle.make_final_move(move)
     changed = order.updated_at == move.at  # not for a repeat
     order = target.orders.get(order_id)
     sentence = (
@@ -160,7 +160,7 @@ def _retried_before(target: Target, order_id: str) -> Done:
 def release(target: Target, order_id: str) -> Done:
     """Put the goods back on the shelf that a failed order still holds. The order stays FAILED.
 
-    That the fulfilment system has not shipped them and never will is the operator's word. Raises `NotFound`,
+    That the fulfillment system has not shipped them and never will is the operator's word. Raises `NotFound`,
     `Refused`, `Superseded` and `StoreContention` when somebody else changes the order at the same time, and
     botocore's errors.
     """

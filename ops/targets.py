@@ -16,9 +16,9 @@ import boto3
 import msgspec
 from botocore.config import Config
 
-from functions.shared.dispatch import OrderQueue
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
 from ops.dead_letters import DeadLetterQueue
 from ops.executions import Executions

@@ -103,8 +103,8 @@ def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType
 
 
 def _status(status: OrderStatus) -> str:
-    colour = _COLOURS.get(status)
-    return f"[{colour}]{status.value}[/]" if colour else status.value
+    color = _COLOURS.get(status)
+    return f"[{color}]{status.value}[/]" if color else status.value
 
 
 def _line(quantity: int, title: str | None, product_id: str) -> str:

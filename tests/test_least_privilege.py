@@ -13,7 +13,7 @@ import pytest
 
 from local.engine.program import ProgramRun, Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from local.memory.permissions import (
     Call,
     Difference,
@@ -65,7 +65,7 @@ def role_by_arn(run: ProgramRun, arn: str) -> Resource:
 
 @each_stack
 def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     machine = run.get(STATE_MACHINE, "order_fulfillment")
     states = json.loads(machine.inputs["definition"])["States"].values()
     named = {state["Arguments"]["FunctionName"] for state in states if state["Type"] == "Task"}
@@ -79,7 +79,7 @@ def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack:
 
 @each_stack
 def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stack: str) -> None:
-    trust = trust_of(declared(stack).get(ROLE, "order_fulfillment-role"))
+    trust = trust_of(declare_test_stack(stack).get(ROLE, "order_fulfillment-role"))
     assert trust["Principal"] == {"Service": "states.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT_ID},
@@ -87,7 +87,7 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
             "aws:SourceArn": PLACE.arn("states", f"stateMachine:orderflow-order_fulfillment-{stack}-*")
         },
     }
-    machine = declared(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
+    machine = declare_test_stack(stack).get(STATE_MACHINE, "order_fulfillment").outputs["arn"]
     assert fnmatch.fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])
 
 
@@ -96,7 +96,7 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
 
 @each_stack
 def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     queue = run.get(QUEUE, "orders").outputs["arn"]
     (mapping,) = run.of_type(EVENT_SOURCE_MAPPING)
     assert mapping.inputs["eventSourceArn"] == queue
@@ -115,7 +115,7 @@ def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack
 
 @each_stack
 def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_stage(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     behind = {
         function.outputs["arn"]
         for function in run.of_type(FUNCTION)
@@ -138,7 +138,7 @@ def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_sta
 
 @each_stack
 def test_every_role_is_trusted_by_the_service_that_runs_under_it_and_none_is_left_over(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     expected = {item.inputs["role"]: "lambda.amazonaws.com" for item in run.of_type(FUNCTION)}
     expected |= {item.inputs["roleArn"]: "states.amazonaws.com" for item in run.of_type(STATE_MACHINE)}
     expected |= {
@@ -151,7 +151,7 @@ def test_every_role_is_trusted_by_the_service_that_runs_under_it_and_none_is_lef
 
 @each_stack
 def test_every_role_policy_allows_something_and_belongs_to_a_role_of_the_stack(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     roles = {role.outputs["name"] for role in run.of_type(ROLE)}
     for policy in run.of_type(ROLE_POLICY):
         assert policy.inputs["role"] in roles
@@ -161,14 +161,14 @@ def test_every_role_policy_allows_something_and_belongs_to_a_role_of_the_stack(s
 @each_stack
 def test_every_role_is_held_in_the_boundary_that_is_configured_and_in_none_otherwise(stack: str) -> None:
     boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{stack}"
-    bounded = declared(stack, permissionsBoundaryArn=boundary).of_type(ROLE)
+    bounded = declare_test_stack(stack, permissionsBoundaryArn=boundary).of_type(ROLE)
     assert {role.inputs["permissionsBoundary"] for role in bounded} == {boundary}
-    assert not any(role.inputs.get("permissionsBoundary") for role in declared(stack).of_type(ROLE))
+    assert not any(role.inputs.get("permissionsBoundary") for role in declare_test_stack(stack).of_type(ROLE))
 
 
 @each_stack
 def test_a_schedule_may_invoke_only_its_target_and_only_from_its_own_group(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     for schedule in run.of_type(SCHEDULE):
         target = schedule.inputs["target"]
         role = role_by_arn(run, target["roleArn"])

@@ -17,7 +17,7 @@ from local.engine.input_check import check_inputs
 from local.engine.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource
 from local.engine.sdk_types import arguments_class
 from local.engine.stack_config import ConfigError, load_stack_config
-from local.engine.stacks import EVERYTHING, configuration, declared, shipped
+from local.engine.stacks import EVERYTHING, configuration, declare_repository_stack, declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     ROLE,
@@ -43,8 +43,8 @@ both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview
 def run_of(name: str, *, preview: bool = False) -> ProgramRun:
     """A stack of the repository, or prod as somebody wishes it."""
     if name in SHIPPED:
-        return shipped(name, preview=preview)
-    return declared("prod", preview=preview, **WISHES[name])
+        return declare_repository_stack(name, preview=preview)
+    return declare_test_stack("prod", preview=preview, **WISHES[name])
 
 
 def configured(run: ProgramRun, key: str) -> Any:
@@ -143,7 +143,7 @@ def number(text: str) -> tuple[int, ...]:
 
 
 def test_production_differs_from_development_by_values_only() -> None:
-    assert identities(declared("prod")) == identities(declared("dev"))
+    assert identities(declare_test_stack("prod")) == identities(declare_test_stack("dev"))
 
 
 @each_run
@@ -188,7 +188,7 @@ def test_all_that_can_carry_tags_says_project_and_stack_and_what_is_configured(n
 
 
 def test_tags_of_the_configuration_are_added() -> None:
-    run = declared(tags={"team": "orders"})
+    run = declare_test_stack(tags={"team": "orders"})
     assert run.get(FUNCTION, "orders_api").inputs["tags"] == {
         "project": "orderflow",
         "stack": "dev",
@@ -207,7 +207,7 @@ def test_a_domain_and_a_firewall_are_the_only_components_that_a_stack_may_leave_
     def components(run: ProgramRun) -> set[str]:
         return {found.type for found in run.resources if not found.custom}
 
-    assert components(declared("prod")) == {
+    assert components(declare_test_stack("prod")) == {
         "orderflow:api:RestApi",
         "orderflow:compute:DependencyLayer",
         "orderflow:compute:LambdaFunction",
@@ -218,7 +218,7 @@ def test_a_domain_and_a_firewall_are_the_only_components_that_a_stack_may_leave_
         "orderflow:storage:Table",
         "orderflow:workflow:Workflow",
     }
-    more = components(declared("prod", **EVERYTHING)) - components(declared("prod"))
+    more = components(declare_test_stack("prod", **EVERYTHING)) - components(declare_test_stack("prod"))
     assert more == {"orderflow:api:CustomDomain", "orderflow:api:Firewall"}
 
 
@@ -236,17 +236,17 @@ def test_the_exports_are_those_that_others_rely_on(name: str) -> None:
 
 
 def test_the_exported_url_is_that_of_the_stage() -> None:
-    assert declared("prod").outputs.values["apiUrl"].endswith("/v1")
+    assert declare_test_stack("prod").outputs.values["apiUrl"].endswith("/v1")
 
 
 def test_keys_are_exported_by_id_and_never_by_value() -> None:
-    run = declared("prod")
+    run = declare_test_stack("prod")
     keys = run.of_type("aws:apigateway/apiKey:ApiKey")
     assert run.outputs.values["apiKeyIds"] == {key.name: key.id for key in keys}
 
 
 def test_the_health_answer_knows_stack_and_version() -> None:
-    variables = declared("prod").get(FUNCTION, "service_api").inputs["environment"]["variables"]
+    variables = declare_test_stack("prod").get(FUNCTION, "service_api").inputs["environment"]["variables"]
     assert variables["STACK_NAME"] == "prod"
     assert re.fullmatch("[0-9a-f]{12}", variables["SERVICE_VERSION"])
 
@@ -264,7 +264,7 @@ for name, variables in given.items():
 
 @pytest.mark.parametrize("config", [{}, EVERYTHING], ids=["lean", "everything"])
 def test_every_function_starts_with_the_environment_that_the_program_gives_it(config: dict[str, Any]) -> None:
-    run = declared("dev", **config)
+    run = declare_test_stack("dev", **config)
     given = {found.name: found.inputs["environment"]["variables"] for found in run.of_type(FUNCTION)}
     result = subprocess.run(
         [sys.executable, "-c", START_ALL],
@@ -295,6 +295,6 @@ def test_a_mistake_in_the_configuration_stops_the_program_with_one_sentence(
     config: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises((ProgramError, ConfigError)) as error:
-        declared(**config)
+        declare_test_stack(**config)
     assert str(error.value).startswith(sentence)
     assert "\n" not in str(error.value)

@@ -8,7 +8,7 @@ import pytest
 
 from components.settings import FUNCTION_NAMES
 from local.engine.program import PROJECT_ROOT
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import FUNCTION
 
 DOCUMENT = PROJECT_ROOT / "docs" / "deploying.md"
@@ -31,25 +31,25 @@ def commands() -> list[list[str]]:
 def reached(targets: list[str]) -> set[str]:
     return {
         resource.urn
-        for resource in declared("dev").resources
+        for resource in declare_test_stack("dev").resources
         if any(pattern(target).fullmatch(resource.urn) for target in targets)
     }
 
 
 def test_one_command_deploys_the_code_alone() -> None:
-    function = declared("dev").get(FUNCTION, EXAMPLE).urn
+    function = declare_test_stack("dev").get(FUNCTION, EXAMPLE).urn
     assert [targets for targets in commands() if reached(targets) == {function}]
 
 
 @pytest.mark.parametrize("name", FUNCTION_NAMES)
 def test_another_deploys_all_that_is_the_functions_own(name: str) -> None:
     targets = [target.replace(EXAMPLE, name) for target in max(commands(), key=len)]
-    component = declared("dev").get("orderflow:compute:LambdaFunction", name)
-    own = {child.urn for child in declared("dev").children(component)}
+    component = declare_test_stack("dev").get("orderflow:compute:LambdaFunction", name)
+    own = {child.urn for child in declare_test_stack("dev").children(component)}
     assert reached(targets) == own | {component.urn}
 
 
 def test_the_layer_can_be_deployed_with_it() -> None:
     (target,) = re.findall(r"--target '([^']*DependencyLayer[^']*)'", DOCUMENT.read_text("utf-8"))
-    kinds = {declared("dev").by_urn(urn).type for urn in reached([target])}
+    kinds = {declare_test_stack("dev").by_urn(urn).type for urn in reached([target])}
     assert kinds == {"orderflow:compute:DependencyLayer", "aws:lambda/layerVersion:LayerVersion"}

@@ -45,7 +45,7 @@ _SUCCESSES: Final = {
 }
 
 _DESCRIPTION: Final = """\
-Register users, keep a catalogue of products, place orders and follow them to their end.
+Register users, keep a catalog of products, place orders and follow them to their end.
 
 - **Keys**: the header `x-api-key` identifies and meters a trusted client. It is not a login of a user.
 - **Money** is a whole number in minor units (`1999` is 19.99), with an ISO 4217 currency beside it. Whole

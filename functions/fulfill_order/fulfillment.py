@@ -46,7 +46,7 @@ def fulfill(
     was_handed_over = held is not None and held.is_handed_over
     if outside is None:
         if was_handed_over:
-            raise FulfillmentUnavailable("a fulfilment system has this order, and this stack knows none")
+            raise FulfillmentUnavailable("a fulfillment system has this order, and this stack knows none")
         return Shipment(shipment_id=f"shipment-{order_id}")
     if held is not None and not was_handed_over:
         orders.hand_over(order_id, attempt, at=at)

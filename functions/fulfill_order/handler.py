@@ -14,12 +14,12 @@ def _outside() -> FulfillmentSystem | None:
     url = optional("FULFILLMENT_URL")
     if url is None:
         return None
-    from functions.fulfill_order import warehouse  # only then: not every stack pays for it at a cold start
+    from functions.fulfill_order import client  # only then: not every stack pays for it at a cold start
 
-    return warehouse.Warehouse(
-        warehouse.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),
-        warehouse.SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
-        warehouse.open_transport(),
+    return client.FulfillmentClient(
+        client.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),
+        client.SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
+        client.open_transport(),
     )
 
 

@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botocore.exceptions import ClientError
 
 from functions.shared import aws
-from functions.shared.dispatch import OrderMessage
 from functions.shared.domain.errors import InvalidInput
 from functions.shared.environment import required
 from functions.shared.observability import logger
+from functions.shared.order_queue import OrderMessage
 
 _step_functions = aws.client("stepfunctions")
 _state_machine_arn = required("STATE_MACHINE_ARN")

@@ -9,7 +9,6 @@ from typing import Any
 from functions.orders_api.placing import place_order
 from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
-from functions.shared.dispatch import OrderQueue
 from functions.shared.domain.errors import IdempotencyKeyReused, InvalidInput, TooLateToCancel
 from functions.shared.domain.orders import Move, NewOrder, OrderStatus
 from functions.shared.environment import required
@@ -17,6 +16,7 @@ from functions.shared.events import EventBus
 from functions.shared.http import Answer, Api
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
+from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.pages import Page
 
@@ -70,7 +70,7 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
 def cancel_order(order_id: str) -> Answer[OrderView]:
     """Cancel an order, unless its goods are reserved already: then 409."""
     move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
-    order = _lifecycle.settle(move)
+    order = _lifecycle.make_final_move(move)
     if order.updated_at == move.at:  # not for a repeat
         emit(counts=("OrdersCancelled",))
     return Answer(HTTPStatus.OK, view(order))

@@ -6,10 +6,10 @@ import uuid
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.shared.dispatch import OrderMessage, OrderQueue
 from functions.shared.domain.errors import IdempotencyKeyReused
-from functions.shared.domain.orders import NewOrder, Order, order_id_for, place
+from functions.shared.domain.orders import NewOrder, Order, new_order, order_id_for
 from functions.shared.observability import logger
+from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.orders import OrderRepository
 
 
@@ -30,7 +30,7 @@ def place_order(
     """
     order_id = str(uuid.uuid4()) if key is None else order_id_for(new.user_id, key)
     logger.append_keys(order_id=order_id)
-    order = place(new, order_id=order_id, at=at, with_fingerprint=key is not None)
+    order = new_order(new, order_id=order_id, at=at, with_fingerprint=key is not None)
     first = orders.create(order)
     if first is not None:
         if first.request_hash != order.request_hash:

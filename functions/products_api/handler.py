@@ -30,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @api.route("POST", "/products", takes=NewProduct)
 def create_product(body: NewProduct) -> Answer[Product]:
-    """Add a product to the catalogue."""
+    """Add a product to the catalog."""
     now = clock.now()
     product = Product(
         product_id=str(uuid.uuid4()),
@@ -49,7 +49,7 @@ def create_product(body: NewProduct) -> Answer[Product]:
 
 @api.route("GET", "/products")
 def list_products() -> Answer[Page[Product]]:
-    """A page of the catalogue."""
+    """A page of the catalog."""
     return Answer(HTTPStatus.OK, _products.page(*api.page()))
 
 

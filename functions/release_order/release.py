@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.shared.domain.orders import OrderStatus, stop
+from functions.shared.domain.orders import OrderStatus, raise_no_longer_current
 from functions.shared.persistence.orders import OrderRepository
 
 
@@ -14,5 +14,5 @@ def release(order_id: str, attempt: int, *, orders: OrderRepository, at: str) ->
     """
     order = orders.get(order_id)
     if order.status is OrderStatus.CANCELLED or order.attempt != attempt:
-        stop(order)
+        raise_no_longer_current(order)
     orders.release(order, at=at, even_if_handed_over=True)

@@ -8,11 +8,11 @@ from typing import Any
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
 from functions.requeue_stalled_orders.signs_of_life import Backlog, Executions, never_running
 from functions.shared import aws, clock
-from functions.shared.dispatch import OrderQueue
 from functions.shared.environment import required
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
+from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
 
 # Milliseconds that must be left to begin with another order: enough for it and for the last batch of

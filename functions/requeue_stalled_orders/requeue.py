@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from functions.requeue_stalled_orders.signs_of_life import IsRunning
 from functions.shared import clock
-from functions.shared.dispatch import MAX_BATCH, OrderMessage, OrderQueue
 from functions.shared.domain.errors import OrderCancelled, Superseded
 from functions.shared.domain.orders import Move, Order, OrderStatus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import logger
+from functions.shared.order_queue import MAX_BATCH, OrderMessage, OrderQueue
 from functions.shared.persistence.dynamodb import Item
 from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
 
@@ -115,11 +115,11 @@ class Requeue:
         """Fail an order whose new attempt nobody is told of, so that nobody but us can change it."""
         reason = f"attempts_used_up: {order.attempts_used - 1} attempts came to no end"
         if order.is_handed_over:
-            reason += "; the goods stay held, for the fulfilment system may have shipped them"
+            reason += "; the goods stay held, for the fulfillment system may have shipped them"
         elif order.holds_stock:
             self._orders.release(order, at=clock.now(), even_if_handed_over=False)
         logger.error("order failed: its attempts are used up", handed_over=order.is_handed_over)
-        self._lifecycle.settle(
+        self._lifecycle.make_final_move(
             Move(
                 order_id=order.order_id,
                 to=OrderStatus.FAILED,

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.shared import clock
-from functions.shared.dispatch import OrderMessage
+from functions.shared.order_queue import OrderMessage
 
 # CloudWatch gets the queue's metrics once a minute, and now and then late.
 _LOOK_BACK_MINUTES = 10

@@ -86,7 +86,7 @@ def client(service: str) -> Any:
     return _session.create_client(service, config=_CONFIG)
 
 
-def is_passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a failed call may well succeed a moment later: no answer, a server's error, or throttling."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

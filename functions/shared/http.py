@@ -235,7 +235,7 @@ class Api:
         return self._problem(*NO_ROUTE)
 
     def _to_problem(self, error: Exception) -> Response[str]:
-        if aws.is_passing(error) or isinstance(error, errors.StoreContention):
+        if aws.is_transient(error) or isinstance(error, errors.StoreContention):
             logger.warning("a service did not answer", exc_info=error)
             return self._problem(*UNAVAILABLE)
         status = STATUS.get(type(error))

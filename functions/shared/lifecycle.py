@@ -35,11 +35,11 @@ class OrderLifecycle:
             self._announce(order, [change for change in recent_changes(order) if change.status is move.to])
         except _NOT_SENT:
             if not order.is_open:
-                self._orders.enter_open(order, clock.now())
+                self._orders.add_to_open_index(order, clock.now())
             raise
         return order
 
-    def settle(self, move: Move) -> Order:
+    def make_final_move(self, move: Move) -> Order:
         """Make a final move for which nobody stands behind to retry (a client's cancel, the requeue).
 
         The order stays in the index of open ones until its event is out; if that fails here the move stands
@@ -59,7 +59,7 @@ class OrderLifecycle:
         behind it. Raises what `EventBus.announce` raises, and then changes nothing.
         """
         self._announce(order, recent_changes(order))
-        self._orders.leave_open(order.order_id)
+        self._orders.remove_from_open_index(order.order_id)
 
     def retry(self, order: Order) -> Order:
         """Put a failed order back to PENDING for an operator, who then sends it to the queue.

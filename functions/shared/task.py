@@ -62,7 +62,7 @@ def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[d
                 raise
             except Exception as error:
                 logger.exception("task failed")
-                if aws.is_passing(error):
+                if aws.is_transient(error):
                     raise DependencyUnavailable("a service that this task needs did not answer") from error
                 raise
             logger.info("done", outcome="success")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.shared.domain.errors import OrderRejected
-from functions.shared.domain.orders import Order, Pricing, price, stop
+from functions.shared.domain.orders import Order, Pricing, price, raise_no_longer_current
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.orders import OrderRepository
@@ -41,7 +41,7 @@ def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
     if order is None or order.attempt != attempt or not order.is_open:
         order = orders.get(order_id)
     if order.attempt != attempt or not order.is_open:
-        stop(order)
+        raise_no_longer_current(order)
     return order
 
 

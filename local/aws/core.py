@@ -27,7 +27,7 @@ class Field:
     convert: Callable[[Any], Any] | None = None
     fields: "Fields | None" = None  # of an object, or of each object of a list
     why_not: str = ""  # the emulator does nothing with it, because ...
-    only: tuple[Any, ...] = ()  # the only values that can be honoured
+    only: tuple[Any, ...] = ()  # the only values that can be honored
 
 
 Fields = Mapping[str, Field | str]  # a plain string stands for Field(to=string)
@@ -47,12 +47,12 @@ def text(to: str) -> Field:
 
 
 def not_emulated(why: str) -> Field:
-    """A property that AWS honours and the emulator does not."""
+    """A property that AWS honors and the emulator does not."""
     return Field(why_not=why)
 
 
 def only(to: str, *values: Any) -> Field:
-    """A property of which the emulator honours these values alone."""
+    """A property of which the emulator honors these values alone."""
     return Field(to=to, only=values)
 
 
@@ -149,7 +149,7 @@ def translate(values: Mapping[str, Any], fields: Mapping[str, Field | str], path
         known = Field(to=known) if isinstance(known, str) else known
         if known.only and value not in known.only:
             raise DeployError(
-                f"`{where}` is {value!r}, but the local deployer can only honour "
+                f"`{where}` is {value!r}, but the local deployer can only honor "
                 f"{' or '.join(repr(possible) for possible in known.only)}"
             )
         if known.to and not known.why_not:

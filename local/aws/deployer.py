@@ -1,7 +1,7 @@
 """Creates what the Pulumi program declares in the emulator, one table per AWS service.
 
 Each service's module says in its tables which resource types and input properties are known, where each one
-goes, and which of them the emulator does not honour, and why. Anything else is an error that names it.
+goes, and which of them the emulator does not honor, and why. Anything else is an error that names it.
 """
 
 import dataclasses

@@ -58,7 +58,7 @@ def _main() -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     threading.Thread(target=_watch_parent, args=(folder, state_file), daemon=True).start()
     # A worker fetches each event over a kept-alive connection, to which header and body are written one after
-    # the other: without this every invocation waits 40 ms for a delayed acknowledgement.
+    # the other: without this every invocation waits 40 ms for a delayed acknowledgment.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     sys.argv = ["ministack"]
     from ministack.app import main

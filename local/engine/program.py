@@ -156,7 +156,7 @@ def run_program(
     """Runs the program of the project in `root` for `stack`.
 
     `config` overrides single values of the stack's configuration. `stack_references` holds the outputs that a
-    StackReference may read, by the name it asks for (organisation and project may be left out).
+    StackReference may read, by the name it asks for (organization and project may be left out).
     `on_resource` is told of every resource once it exists. Raises ConfigError and ProgramError.
     """
     stack_config = load_stack_config(root.resolve(), stack, config)

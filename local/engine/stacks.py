@@ -58,12 +58,12 @@ EVERYTHING: Final[Mapping[str, Any]] = {
 }
 
 
-def declared(stack: str = "dev", *, preview: bool = False, **config: Any) -> ProgramRun:
+def declare_test_stack(stack: str = "dev", *, preview: bool = False, **config: Any) -> ProgramRun:
     """All that the program declares for a stack as the tests configure it; `config` overrides its values."""
     return _run(stack, preview, json.dumps(configuration(stack, **config)))
 
 
-def shipped(stack: str, *, preview: bool = False) -> ProgramRun:
+def declare_repository_stack(stack: str, *, preview: bool = False) -> ProgramRun:
     """All that the program declares for a stack as its file in the repository configures it."""
     return _run(stack, preview, "{}")
 
@@ -90,9 +90,12 @@ def _run(stack: str, preview: bool, config: str) -> ProgramRun:
 
 
 @cache
-def declared_tables() -> dict[str, dict[str, Any]]:
+def table_schemas() -> dict[str, dict[str, Any]]:
     """The key schema of each table by its logical name, as parameters of DynamoDB's CreateTable."""
-    return {table.name: _schema(table.inputs) for table in declared().of_type("aws:dynamodb/table:Table")}
+    return {
+        table.name: _schema(table.inputs)
+        for table in declare_test_stack().of_type("aws:dynamodb/table:Table")
+    }
 
 
 def _schema(inputs: dict[str, Any]) -> dict[str, Any]:

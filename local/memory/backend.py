@@ -186,7 +186,7 @@ class World:
     def retry(self, order_id: str, *, tries: int = 3) -> None:
         """Retry a failed order, and send it; an operator whose command dies gives it again."""
         from functions.orders_api import handler
-        from functions.shared.dispatch import OrderMessage
+        from functions.shared.order_queue import OrderMessage
 
         for _ in range(tries):
             with suppress(Killed, ClientError, BotoCoreError):
@@ -197,7 +197,7 @@ class World:
                 return
 
     def release(self, order_id: str) -> None:
-        """Put the goods of a failed order back, whatever the fulfilment system knows of it."""
+        """Put the goods of a failed order back, whatever the fulfillment system knows of it."""
         from functions.release_order import handler
 
         order = handler._orders.get(order_id)
@@ -351,8 +351,8 @@ def installed(world: World) -> Iterator[World]:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for function in FUNCTIONS:
             handler_of(function)
+        from functions.fulfill_order import client
         from functions.fulfill_order import handler as fulfilling
-        from functions.fulfill_order import warehouse
         from functions.requeue_stalled_orders import handler as requeueing
         from functions.requeue_stalled_orders.signs_of_life import Executions, never_running
         from functions.shared import aws
@@ -371,7 +371,7 @@ def installed(world: World) -> Iterator[World]:
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))
         outside = None
         if world.is_outside:
-            secret = warehouse.SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
-            outside = warehouse.Warehouse(urlsplit("https://warehouse"), secret, cloud.post)
+            secret = client.SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
+            outside = client.FulfillmentClient(urlsplit("https://warehouse"), secret, cloud.post)
         stack.enter_context(patch.object(fulfilling, "_fulfillment_system", outside))
         yield world

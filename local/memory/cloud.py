@@ -12,11 +12,11 @@ from urllib.parse import SplitResult
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.shared.domain.errors import FulfillmentUnavailable
-from local.engine.stacks import declared_tables
+from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
 from local.memory.iam import Iam
 from local.memory.store import Store, client_error
-from local.partners.fulfillment import Mood, Warehouse
+from local.partners.fulfillment import Behavior, FulfillmentPartner
 
 
 class Killed(BaseException):
@@ -82,13 +82,13 @@ class Cloud:
     is_express: bool = False
     hook: Hook = field(default_factory=Hook)
     iam: Iam = field(default_factory=Iam)
-    store: Store = field(default_factory=lambda: Store(declared_tables()))
+    store: Store = field(default_factory=lambda: Store(table_schemas()))
     queue: deque[Message] = field(default_factory=deque)
     dead_letters: list[Message] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
-    warehouse: Warehouse = field(default_factory=lambda: Warehouse("s3cret"))
+    warehouse: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
     oldest_message_seconds: float = 0.0
     reservations: dict[str, list[Any]] = field(default_factory=dict)  # all that each order ever had
 
@@ -118,18 +118,18 @@ class Cloud:
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
         """The transport to the warehouse."""
-        from functions.fulfill_order.warehouse import Reply  # it needs the functions' environment
+        from functions.fulfill_order.client import Reply  # it needs the functions' environment
 
         call = Call("warehouse", "POST")
         request = json.loads(body)
         try:
             self.hook.before(call, request)
             answer = self.warehouse.handle({name.lower(): value for name, value in headers.items()}, body)
-            if answer.mood in {Mood.LOST, Mood.DEAF}:
-                raise FulfillmentUnavailable("the fulfilment system did not answer")
+            if answer.behavior in {Behavior.DROP_ANSWER, Behavior.DROP_REQUEST}:
+                raise FulfillmentUnavailable("the fulfillment system did not answer")
             self.hook.after(call, request, answer)
         except (ReadTimeoutError, ClientError) as error:
-            raise FulfillmentUnavailable("the fulfilment system did not answer") from error
+            raise FulfillmentUnavailable("the fulfillment system did not answer") from error
         return Reply(answer.status, answer.body)
 
     def _sqs_SendMessage(self, request: Mapping[str, Any]) -> Any:  # noqa: N802

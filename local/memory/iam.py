@@ -9,7 +9,7 @@ from typing import Any
 
 from local.engine.recorder import ACCOUNT_ID as DECLARED_ACCOUNT
 from local.engine.recorder import REGION as DECLARED_REGION
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, running_function
 from local.memory.permissions import (
     Call,
@@ -24,7 +24,7 @@ from local.memory.store import client_error
 
 SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
 OUTSIDE = {"fulfillmentUrl": "https://warehouse.example.com", "fulfillmentSecretArn": SECRET_ARN}
-"""The configuration of a fulfilment system outside."""
+"""The configuration of a fulfillment system outside."""
 
 Grants = Mapping[str, frozenset[Permission]]
 """What is granted, by function; resources are called by the variables that tell of them (`as_told`)."""
@@ -36,7 +36,9 @@ _TOLD = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
 @cache
 def grants(stack: str = "dev", **config: Any) -> Grants:
     """What the program grants the code of each function, in a stack; `config` overrides its configuration."""
-    return grants_as_told(declared(stack, **config), Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT))
+    return grants_as_told(
+        declare_test_stack(stack, **config), Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT)
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ from itertools import repeat
 
 from local.memory.backend import World, installed
 from local.memory.cloud import Hook
-from local.partners.fulfillment import Mood
+from local.partners.fulfillment import Behavior
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def too_little_stock(world: World) -> None:
 
 
 def refused(world: World) -> None:
-    world.cloud.warehouse.plan.append(Mood.REFUSE)
+    world.cloud.warehouse.plan.append(Behavior.REFUSE)
     world.place("k", p1=2, p2=1)
     world.settle()
 
@@ -104,14 +104,14 @@ def send_lost(world: World) -> None:
     world.settle()
 
 
-def killed_before_fulfilment(world: World) -> None:
+def killed_before_fulfillment(world: World) -> None:
     world.place("k", p1=2)
     _run_to(world, "FulfillOrder")
     world.stop_executions()
     world.settle()
 
 
-def killed_after_fulfilment(world: World) -> None:
+def killed_after_fulfillment(world: World) -> None:
     world.place("k", p1=2)
     _run_to(world, "MarkFulfilled")
     world.stop_executions()
@@ -119,7 +119,7 @@ def killed_after_fulfilment(world: World) -> None:
 
 
 def killed_before_release(world: World) -> None:
-    world.cloud.warehouse.plan.append(Mood.REFUSE)
+    world.cloud.warehouse.plan.append(Behavior.REFUSE)
     world.place("k", p1=2)
     _run_to(world, "ReleaseOrder")
     world.stop_executions()
@@ -147,7 +147,7 @@ def used_up_with_goods_held(world: World) -> None:
 
 
 def used_up_without_an_answer(world: World) -> None:
-    world.cloud.warehouse.plan.extend(repeat(Mood.MUTE, 40))
+    world.cloud.warehouse.plan.extend(repeat(Behavior.MUTE, 40))
     world.place("k", p1=2, p2=1)
     world.settle()
 
@@ -204,8 +204,8 @@ _EVERYWHERE = (
     (cancelled_when_validated, ("CANCELLED",)),
     (cancelled_too_late, ("FULFILLED",)),
     (send_lost, ("FULFILLED",)),
-    (killed_before_fulfilment, ("FULFILLED",)),
-    (killed_after_fulfilment, ("FULFILLED",)),
+    (killed_before_fulfillment, ("FULFILLED",)),
+    (killed_after_fulfillment, ("FULFILLED",)),
     (used_up_with_nothing_held, ("FAILED",)),
     (used_up_with_goods_held, ("FAILED",)),
     (retried_by_an_operator, ("FULFILLED",)),
@@ -216,7 +216,7 @@ _EVERYWHERE = (
 # With EXPRESS the name of an execution keeps no second one away, and nobody knows which of them run.
 _EXPRESS = {
     happy,
-    killed_after_fulfilment,
+    killed_after_fulfillment,
     killed_before_release,
     used_up_with_goods_held,
     late_message,

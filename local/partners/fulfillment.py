@@ -1,6 +1,6 @@
 """A small warehouse: the other side of `docs/fulfillment.md`, well-behaved or not.
 
-    python -m local.partners.fulfillment --secret s3cret --busy 0.05 --lost 0.02
+    python -m local.partners.fulfillment --secret s3cret --busy 0.05 --drop-answer 0.02
 
 serves on loopback until Ctrl-C and prints a line per request. It keeps what it shipped in memory only.
 """
@@ -25,16 +25,16 @@ from typing import Any, NamedTuple, Self
 REPLAY_WINDOW = 300  # seconds
 
 
-class Mood(StrEnum):
+class Behavior(StrEnum):
     """How the warehouse treats a request."""
 
-    FAIR = "fair"  # as the contract says
+    ACCEPT = "accept"  # as the contract says
     REFUSE = "refuse"  # 422, for good
     BUSY = "busy"  # 503, nothing done
     THROTTLE = "throttle"  # 429, nothing done
-    LOST = "lost"  # accepts, then the connection breaks: nobody hears of it
-    DEAF = "deaf"  # the connection breaks before anything is done
-    SLOW = "slow"  # accepts, but answers after `Warehouse.slowness` seconds only
+    DROP_ANSWER = "drop-answer"  # accepts, then the connection breaks: nobody hears of it
+    DROP_REQUEST = "drop-request"  # the connection breaks before anything is done
+    SLOW = "slow"  # accepts, but answers after `FulfillmentPartner.slowness` seconds only
     TRICKLE = "trickle"  # accepts, and answers byte by byte, ever so slowly
     GARBLED = "garbled"  # accepts, and answers 200 with something that is no shipment
     MUTE = "mute"  # accepts, and from then on answers 409 without saying which shipment
@@ -51,21 +51,21 @@ class Received(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the warehouse answers; `mood` tells the server how to send it."""
+    """What the warehouse answers; `behavior` tells the server how to send it."""
 
     status: int
     body: bytes
-    mood: Mood
+    behavior: Behavior
 
 
-class Warehouse:
+class FulfillmentPartner:
     """Checks signatures, ships once per idempotency key, and remembers what it refused."""
 
     def __init__(self, secret: str, *, now: Callable[[], float] = time.time) -> None:
         self.secret = secret
         self.slowness = 6.0
-        self.plan: deque[Mood] = deque()  # the moods of the next requests, in their order
-        self.mood: Callable[[], Mood] = lambda: Mood.FAIR  # of all later ones
+        self.plan: deque[Behavior] = deque()  # for the next requests, in order
+        self.behavior: Callable[[], Behavior] = lambda: Behavior.ACCEPT  # of all later ones
         self.received: list[Received] = []
         self.shipments: dict[str, str] = {}
         self.contents: dict[str, dict[str, int]] = {}  # of the shipments: quantity by product
@@ -77,37 +77,42 @@ class Warehouse:
         """Treat one request. `headers` by lower-case names."""
         with self._lock:
             self.received.append(Received(dict(headers), body))
-            mood = self.plan.popleft() if self.plan else self.mood()
-            status, content = self._decide(headers, body, mood)
-            return Answer(status, json.dumps(content).encode(), mood)
+            behavior = self.plan.popleft() if self.plan else self.behavior()
+            status, content = self._decide(headers, body, behavior)
+            return Answer(status, json.dumps(content).encode(), behavior)
 
-    def _decide(self, headers: Mapping[str, str], body: bytes, mood: Mood) -> tuple[int, object]:
-        if mood is Mood.LOCKED or not self._is_signed(headers, body):
+    def _decide(self, headers: Mapping[str, str], body: bytes, behavior: Behavior) -> tuple[int, object]:
+        if behavior is Behavior.LOCKED or not self._is_signed(headers, body):
             return 401, {"detail": "the signature does not match"}
-        immediate = {Mood.BUSY: 503, Mood.THROTTLE: 429, Mood.DEAF: 0, Mood.REDIRECT: 307}
-        if mood in immediate:
-            return immediate[mood], {}
+        immediate = {
+            Behavior.BUSY: 503,
+            Behavior.THROTTLE: 429,
+            Behavior.DROP_REQUEST: 0,
+            Behavior.REDIRECT: 307,
+        }
+        if behavior in immediate:
+            return immediate[behavior], {}
         order = json.loads(body)
         order_id, attempt = order["orderId"], order["attempt"]
         if headers.get("idempotency-key") != order_id:
             return 400, {"detail": "Idempotency-Key is not the order's id"}
         if order_id in self.shipments:
-            return 409, {} if mood is Mood.MUTE else {"shipmentId": self.shipments[order_id]}
-        if mood is Mood.REFUSE or attempt <= self._refused.get(order_id, 0):
+            return 409, {} if behavior is Behavior.MUTE else {"shipmentId": self.shipments[order_id]}
+        if behavior is Behavior.REFUSE or attempt <= self._refused.get(order_id, 0):
             self._refused[order_id] = max(attempt, self._refused.get(order_id, 0))
             return 422, {"detail": "we do not deliver there"}
-        return self._ship(order, mood)
+        return self._ship(order, behavior)
 
-    def _ship(self, order: Any, mood: Mood) -> tuple[int, object]:
+    def _ship(self, order: Any, behavior: Behavior) -> tuple[int, object]:
         order_id = order["orderId"]
         self.shipments[order_id] = f"parcel-{len(self.shipments) + 1}"
         self.contents[order_id] = {item["productId"]: item["quantity"] for item in order["items"]}
         answer = {"shipmentId": self.shipments[order_id]}
-        if mood is Mood.GARBLED:
+        if behavior is Behavior.GARBLED:
             return 200, ["thank", "you"]
-        if mood is Mood.MUTE:
+        if behavior is Behavior.MUTE:
             return 409, {}
-        if mood is Mood.HUGE:
+        if behavior is Behavior.HUGE:
             return 201, {"padding": "x" * 1_000_000, **answer}
         return 201, answer
 
@@ -122,26 +127,26 @@ class Warehouse:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: WarehouseServer
+    server: PartnerServer
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.warehouse.handle(headers, self.rfile.read(length))
-        self.server.report(f"{answer.mood:<8} {answer.status:>3} {headers.get('idempotency-key', '?')}")
+        self.server.report(f"{answer.behavior:<8} {answer.status:>3} {headers.get('idempotency-key', '?')}")
         self.close_connection = True
-        if answer.mood in {Mood.LOST, Mood.DEAF}:
+        if answer.behavior in {Behavior.DROP_ANSWER, Behavior.DROP_REQUEST}:
             return
-        if answer.mood is Mood.SLOW:
+        if answer.behavior is Behavior.SLOW:
             self.server.stopping.wait(self.server.warehouse.slowness)
-        head = [f"HTTP/1.1 {answer.status} {answer.mood}", f"Content-Length: {len(answer.body)}"]
-        if answer.mood is Mood.REDIRECT:
+        head = [f"HTTP/1.1 {answer.status} {answer.behavior}", f"Content-Length: {len(answer.body)}"]
+        if answer.behavior is Behavior.REDIRECT:
             head.append(f"Location: {self.server.url}elsewhere")
-        self._send("\r\n".join([*head, "Connection: close", "", ""]).encode() + answer.body, answer.mood)
+        self._send("\r\n".join([*head, "Connection: close", "", ""]).encode() + answer.body, answer.behavior)
 
-    def _send(self, message: bytes, mood: Mood) -> None:
+    def _send(self, message: bytes, behavior: Behavior) -> None:
         try:
-            if mood is not Mood.TRICKLE:
+            if behavior is not Behavior.TRICKLE:
                 self.wfile.write(message)
                 return
             for position in range(len(message)):
@@ -155,13 +160,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: `report` does."""
 
 
-class WarehouseServer(ThreadingHTTPServer):
+class PartnerServer(ThreadingHTTPServer):
     """Serves a warehouse on 127.0.0.1 while the `with` block lasts."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, warehouse: Warehouse, port: int = 0, report: Callable[[str], object] = id) -> None:
+    def __init__(
+        self, warehouse: FulfillmentPartner, port: int = 0, report: Callable[[str], object] = id
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.warehouse = warehouse
         self.report = report
@@ -184,12 +191,14 @@ class WarehouseServer(ThreadingHTTPServer):
         self.server_close()
 
 
-def moody(probabilities: Mapping[Mood, float], seed: int | None = None) -> Callable[[], Mood]:
-    """Moods by chance; what the probabilities leave over is fair."""
+def mixed_behavior(
+    probabilities: Mapping[Behavior, float], seed: int | None = None
+) -> Callable[[], Behavior]:
+    """Chooses behaviors by probability; what the probabilities leave over is ACCEPT."""
     chance = random.Random(seed)  # noqa: S311
-    moods = [*probabilities, Mood.FAIR]
+    choices = [*probabilities, Behavior.ACCEPT]
     weights = [*probabilities.values(), 1 - sum(probabilities.values())]
-    return lambda: chance.choices(moods, weights)[0]
+    return lambda: chance.choices(choices, weights)[0]
 
 
 def main() -> int:
@@ -197,15 +206,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.partners.fulfillment", description=__doc__)
     parser.add_argument("--port", type=int, default=8787, help="on 127.0.0.1; 0 for a free one (8787)")
     parser.add_argument("--secret", required=True, help="the shared secret that signs the requests")
-    parser.add_argument("--seed", type=int, help="makes the moods repeatable")
-    for mood in Mood:
-        if mood is not Mood.FAIR:
-            parser.add_argument(f"--{mood}", type=float, default=0.0, metavar="SHARE", help="from 0 to 1")
+    parser.add_argument("--seed", type=int, help="makes the choices repeatable")
+    for behavior in Behavior:
+        if behavior is not Behavior.ACCEPT:
+            parser.add_argument(
+                f"--{behavior}",
+                dest=behavior.name,
+                type=float,
+                default=0.0,
+                metavar="SHARE",
+                help="from 0 to 1",
+            )
     options = parser.parse_args()
-    shares = {mood: getattr(options, mood) for mood in Mood if getattr(options, mood, 0.0)}
-    warehouse = Warehouse(options.secret)
-    warehouse.mood = moody(shares, options.seed)
-    with WarehouseServer(warehouse, options.port, lambda line: print(line, flush=True)) as server:
+    shares = {behavior: share for behavior in Behavior if (share := getattr(options, behavior.name, 0.0))}
+    warehouse = FulfillmentPartner(options.secret)
+    warehouse.behavior = mixed_behavior(shares, options.seed)
+    with PartnerServer(warehouse, options.port, lambda line: print(line, flush=True)) as server:
         print(f"serving on {server.url}", flush=True)
         try:
             threading.Event().wait()

@@ -458,7 +458,7 @@ def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> No
 
 
 def bounds(stack: str) -> list[dict[str, Any]]:
-    """The statements of the boundary of a stack's roles, with a fulfilment system outside."""
+    """The statements of the boundary of a stack's roles, with a fulfillment system outside."""
     run = bootstrap(stack, fulfillmentSecretArn=SECRET)
     return [dict(statement) for statement in statements(run.get(POLICY, "boundary").inputs["policy"])]
 

@@ -1,17 +1,17 @@
 """The API under a name of its own: endpoint, mapping, record, and the URL that others are told."""
 
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.test_settings import DOMAIN
 
 
 def test_without_a_name_there_is_none() -> None:
-    run = declared("prod")
+    run = declare_test_stack("prod")
     assert not run.of_type("aws:apigateway/domainName:DomainName")
     assert not run.of_type("aws:route53/record:Record")
 
 
 def test_the_name_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
-    run = declared(customDomain=DOMAIN)
+    run = declare_test_stack(customDomain=DOMAIN)
     (domain,) = run.of_type("aws:apigateway/domainName:DomainName")
     assert domain.inputs["domainName"] == "api.example.com"
     assert domain.inputs["regionalCertificateArn"] == DOMAIN["certificateArn"]
@@ -23,7 +23,7 @@ def test_the_name_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
 
 
 def test_the_record_points_at_the_regional_endpoint() -> None:
-    run = declared(customDomain=DOMAIN)
+    run = declare_test_stack(customDomain=DOMAIN)
     (domain,) = run.of_type("aws:apigateway/domainName:DomainName")
     (record,) = run.of_type("aws:route53/record:Record")
     assert record.inputs == {
@@ -41,4 +41,4 @@ def test_the_record_points_at_the_regional_endpoint() -> None:
 
 
 def test_the_exported_url_is_the_name() -> None:
-    assert declared(customDomain=DOMAIN).outputs.values["apiUrl"] == "https://api.example.com"
+    assert declare_test_stack(customDomain=DOMAIN).outputs.values["apiUrl"] == "https://api.example.com"

@@ -6,7 +6,7 @@ import pytest
 
 from local.engine.input_check import check_inputs
 from local.engine.program import ProgramRun
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import STACKS
 
 ACL = "aws:wafv2/webAcl:WebAcl"
@@ -14,7 +14,7 @@ ACL = "aws:wafv2/webAcl:WebAcl"
 
 @pytest.fixture(scope="module")
 def run() -> ProgramRun:
-    return declared(firewall=True)
+    return declare_test_stack(firewall=True)
 
 
 def rules(run: ProgramRun) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def rules(run: ProgramRun) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_there_is_none_unless_it_is_asked_for(stack: str) -> None:
-    assert not declared(stack).of_type(ACL)
+    assert not declare_test_stack(stack).of_type(ACL)
 
 
 def test_it_stands_before_the_stage_of_the_api(run: ProgramRun) -> None:

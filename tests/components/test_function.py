@@ -7,7 +7,7 @@ from components.packaging import function_files
 from components.settings import FUNCTION_NAMES
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -64,7 +64,7 @@ each_function = pytest.mark.parametrize("name", FUNCTION_NAMES)
 
 
 def function(stack: str, name: str) -> Resource:
-    return declared(stack).get(FUNCTION, name)
+    return declare_test_stack(stack).get(FUNCTION, name)
 
 
 def arn(stack: str, target: str) -> str:
@@ -73,7 +73,7 @@ def arn(stack: str, target: str) -> str:
         return "*"
     if target == "executions":
         return arn(stack, "workflow").replace(":stateMachine:", ":execution:") + ":*"
-    run = declared(stack)
+    run = declare_test_stack(stack)
     table, _, index = target.partition("/")
     found = {
         "queue": ("aws:sqs/queue:Queue", "orders"),
@@ -85,19 +85,23 @@ def arn(stack: str, target: str) -> str:
 
 @each_stack
 def test_the_program_declares_exactly_the_known_functions(stack: str) -> None:
-    assert {found.name for found in declared(stack).of_type(FUNCTION)} == set(FUNCTION_NAMES) == set(MAY)
+    assert (
+        {found.name for found in declare_test_stack(stack).of_type(FUNCTION)}
+        == set(FUNCTION_NAMES)
+        == set(MAY)
+    )
 
 
 @each_stack
 def test_no_two_functions_share_a_role(stack: str) -> None:
-    roles = [found.inputs["role"] for found in declared(stack).of_type(FUNCTION)]
+    roles = [found.inputs["role"] for found in declare_test_stack(stack).of_type(FUNCTION)]
     assert len(set(roles)) == len(roles)
 
 
 @each_stack
 @each_function
 def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     group = run.get(LOG_GROUP, f"{name}-logs").outputs["arn"]
     expected = {
         Grant(action="logs:CreateLogStream", resource=f"{group}:*"),
@@ -115,11 +119,11 @@ def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> 
 
 def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:warehouse-AbCdEf"
-    run = declared(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
+    run = declare_test_stack(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
     role = run.get(ROLE, "fulfill_order-role")
     policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
     assert set(grants_of(policy)) == {Grant(action="secretsmanager:GetSecretValue", resource=secret)}
-    in_place = policies_of(declared(), declared().get(ROLE, "fulfill_order-role"))
+    in_place = policies_of(declare_test_stack(), declare_test_stack().get(ROLE, "fulfill_order-role"))
     more = {found.name for found in policies_of(run, role)} - {found.name for found in in_place}
     assert more == {policy.name}
     variables = run.get(FUNCTION, "fulfill_order").inputs["environment"]["variables"]
@@ -133,7 +137,7 @@ def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
 @each_stack
 @each_function
 def test_only_lambda_may_take_a_function_role(stack: str, name: str) -> None:
-    (statement,) = statements(declared(stack).get(ROLE, f"{name}-role"))
+    (statement,) = statements(declare_test_stack(stack).get(ROLE, f"{name}-role"))
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert statement["Action"] == "sts:AssumeRole"
 
@@ -141,7 +145,7 @@ def test_only_lambda_may_take_a_function_role(stack: str, name: str) -> None:
 @each_stack
 @each_function
 def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     group = run.get(LOG_GROUP, f"{name}-logs")
     assert group.inputs["retentionInDays"] == {"dev": 14, "prod": 90}[stack]
     assert function(stack, name).inputs["loggingConfig"]["logGroup"] == group.inputs["name"]
@@ -151,7 +155,7 @@ def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name
 @each_stack
 @each_function
 def test_a_function_exists_only_after_it_may_log(stack: str, name: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     assert depends_on(
         run, function(stack, name), run.get("aws:iam/rolePolicy:RolePolicy", f"{name}-telemetry")
     )
@@ -166,7 +170,7 @@ def test_a_function_runs_own_code_on_arm_with_tracing(stack: str, name: str) -> 
     assert inputs["handler"] == f"functions.{name}.handler.lambda_handler"
     assert inputs["tracingConfig"] == {"mode": "Active"}
     assert inputs["layers"] == [
-        declared(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
+        declare_test_stack(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
     ]
     assert isinstance(inputs["code"], pulumi.AssetArchive)
     assert set(inputs["code"].assets) == set(function_files(name))
@@ -191,14 +195,15 @@ def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
 def test_lambda_drops_no_line_that_the_function_wrote() -> None:
     """A level above INFO in Lambda's own filter would drop the metrics too."""
     assert {
-        found.inputs["loggingConfig"]["applicationLogLevel"] for found in declared("prod").of_type(FUNCTION)
+        found.inputs["loggingConfig"]["applicationLogLevel"]
+        for found in declare_test_stack("prod").of_type(FUNCTION)
     } == {"DEBUG"}
 
 
 def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
     assert all(
         found.inputs["timeout"] < 29
-        for found in declared("prod").of_type(FUNCTION)
+        for found in declare_test_stack("prod").of_type(FUNCTION)
         if found.name.endswith("_api")
     )
 
@@ -206,13 +211,13 @@ def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
 def test_only_what_the_stack_reserves_is_capped() -> None:
     caps = {
         found.name: found.inputs.get("reservedConcurrentExecutions")
-        for found in declared("local").of_type(FUNCTION)
+        for found in declare_test_stack("local").of_type(FUNCTION)
     }
     assert caps["orders_api"] == 12
     assert caps["fulfill_order"] == 3
     assert caps["order_consumer"] is None
     assert not [
         found
-        for found in declared("prod").of_type(FUNCTION)
+        for found in declare_test_stack("prod").of_type(FUNCTION)
         if "reservedConcurrentExecutions" in found.inputs
     ]

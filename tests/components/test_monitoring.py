@@ -10,7 +10,7 @@ from components.settings import FUNCTION_NAMES
 from local.engine.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE, statements
 
 TOPIC = "aws:sns/topic:Topic"
@@ -56,7 +56,7 @@ EXPRESS_ONLY = {("AWS/States", "ExpressExecutionBilledDuration")}
 
 
 def alarm(stack: str, name: str, **config: Any) -> Resource:
-    return (declared(stack, **config) if config else declared(stack)).get(ALARM, name)
+    return (declare_test_stack(stack, **config) if config else declare_test_stack(stack)).get(ALARM, name)
 
 
 # --- what is watched ---
@@ -64,13 +64,13 @@ def alarm(stack: str, name: str, **config: Any) -> Resource:
 
 @each_stack
 def test_everything_that_can_go_wrong_with_an_order_has_its_alarm(stack: str) -> None:
-    assert {found.name for found in declared(stack).of_type(ALARM)} == {
+    assert {found.name for found in declare_test_stack(stack).of_type(ALARM)} == {
         *("dead_letters", "oldest_message", "executions_failed", "executions_timed_out"),
         *("api_5xx", "api_latency", "stalled_orders", "exhausted_attempts"),
         *(f"{name}_{trouble}" for name in FUNCTION_NAMES for trouble in ("errors", "throttles")),
         *(
             f"{table.name}_{trouble}"
-            for table in declared(stack).of_type(TABLE)
+            for table in declare_test_stack(stack).of_type(TABLE)
             for trouble in ("throttles", "system_errors")
         ),
     }
@@ -78,7 +78,7 @@ def test_everything_that_can_go_wrong_with_an_order_has_its_alarm(stack: str) ->
 
 @each_stack
 def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
-    for metric in named_metrics(declared(stack)):
+    for metric in named_metrics(declare_test_stack(stack)):
         if metric.namespace.startswith("AWS/"):
             dimensions, statistics = DOCUMENTED[metric.namespace, metric.name]
             assert metric.dimensions in dimensions, metric
@@ -86,8 +86,11 @@ def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
 
 
 def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() -> None:
-    express = {(metric.namespace, metric.name) for metric in named_metrics(declared(workflowType="EXPRESS"))}
-    standard = {(metric.namespace, metric.name) for metric in named_metrics(declared())}
+    express = {
+        (metric.namespace, metric.name)
+        for metric in named_metrics(declare_test_stack(workflowType="EXPRESS"))
+    }
+    standard = {(metric.namespace, metric.name) for metric in named_metrics(declare_test_stack())}
     assert express - standard == EXPRESS_ONLY
     assert not standard & EXPRESS_ONLY
     assert set(DOCUMENTED) <= express | standard
@@ -95,7 +98,7 @@ def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() 
 
 @each_stack
 def test_every_metric_of_aws_is_of_a_resource_of_this_stack(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     known = {
         *(
             found.outputs["name"]
@@ -115,9 +118,9 @@ def test_every_metric_of_aws_is_of_a_resource_of_this_stack(stack: str) -> None:
 
 @each_stack
 def test_what_is_computed_is_computed_from_what_is_there(stack: str) -> None:
-    for found in declared(stack).of_type(ALARM):
+    for found in declare_test_stack(stack).of_type(ALARM):
         _check_math(found.inputs.get("metricQueries", []))
-    for widget in widgets(declared(stack)):
+    for widget in widgets(declare_test_stack(stack)):
         _check_math([line[-1] for line in widget["properties"].get("metrics", [])])
 
 
@@ -138,7 +141,7 @@ def _check_math(entries: list[dict[str, Any]]) -> None:
 def test_a_single_dead_letter_rings(stack: str) -> None:
     inputs = alarm(stack, "dead_letters").inputs
     assert inputs["dimensions"] == {
-        "QueueName": declared(stack).get(QUEUE, "orders-dead-letters").outputs["name"]
+        "QueueName": declare_test_stack(stack).get(QUEUE, "orders-dead-letters").outputs["name"]
     }
     assert (inputs["comparisonOperator"], inputs["threshold"]) == ("GreaterThanThreshold", 0)
     assert (inputs["evaluationPeriods"], inputs["period"]) == (1, 60)
@@ -170,7 +173,9 @@ def test_what_a_task_finds_is_no_error() -> None:
 
 @each_stack
 def test_silence_is_good_except_from_the_requeue(stack: str) -> None:
-    missing = {found.name: found.inputs["treatMissingData"] for found in declared(stack).of_type(ALARM)}
+    missing = {
+        found.name: found.inputs["treatMissingData"] for found in declare_test_stack(stack).of_type(ALARM)
+    }
     assert missing.pop("stalled_orders") == "breaching"
     assert set(missing.values()) == {"notBreaching"}
 
@@ -192,7 +197,7 @@ def test_three_runs_of_the_requeue_that_stay_away_ring_at_once(stack: str) -> No
 
 @each_stack
 def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_is_over(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (topic,) = run.of_type(TOPIC)
     for found in run.of_type(ALARM):
         assert found.inputs["alarmActions"] == found.inputs["okActions"] == [topic.outputs["arn"]]
@@ -200,7 +205,7 @@ def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_is_over(stack: st
 
 @each_stack
 def test_every_alarm_says_what_it_means_and_where_to_read_on(stack: str) -> None:
-    for found in declared(stack).of_type(ALARM):
+    for found in declare_test_stack(stack).of_type(ALARM):
         meaning, _, runbook = found.inputs["alarmDescription"].partition(" What to do: ")
         assert meaning.endswith(".")
         assert runbook == f"docs/operations.md#{found.name}"
@@ -210,7 +215,7 @@ def test_every_alarm_says_what_it_means_and_where_to_read_on(stack: str) -> None
 
 @each_stack
 def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (topic,), (key,) = run.of_type(TOPIC), run.of_type("aws:kms/key:Key")
     assert topic.inputs["kmsMasterKeyId"] == key.outputs["arn"]
     assert key.inputs["enableKeyRotation"] is True
@@ -228,8 +233,8 @@ def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) 
 
 def test_an_address_is_told_when_the_configuration_names_one() -> None:
     subscription = "aws:sns/topicSubscription:TopicSubscription"
-    assert declared().of_type(subscription) == []
-    (found,) = declared(alarmEmail="ops@example.com").of_type(subscription)
+    assert declare_test_stack().of_type(subscription) == []
+    (found,) = declare_test_stack(alarmEmail="ops@example.com").of_type(subscription)
     assert (found.inputs["protocol"], found.inputs["endpoint"]) == ("email", "ops@example.com")
 
 
@@ -240,7 +245,7 @@ def test_an_address_is_told_when_the_configuration_names_one() -> None:
 def test_the_dashboard_fits_one_screen_without_a_gap(stack: str) -> None:
     cells = [
         (column, row)
-        for widget in widgets(declared(stack))
+        for widget in widgets(declare_test_stack(stack))
         for column in range(widget["x"], widget["x"] + widget["width"])
         for row in range(widget["y"], widget["y"] + widget["height"])
     ]
@@ -253,7 +258,7 @@ def test_the_dashboard_fits_one_screen_without_a_gap(stack: str) -> None:
 
 @each_stack
 def test_the_dashboard_shows_all_alarms_and_its_address_is_exported(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (shown,) = [widget for widget in widgets(run) if widget["type"] == "alarm"]
     assert set(shown["properties"]["alarms"]) == {found.outputs["arn"] for found in run.of_type(ALARM)}
     assert len(shown["properties"]["alarms"]) <= 100  # CloudWatch's limit
@@ -266,9 +271,9 @@ def test_the_dashboard_shows_all_alarms_and_its_address_is_exported(stack: str) 
 
 @each_stack
 def test_the_dashboard_is_as_cloudwatch_takes_it(stack: str) -> None:
-    (board,) = declared(stack).of_type(DASHBOARD)
+    (board,) = declare_test_stack(stack).of_type(DASHBOARD)
     assert json.loads(board.inputs["dashboardBody"])["widgets"]
-    for widget in widgets(declared(stack)):
+    for widget in widgets(declare_test_stack(stack)):
         properties = widget["properties"]
         if widget["type"] == "metric":
             assert properties["title"]
@@ -280,7 +285,9 @@ def test_the_dashboard_is_as_cloudwatch_takes_it(stack: str) -> None:
 
 def test_metrics_are_named_as_the_tests_understand_them() -> None:
     found = {
-        metric for metric in named_metrics(declared()) if metric.name in ("OrdersRejected", "SystemErrors")
+        metric
+        for metric in named_metrics(declare_test_stack())
+        if metric.name in ("OrdersRejected", "SystemErrors")
     }
     assert {(metric.dimensions, metric.statistic) for metric in found} == {
         (frozenset({"reason", "service"}), "Sum"),

@@ -11,7 +11,7 @@ from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES
 from local.engine.program import ProgramError, ProgramRun, run_program
 from local.engine.recorder import Recorder
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import ROLE
 
 
@@ -33,7 +33,7 @@ def test_a_name_stays_what_it_is() -> None:
 
 
 def test_the_program_gives_the_sampling_rule_this_name() -> None:
-    (rule,) = declared().of_type("aws:xray/samplingRule:SamplingRule")
+    (rule,) = declare_test_stack().of_type("aws:xray/samplingRule:SamplingRule")
     assert rule.inputs["ruleName"] == sampling_rule_name("orderflow", "dev")
 
 

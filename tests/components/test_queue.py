@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.engine.program import ProgramError
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     QUEUE,
@@ -21,14 +21,14 @@ each_stack = pytest.mark.parametrize("stack", STACKS)
 
 @each_stack
 def test_a_message_stays_hidden_six_times_as_long_as_its_consumer_may_run(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     consumer = run.get(FUNCTION, "order_consumer")
     assert run.get(QUEUE, "orders").inputs["visibilityTimeoutSeconds"] >= 6 * consumer.inputs["timeout"]
 
 
 @each_stack
 def test_a_message_that_fails_five_times_goes_to_the_dead_letters_of_this_queue_only(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     queue, dead_letters = run.get(QUEUE, "orders"), run.get(QUEUE, "orders-dead-letters")
     assert json.loads(queue.inputs["redrivePolicy"]) == {
         "deadLetterTargetArn": dead_letters.outputs["arn"],
@@ -44,7 +44,7 @@ def test_a_message_that_fails_five_times_goes_to_the_dead_letters_of_this_queue_
 
 @each_stack
 def test_dead_letters_outlive_the_messages_of_the_queue(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     kept = {queue.name: queue.inputs["messageRetentionSeconds"] for queue in run.of_type(QUEUE)}
     assert kept["orders-dead-letters"] == 14 * 86400
     assert kept["orders"] < kept["orders-dead-letters"]
@@ -52,7 +52,7 @@ def test_dead_letters_outlive_the_messages_of_the_queue(stack: str) -> None:
 
 @each_stack
 def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     assert all(queue.inputs["sqsManagedSseEnabled"] is True for queue in run.of_type(QUEUE))
     assert run.get(QUEUE, "orders").inputs["receiveWaitTimeSeconds"] == 20
     policies = run.of_type("aws:sqs/queuePolicy:QueuePolicy")
@@ -67,7 +67,7 @@ def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -
 
 @each_stack
 def test_the_consumer_gets_batches_of_ten_and_says_which_of_them_failed(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
     assert mapping.inputs["eventSourceArn"] == run.get(QUEUE, "orders").outputs["arn"]
     assert mapping.inputs["functionName"] == run.get(FUNCTION, "order_consumer").outputs["arn"]
@@ -78,7 +78,7 @@ def test_the_consumer_gets_batches_of_ten_and_says_which_of_them_failed(stack: s
 
 @each_stack
 def test_nothing_is_delivered_before_the_consumer_may_do_its_work(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
     for policy in run.of_type("aws:iam/rolePolicy:RolePolicy"):
         if policy.name.startswith("order_consumer-"):

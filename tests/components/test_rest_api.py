@@ -7,7 +7,7 @@ import pytest
 
 from local.engine.monitored import named_metrics
 from local.engine.program import UNKNOWN, ProgramRun
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     DEPLOYMENT,
     FUNCTION,
@@ -66,7 +66,7 @@ def methods(run: ProgramRun) -> dict[str, bool]:
 
 @each_stack
 def test_every_route_is_answered_by_its_function(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     at = paths(run)
     found: dict[str, set[str]] = {}
     for integration in run.of_type(INTEGRATION):
@@ -79,13 +79,13 @@ def test_every_route_is_answered_by_its_function(stack: str) -> None:
 
 @each_stack
 def test_every_method_needs_a_key_but_the_open_routes_and_preflights(stack: str) -> None:
-    without_key = {route for route, needs_key in methods(declared(stack)).items() if not needs_key}
+    without_key = {route for route, needs_key in methods(declare_test_stack(stack)).items() if not needs_key}
     assert {route for route in without_key if not route.startswith("OPTIONS")} == OPEN
 
 
 @each_stack
 def test_every_path_answers_a_preflight_that_names_its_methods(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     at = paths(run)
     named = {
         at[response.inputs["resourceId"]]: response.inputs["responseParameters"][
@@ -102,7 +102,7 @@ def test_every_path_answers_a_preflight_that_names_its_methods(stack: str) -> No
 
 @each_stack
 def test_every_mapped_header_is_declared_by_its_method(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     of_method = {
         response.inputs["resourceId"]: set(response.inputs["responseParameters"])
         for response in run.of_type("aws:apigateway/methodResponse:MethodResponse")
@@ -115,7 +115,7 @@ def test_every_mapped_header_is_declared_by_its_method(stack: str) -> None:
 def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_read(stack: str) -> None:
     responses = {
         response.inputs["responseType"]: response.inputs
-        for response in declared(stack).of_type("aws:apigateway/response:Response")
+        for response in declare_test_stack(stack).of_type("aws:apigateway/response:Response")
     }
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "THROTTLED", "QUOTA_EXCEEDED"} <= set(responses)
     assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
@@ -129,7 +129,7 @@ def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_re
 
 @each_stack
 def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (api,) = run.of_type("aws:apigateway/restApi:RestApi")
     permissions = run.of_type("aws:lambda/permission:Permission")
     assert {permission.inputs["function"] for permission in permissions} == {
@@ -142,7 +142,7 @@ def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) ->
 
 @each_stack
 def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for kind in (
         "method:Method",
@@ -158,7 +158,7 @@ def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
 
 @each_stack
 def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for permission in run.of_type("aws:lambda/permission:Permission"):
         assert depends_on(run, deployment, permission)
@@ -169,7 +169,7 @@ def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
 
 @each_stack
 def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (rule,) = run.of_type("aws:xray/samplingRule:SamplingRule")
     assert rule.inputs["resourceArn"] == run.of_type("aws:apigateway/stage:Stage")[0].outputs["arn"]
     assert rule.inputs["fixedRate"] == {"dev": 0.05, "prod": 0.01}[stack]
@@ -179,7 +179,7 @@ def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> N
 
 @each_stack
 def test_the_stage_is_traced_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     assert stage.inputs["stageName"] == "v1"
     assert stage.inputs["xrayTracingEnabled"] is True
@@ -191,7 +191,7 @@ def test_the_stage_is_traced_and_limited_to_what_the_plans_allow_together(stack:
 
 @each_stack
 def test_metrics_of_each_method_that_nobody_looks_at_are_not_paid_for(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (settings,) = run.of_type("aws:apigateway/methodSettings:MethodSettings")
     assert settings.inputs["settings"]["metricsEnabled"] is False
     named = {metric.dimensions for metric in named_metrics(run) if metric.namespace == "AWS/ApiGateway"}
@@ -200,7 +200,7 @@ def test_metrics_of_each_method_that_nobody_looks_at_are_not_paid_for(stack: str
 
 @each_stack
 def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (api,) = run.of_type("aws:apigateway/restApi:RestApi")
     plans = {plan.name: plan.inputs for plan in run.of_type("aws:apigateway/usagePlan:UsagePlan")}
     assert plans["free"]["quotaSettings"] == {"limit": 5, "period": "DAY"}
@@ -214,15 +214,15 @@ def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
 
 
 def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
-    for key in declared("prod").of_type("aws:apigateway/apiKey:ApiKey"):
+    for key in declare_test_stack("prod").of_type("aws:apigateway/apiKey:ApiKey"):
         assert "value" not in key.inputs
         assert "value" in key.additional_secret_outputs
 
 
 def test_the_stage_logs_its_requests_only_when_asked_to_and_never_a_key() -> None:
-    (stage,) = declared("prod").of_type("aws:apigateway/stage:Stage")
+    (stage,) = declare_test_stack("prod").of_type("aws:apigateway/stage:Stage")
     assert "accessLogSettings" not in stage.inputs
-    run = declared(accessLogs=True, logRetentionDays=30)
+    run = declare_test_stack(accessLogs=True, logRetentionDays=30)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     group = run.get(LOG_GROUP, "orderflow-access-logs")
     assert group.inputs["retentionInDays"] == 30
@@ -282,13 +282,15 @@ def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
 
 def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) == trigger_of(tmp_path / "after", ROUTE)
-    assert trigger(declared("dev")) == trigger(declared("dev", functionMemoryMb=1024))
+    assert trigger(declare_test_stack("dev")) == trigger(declare_test_stack("dev", functionMemoryMb=1024))
 
 
 def test_changed_origins_are_deployed() -> None:
-    assert trigger(declared("dev")) != trigger(declared("dev", corsOrigins=["https://shop.example.com"]))
+    assert trigger(declare_test_stack("dev")) != trigger(
+        declare_test_stack("dev", corsOrigins=["https://shop.example.com"])
+    )
 
 
 def test_a_preview_of_a_new_stack_knows_no_trigger_yet_and_still_works() -> None:
-    (deployment,) = declared("dev", preview=True).of_type(DEPLOYMENT)
+    (deployment,) = declare_test_stack("dev", preview=True).of_type(DEPLOYMENT)
     assert deployment.inputs["triggers"] in (UNKNOWN, {"contents": UNKNOWN})

@@ -4,7 +4,7 @@ import pytest
 
 from local.engine.program import ProgramRun
 from local.engine.recorder import ACCOUNT_ID
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     ROLE,
@@ -32,7 +32,7 @@ def requeue_arn(run: ProgramRun) -> str:
 
 @each_stack
 def test_the_requeue_runs_every_five_minutes_on_the_minute(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     inputs = run.get(SCHEDULE, "requeue").inputs
     assert inputs["scheduleExpression"] == "rate(5 minutes)"
     assert inputs["flexibleTimeWindow"] == {"mode": "OFF"}
@@ -42,12 +42,12 @@ def test_the_requeue_runs_every_five_minutes_on_the_minute(stack: str) -> None:
 
 @each_stack
 def test_a_run_ends_before_the_next_one_begins(stack: str) -> None:
-    assert declared(stack).get(FUNCTION, NAME).inputs["timeout"] < 5 * 60
+    assert declare_test_stack(stack).get(FUNCTION, NAME).inputs["timeout"] < 5 * 60
 
 
 @each_stack
 def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     assert run.get(SCHEDULE, "requeue").inputs["target"]["retryPolicy"]["maximumEventAgeInSeconds"] == 300
     (config,) = run.of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
     assert config.inputs["functionName"] == requeue_arn(run)
@@ -57,7 +57,7 @@ def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) ->
 
 @each_stack
 def test_the_schedule_may_invoke_this_function_and_nothing_else(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     role = role_of(run, run.get(SCHEDULE, "requeue").inputs["target"]["roleArn"])
     granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
     assert granted == {Grant(action="lambda:InvokeFunction", resource=requeue_arn(run))}
@@ -65,7 +65,7 @@ def test_the_schedule_may_invoke_this_function_and_nothing_else(stack: str) -> N
 
 @each_stack
 def test_only_schedules_of_this_group_may_take_its_role(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     (statement,) = statements(run.get(ROLE, "requeue-role"))
     assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert statement["Condition"] == {
@@ -78,14 +78,14 @@ def test_only_schedules_of_this_group_may_take_its_role(stack: str) -> None:
 
 @each_stack
 def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     for policy in run.of_type(ROLE_POLICY):
         if policy.name.startswith((f"{NAME}-", "requeue-")):
             assert depends_on(run, run.get(SCHEDULE, "requeue"), policy), policy.name
 
 
 def test_executions_of_an_express_machine_are_not_looked_up() -> None:
-    run = declared(workflowType="EXPRESS")
+    run = declare_test_stack(workflowType="EXPRESS")
     role = run.get(ROLE, f"{NAME}-role")
     actions = {grant.action for policy in policies_of(run, role) for grant in grants_of(policy)}
     assert "states:DescribeExecution" not in actions
@@ -93,6 +93,6 @@ def test_executions_of_an_express_machine_are_not_looked_up() -> None:
 
 
 def test_the_requeue_is_told_what_the_configuration_says() -> None:
-    run = declared(stalledAfterMinutes=12, maxAttempts=5)
+    run = declare_test_stack(stalledAfterMinutes=12, maxAttempts=5)
     variables = run.get(FUNCTION, NAME).inputs["environment"]["variables"]
     assert (variables["STALLED_AFTER_MINUTES"], variables["MAX_ATTEMPTS"]) == ("12", "5")

@@ -10,7 +10,7 @@ import pytest
 from components.packaging import PROJECT_ROOT
 from components.settings import FUNCTION_NAMES, SettingsError, StackSettings, UsagePlan, _given_keys
 from local.engine.stack_config import load_stack_config
-from local.engine.stacks import configuration, declared
+from local.engine.stacks import configuration, declare_test_stack
 from tests.components.recorded import FUNCTION, QUEUE
 
 
@@ -284,7 +284,7 @@ def test_a_message_that_fails_is_forgotten_by_the_queues_age_before_the_requeue_
     """SQS leaves a message that was received three times in vain out of the age:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     """
-    run = declared(stack)
+    run = declare_test_stack(stack)
     queue = run.get(QUEUE, "orders").inputs
     environment = run.get(FUNCTION, "requeue_stalled_orders").inputs["environment"]["variables"]
     hidden = queue["visibilityTimeoutSeconds"]
@@ -387,7 +387,7 @@ def test_production_keeps_its_data() -> None:
 def test_a_deployment_warns_of_alarms_that_matter_and_reach_nobody(
     protected: bool, email: str, is_warned: bool
 ) -> None:
-    messages = declared(protectData=protected, alarmEmail=email).messages
+    messages = declare_test_stack(protectData=protected, alarmEmail=email).messages
     assert messages == is_warned * (
         "orderflow:alarmEmail is empty: this stack guards its data, but nobody hears its alarms.",
     )

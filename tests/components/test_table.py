@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import STACKS, TABLE
 
 KEYS = {"users": "userId", "products": "productId", "orders": "orderId"}
@@ -19,7 +19,7 @@ def indexes(table: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_each_table_has_its_key_and_only_orders_has_indexes(stack: str) -> None:
-    tables = {table.name: table.inputs for table in declared(stack).of_type(TABLE)}
+    tables = {table.name: table.inputs for table in declare_test_stack(stack).of_type(TABLE)}
     assert {name: table["hashKey"] for name, table in tables.items()} == KEYS
     assert {name: indexes(table) for name, table in tables.items()} == {
         "users": {},
@@ -33,7 +33,7 @@ def test_each_table_has_its_key_and_only_orders_has_indexes(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_table_declares_exactly_the_attributes_of_its_keys_as_strings(stack: str) -> None:
-    for table in declared(stack).of_type(TABLE):
+    for table in declare_test_stack(stack).of_type(TABLE):
         used = {table.inputs["hashKey"]} | {
             part for keys in indexes(table.inputs).values() for part, _ in keys
         }
@@ -43,13 +43,13 @@ def test_a_table_declares_exactly_the_attributes_of_its_keys_as_strings(stack: s
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_an_index_holds_keys_only_so_that_a_status_change_costs_no_index_write(stack: str) -> None:
-    (orders,) = [table for table in declared(stack).of_type(TABLE) if table.name == "orders"]
+    (orders,) = [table for table in declare_test_stack(stack).of_type(TABLE) if table.name == "orders"]
     assert {index["projectionType"] for index in orders.inputs["globalSecondaryIndexes"]} == {"KEYS_ONLY"}
 
 
 @pytest.mark.parametrize(("stack", "guarded"), [("dev", False), ("prod", True)])
 def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) -> None:
-    for table in declared(stack).of_type(TABLE):
+    for table in declare_test_stack(stack).of_type(TABLE):
         recovery = {"enabled": True, "recoveryPeriodInDays": 35} if guarded else {"enabled": False}
         assert table.inputs["pointInTimeRecovery"] == recovery
         assert table.inputs["deletionProtectionEnabled"] is guarded
@@ -58,13 +58,13 @@ def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) 
 
 
 def test_tables_billed_per_request_declare_no_capacity() -> None:
-    for table in declared("prod").of_type(TABLE):
+    for table in declare_test_stack("prod").of_type(TABLE):
         assert table.inputs["billingMode"] == "PAY_PER_REQUEST"
         assert "readCapacity" not in table.inputs
 
 
 def test_provisioned_capacity_holds_for_tables_and_indexes() -> None:
-    run = declared(tableBillingMode="PROVISIONED", tableReadCapacity=4, tableWriteCapacity=2)
+    run = declare_test_stack(tableBillingMode="PROVISIONED", tableReadCapacity=4, tableWriteCapacity=2)
     for table in run.of_type(TABLE):
         for part in (table.inputs, *table.inputs.get("globalSecondaryIndexes", [])):
             assert (part["readCapacity"], part["writeCapacity"]) == (4, 2)

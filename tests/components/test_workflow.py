@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.workflow import DefinitionError, fill_in, placeholders
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -65,7 +65,7 @@ TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_statu
 
 @each_stack
 def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     definition = run.get(MACHINE, "order_fulfillment").inputs["definition"]
     assert not placeholders(definition)
     for name in TASKS:
@@ -74,7 +74,7 @@ def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
 
 @each_stack
 def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     role = role_of(run, run.get(MACHINE, "order_fulfillment").inputs["roleArn"])
     granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
     invoked = {grant.resource for grant in granted if grant.action == "lambda:InvokeFunction"}
@@ -85,7 +85,7 @@ def test_the_state_machine_may_call_its_tasks_write_logs_and_trace(stack: str) -
 
 @each_stack
 def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     inputs = run.get(MACHINE, "order_fulfillment").inputs
     group = run.get(LOG_GROUP, "order_fulfillment-logs")
     assert inputs["tracingConfiguration"] == {"enabled": True}
@@ -100,7 +100,7 @@ def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) 
 
 @each_stack
 def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> None:
-    run = declared(stack)
+    run = declare_test_stack(stack)
     machine = run.get(MACHINE, "order_fulfillment")
     for policy in run.of_type(ROLE_POLICY):
         if policy.name.startswith((*(f"{task}-" for task in TASKS), "order_fulfillment-")):
@@ -108,6 +108,6 @@ def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> N
 
 
 def test_the_kind_of_the_state_machine_comes_from_the_configuration() -> None:
-    assert declared("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
-    express = declared(workflowType="EXPRESS")
+    assert declare_test_stack("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
+    express = declare_test_stack(workflowType="EXPRESS")
     assert express.get(MACHINE, "order_fulfillment").inputs["type"] == "EXPRESS"

@@ -17,7 +17,7 @@ from bootstrap.permissions import Target, can_at_most
 from local.aws.iam import as_the_emulator_asks
 from local.aws.wire import Request, Response, tapped
 from local.engine.program import PROJECT_ROOT
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from local.memory.cloud import Hook
 from local.memory.iam import OUTSIDE, Grants, grants
 from local.memory.permissions import (
@@ -30,7 +30,7 @@ from local.memory.permissions import (
     permissions_for,
 )
 from local.memory.scenarios import SCENARIOS, play
-from local.partners.fulfillment import Mood, Warehouse, WarehouseServer
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
 from tests.e2e.conftest import Api, forget_order, run_schedule
@@ -38,7 +38,7 @@ from tests.e2e.conftest import Api, forget_order, run_schedule
 # Those that are told of the workflow's kind call differently with another one, and are granted other calls.
 KNOW_THE_KIND = {
     function.name
-    for function in declared().of_type(FUNCTION)
+    for function in declare_test_stack().of_type(FUNCTION)
     if "WORKFLOW_TYPE" in function.inputs["environment"]["variables"]
 }
 Permissions = Mapping[str, set[Permission]]
@@ -59,7 +59,7 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
         api.request("DELETE", f"/{kind}/{found}")
 
 
-def tour_orders(api: Api, warehouse: Warehouse, billing_url: str) -> None:
+def tour_orders(api: Api, warehouse: FulfillmentPartner, billing_url: str) -> None:
     """Every ending of an order that the workflow can reach by itself, and every route of orders and bills."""
     user, product = api.user(), api.product(stock=5)
     sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
@@ -71,7 +71,7 @@ def tour_orders(api: Api, warehouse: Warehouse, billing_url: str) -> None:
     assert api.final(placed[0])["status"] == "FULFILLED"
     assert api.final(api.order(user, {"ghost": 1}))["status"] == "REJECTED"
     assert api.final(api.order(user, {product: 99}))["status"] == "REJECTED"
-    warehouse.plan.append(Mood.REFUSE)
+    warehouse.plan.append(Behavior.REFUSE)
     assert api.final(api.order(user, {product: 1}))["status"] == "FAILED"
     assert api.request("GET", f"/users/{user}/orders").json()["items"]
     bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
@@ -119,7 +119,7 @@ def tour() -> tuple[Permissions, Grants]:
         return pass_on()
 
     with (
-        WarehouseServer(Warehouse("")) as warehouse,
+        PartnerServer(FulfillmentPartner("")) as warehouse,
         running_stack(config={"fulfillmentUrl": f"{warehouse.url}orders"}) as stack,
     ):
         secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from functions.shared import clock
-from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, Order, OrderStatus, place
+from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, Order, OrderStatus, new_order
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
 from ops.targets import PROJECT_ROOT, Target, on_aws
@@ -87,7 +87,7 @@ def stored(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order
     """A new order whose message was lost."""
     lines = [NewOrderLine(product_id=product, quantity=quantity) for product, quantity in quantities.items()]
     new = NewOrder(user_id=user_id, items=lines)
-    order = place(new, order_id=str(uuid.uuid4()), at=clock.now(), with_fingerprint=False)
+    order = new_order(new, order_id=str(uuid.uuid4()), at=clock.now(), with_fingerprint=False)
     target.orders.create(order)
     return order
 
@@ -123,7 +123,7 @@ def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target:
     order = stored(target, api.user(), {product: 2})
     order_id = order.order_id
     reason = "attempts_used_up: nobody came"
-    target.lifecycle.settle(
+    target.lifecycle.make_final_move(
         Move(order_id=order_id, to=OrderStatus.FAILED, at=clock.now(), attempt=1, reason=reason)
     )
     assert ops("orders", "retry", order_id, "--yes").returncode == 0

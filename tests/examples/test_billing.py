@@ -18,7 +18,7 @@ from moto import mock_aws
 from local.engine.input_check import check_inputs
 from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
-from local.engine.stacks import declared, declared_tables
+from local.engine.stacks import declare_test_stack, table_schemas
 from policy.rules import RULES
 from tests.components.recorded import ROLE_POLICY, grants_of
 from tests.policy.evaluation import config_of, evaluate, recorded
@@ -32,7 +32,7 @@ ROOT = PROJECT_ROOT / "examples" / "billing"
 def run_of(root: Path) -> ProgramRun:
     """All that the project in a folder declares beside orderflow's stack dev."""
     config = {"orderflowStack": "organization/orderflow/dev", "clients": ["free", "paid"]}
-    references = {"orderflow/dev": declared("dev").outputs}
+    references = {"orderflow/dev": declare_test_stack("dev").outputs}
     return run_program("dev", Recorder(), root=root, config=config, stack_references=references)
 
 
@@ -42,7 +42,7 @@ def billing() -> ProgramRun:
 
 
 def orderflow(name: str) -> Any:
-    return declared("dev").outputs.values[name]
+    return declare_test_stack("dev").outputs.values[name]
 
 
 def one(kind: str) -> Any:
@@ -64,7 +64,7 @@ def test_it_declares_nothing_that_orderflow_declares() -> None:
         return {(resource.type, resource.id) for resource in run.resources if resource.custom}
 
     # A key's membership in a plan has the id of the key; the plan is another one.
-    shared = identities(billing()) & identities(declared("dev"))
+    shared = identities(billing()) & identities(declare_test_stack("dev"))
     assert {kind for kind, _ in shared} <= {"aws:apigateway/usagePlanKey:UsagePlanKey"}
     assert not billing().of_type("aws:apigateway/restApi:RestApi")
     assert not billing().of_type("aws:apigateway/response:Response")
@@ -162,7 +162,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, value)
     with mock_aws():
         table = boto3.resource("dynamodb").create_table(
-            TableName="orders", BillingMode="PAY_PER_REQUEST", **declared_tables()["orders"]
+            TableName="orders", BillingMode="PAY_PER_REQUEST", **table_schemas()["orders"]
         )
         yield table
 

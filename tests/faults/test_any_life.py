@@ -19,7 +19,7 @@ from local.memory.backend import USER, World, installed
 from local.memory.cloud import Hook, Killed
 from local.memory.faults import AFTER, BEFORE, CONFLICT, FaultAt
 from local.memory.functions import ApiClient
-from local.partners.fulfillment import Mood
+from local.partners.fulfillment import Behavior
 
 PRODUCTS = ("p1", "p2", "p3")
 KEYS = ("a", "b", "c", "d")
@@ -139,9 +139,9 @@ class AnyLife(RuleBasedStateMachine):
 
     # --- the warehouse and the operator ---
 
-    @rule(moods=st.lists(st.sampled_from(list(Mood)), min_size=1, max_size=3))
-    def upset_the_warehouse(self, moods: list[Mood]) -> None:
-        self.world.cloud.warehouse.plan.extend(moods)
+    @rule(behavior=st.lists(st.sampled_from(list(Behavior)), min_size=1, max_size=3))
+    def upset_the_warehouse(self, behavior: list[Behavior]) -> None:
+        self.world.cloud.warehouse.plan.extend(behavior)
 
     @precondition(lambda self: self.failed())
     @rule(data=st.data(), fault=faults)

@@ -9,7 +9,7 @@ import pytest
 from local.memory.backend import World, installed
 from local.memory.functions import LambdaContext, handler_of
 from local.memory.interleaving import Actor, Setting, explore
-from local.partners.fulfillment import Mood
+from local.partners.fulfillment import Behavior
 
 KEY = "k"
 CASES = "interleavings that differ"
@@ -18,25 +18,25 @@ Count = Callable[[str, int], None]
 
 # How orders are fulfilled: in place, by a warehouse, or by one that refuses, or one that does not answer at
 # once.
-FULFILMENTS: dict[str, list[Mood] | None] = {
+FULFILMENTS: dict[str, list[Behavior] | None] = {
     "in_place": None,
     "shipped": [],
-    "refused": [Mood.REFUSE, Mood.REFUSE],
-    "answer_lost": [Mood.LOST],
+    "refused": [Behavior.REFUSE, Behavior.REFUSE],
+    "answer_lost": [Behavior.DROP_ANSWER],
 }
 
 
 @pytest.fixture(params=FULFILMENTS)
-def fulfilment(request: pytest.FixtureRequest) -> list[Mood] | None:
-    """The moods of the warehouse, or None without one."""
+def fulfillment(request: pytest.FixtureRequest) -> list[Behavior] | None:
+    """The behavior of the warehouse, or None without one."""
     return FULFILMENTS[request.param]
 
 
-def new_world(fulfilment: list[Mood] | None) -> World:
+def new_world(fulfillment: list[Behavior] | None) -> World:
     """A world with one order, whose message is still on the queue."""
-    world = World(is_outside=fulfilment is not None)
+    world = World(is_outside=fulfillment is not None)
     world.cloud.is_express = True  # the harder case: no name keeps a second execution away
-    world.cloud.warehouse.plan.extend(fulfilment or ())
+    world.cloud.warehouse.plan.extend(fulfillment or ())
     world.stock_up(p1=2)
     with installed(world):
         world.place(KEY, p1=2)
@@ -92,10 +92,10 @@ def start_twice(world: World) -> None:
 
 
 def test_two_executions_of_one_attempt_have_one_effect(
-    fulfilment: list[Mood] | None, count_cases: Count
+    fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         start_twice(world)
         return world, [execution(0), execution(1)]
 
@@ -104,10 +104,10 @@ def test_two_executions_of_one_attempt_have_one_effect(
 
 
 def test_executions_of_two_attempts_have_one_effect(
-    fulfilment: list[Mood] | None, count_cases: Count
+    fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         with installed(world):
             world.deliver()
         world.wait(11)
@@ -118,10 +118,10 @@ def test_executions_of_two_attempts_have_one_effect(
 
 
 def test_an_order_that_is_given_up_while_it_still_runs_is_not_shipped_after_its_release(
-    fulfilment: list[Mood] | None, count_cases: Count
+    fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         with installed(world):
             for _ in range(2):
                 world.cloud.queue.clear()
@@ -152,10 +152,10 @@ def test_two_schedules_at_once_send_an_order_once(count_cases: Count) -> None:
 
 
 def test_two_orders_for_the_last_goods_sell_them_once(
-    fulfilment: list[Mood] | None, count_cases: Count
+    fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         with installed(world):
             world.place("another", p1=1)
             world.deliver()
@@ -167,16 +167,16 @@ def test_two_orders_for_the_last_goods_sell_them_once(
 
 @pytest.mark.parametrize("executions", [1, 2])
 def test_a_cancel_and_the_reservation_have_one_winner_and_the_client_is_told_which(
-    fulfilment: list[Mood] | None, executions: int, count_cases: Count
+    fulfillment: list[Behavior] | None, executions: int, count_cases: Count
 ) -> None:
-    if executions == 2 and fulfilment == FULFILMENTS["refused"]:
+    if executions == 2 and fulfillment == FULFILMENTS["refused"]:
         pytest.skip("takes twenty seconds, and each half of it is tested above")
     answers: list[int] = []
     winners = set()
 
     def setting() -> Setting:
         answers.clear()
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         if executions == 2:
             world.cloud.queue.append(world.cloud.queue[0])
         with installed(world):
@@ -192,18 +192,20 @@ def test_a_cancel_and_the_reservation_have_one_winner_and_the_client_is_told_whi
 
     explored = explore(setting, one_winner)
     count_cases(CASES, explored.situations)
-    refused = fulfilment is not None and Mood.REFUSE in fulfilment
+    refused = fulfillment is not None and Behavior.REFUSE in fulfillment
     assert (200, "CANCELLED") in winners
     assert winners <= {(200, "CANCELLED"), (409, "FAILED" if refused else "FULFILLED")}
     assert len(winners) == 2
 
 
-def test_a_cancel_and_the_requeue_have_one_winner(fulfilment: list[Mood] | None, count_cases: Count) -> None:
+def test_a_cancel_and_the_requeue_have_one_winner(
+    fulfillment: list[Behavior] | None, count_cases: Count
+) -> None:
     answers: list[int] = []
 
     def setting() -> Setting:
         answers.clear()
-        world = new_world(fulfilment)
+        world = new_world(fulfillment)
         world.cloud.queue.clear()
         world.wait(11)
         return world, [cancel(answers), requeue_and_execute]
@@ -221,7 +223,7 @@ def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm
     count_cases: Count,
 ) -> None:
     def setting() -> Setting:
-        world = new_world([Mood.REFUSE, Mood.REFUSE])
+        world = new_world([Behavior.REFUSE, Behavior.REFUSE])
         start_twice(world)
         with installed(world):
             execution(0)(world)

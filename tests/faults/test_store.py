@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.engine.stacks import declared_tables
+from local.engine.stacks import table_schemas
 from local.memory.functions import World
 from local.memory.store import Store
 from tests.functions.conftest import client, log_lines, world  # noqa: F401
@@ -27,7 +27,7 @@ class Both:
 
     def __init__(self, moto: Any) -> None:
         self._moto = moto
-        self._store = Store(declared_tables())
+        self._store = Store(table_schemas())
         self.calls = 0
 
     def __getattr__(self, method: str) -> Any:
@@ -66,7 +66,7 @@ def _outcome(call: Any) -> Any:
 @pytest.mark.parametrize("seed", range(5))
 def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> None:  # noqa: F811
     from functions.shared.domain.errors import DomainError
-    from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, OrderStatus, Pricing, place
+    from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, OrderStatus, Pricing, new_order
     from functions.shared.domain.products import Product
     from functions.shared.persistence import records
     from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
@@ -78,10 +78,10 @@ def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> N
     for number in range(3):
         products.create(Product(f"p-{number}", "Lamp", 100, "EUR", 4, 1, AT, AT))
 
-    def new_order() -> None:
+    def create_order() -> None:
         lines = [NewOrderLine(f"p-{number}", chance.randint(1, 2)) for number in chance.sample(range(4), 2)]
         order_id = f"o-{chance.randint(0, 2)}"
-        orders.create(place(NewOrder("u-1", lines), order_id=order_id, at=AT, with_fingerprint=False))
+        orders.create(new_order(NewOrder("u-1", lines), order_id=order_id, at=AT, with_fingerprint=False))
 
     def some() -> Any:
         return orders.get(f"o-{chance.randint(0, 2)}")
@@ -105,7 +105,7 @@ def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> N
         )
 
     actions: list[Callable[[], object]] = [
-        new_order,
+        create_order,
         move,
         move,
         reserve,
@@ -114,8 +114,8 @@ def test_random_lives_of_orders_are_answered_alike(world: World, seed: int) -> N
         lambda: orders.hand_over(some().order_id, chance.randint(1, 2), at=AT),
         lambda: orders.begin_attempt(some(), at=AT),
         lambda: orders.retry(some(), at=AT),
-        lambda: orders.leave_open(some().order_id),
-        lambda: orders.enter_open(some(), AT),
+        lambda: orders.remove_from_open_index(some().order_id),
+        lambda: orders.add_to_open_index(some(), AT),
         lambda: orders.list_open(chance.choice(OPEN_SHARDS), "2027", 100, None),
         lambda: orders.list_of_user("u-1", 2, None),
         lambda: products.find_many(["p-0", "p-1", "p-9"], consistent=True),

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.engine.stacks import declared_tables
+from local.engine.stacks import table_schemas
 from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, ApiClient, World
 
 
@@ -29,7 +29,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setenv(name, value)
     with mock_aws():
         dynamodb, sqs = client("dynamodb"), client("sqs")
-        for name, schema in declared_tables().items():
+        for name, schema in table_schemas().items():
             dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **schema)
         sqs.create_queue(QueueName="orders")
         yield World(ApiClient(), dynamodb, sqs, _subscribe_to_events(sqs))

@@ -1,4 +1,4 @@
-"""FulfillOrder with a fulfilment system outside: over real connections to a small warehouse."""
+"""FulfillOrder with a fulfillment system outside: over real connections to a small warehouse."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from functions.shared.domain.errors import (
 from functions.shared.domain.orders import OrderLine, Shipment
 from functions.shared.environment import InvalidEnvironmentVariable
 from local.memory.functions import World, invoke_task
-from local.partners.fulfillment import Mood, Warehouse, WarehouseServer
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 
 SECRET = "a secret that nobody may see"
 
 
 @pytest.fixture
-def warehouse() -> Warehouse:
-    return Warehouse(SECRET)
+def warehouse() -> FulfillmentPartner:
+    return FulfillmentPartner(SECRET)
 
 
 @pytest.fixture
-def server(warehouse: Warehouse) -> Iterator[WarehouseServer]:
-    with WarehouseServer(warehouse) as server:
+def server(warehouse: FulfillmentPartner) -> Iterator[PartnerServer]:
+    with PartnerServer(warehouse) as server:
         yield server
 
 
@@ -52,8 +52,8 @@ def secrets(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def outside(
-    world: World, server: WarehouseServer, secrets: Any, monkeypatch: pytest.MonkeyPatch
-) -> Warehouse:
+    world: World, server: PartnerServer, secrets: Any, monkeypatch: pytest.MonkeyPatch
+) -> FulfillmentPartner:
     """The warehouse, with FulfillOrder configured as the local stack does it."""
     from functions.fulfill_order import handler
 
@@ -76,7 +76,9 @@ def ship(attempt: int = 1) -> Shipment:
 # --- the request ------------------------------------------------------------------------------------------
 
 
-def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(outside: Warehouse) -> None:
+def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
+    outside: FulfillmentPartner,
+) -> None:
     assert ship() == Shipment(shipment_id="parcel-1")
     (request,) = outside.received
     assert json.loads(request.body) == {
@@ -91,14 +93,14 @@ def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(o
 
 
 def test_the_signature_is_the_one_of_the_documentation() -> None:
-    from functions.fulfill_order.warehouse import sign
+    from functions.fulfill_order.client import sign
 
     documentation = (Path(__file__).parents[2] / "docs" / "fulfillment.md").read_text("utf-8")
     signature = sign(b"s3cret", "1767225600", b'{"orderId":"o-1"}')
     assert f"\n{signature}\n" in documentation
 
 
-def test_a_repeat_is_answered_with_the_first_shipment(outside: Warehouse) -> None:
+def test_a_repeat_is_answered_with_the_first_shipment(outside: FulfillmentPartner) -> None:
     assert ship() == ship(attempt=2) == Shipment(shipment_id="parcel-1")
     assert len(outside.received) == 2
 
@@ -107,21 +109,30 @@ def test_a_repeat_is_answered_with_the_first_shipment(outside: Warehouse) -> Non
 
 
 @pytest.mark.parametrize(
-    "mood",
-    [Mood.BUSY, Mood.THROTTLE, Mood.DEAF, Mood.LOST, Mood.GARBLED, Mood.MUTE, Mood.HUGE, Mood.REDIRECT],
+    "behavior",
+    [
+        Behavior.BUSY,
+        Behavior.THROTTLE,
+        Behavior.DROP_REQUEST,
+        Behavior.DROP_ANSWER,
+        Behavior.GARBLED,
+        Behavior.MUTE,
+        Behavior.HUGE,
+        Behavior.REDIRECT,
+    ],
 )
 def test_an_answer_that_cannot_be_relied_on_is_no_answer_and_the_next_one_counts(
-    outside: Warehouse, mood: Mood
+    outside: FulfillmentPartner, behavior: Behavior
 ) -> None:
-    outside.plan.append(mood)
+    outside.plan.append(behavior)
     with pytest.raises(FulfillmentUnavailable):
         ship()
     assert ship() == Shipment(shipment_id="parcel-1")
     assert len(outside.received) == 2
 
 
-def test_a_refusal_is_final_and_gives_its_reason(outside: Warehouse) -> None:
-    outside.plan.append(Mood.REFUSE)
+def test_a_refusal_is_final_and_gives_its_reason(outside: FulfillmentPartner) -> None:
+    outside.plan.append(Behavior.REFUSE)
     with pytest.raises(FulfillmentRefused, match=r"refused the order \(422\): we do not deliver there$"):
         ship()
     with pytest.raises(FulfillmentRefused):
@@ -137,7 +148,7 @@ def test_a_refusal_is_final_and_gives_its_reason(outside: Warehouse) -> None:
     ],
 )
 def test_only_a_definitive_no_refuses_an_order(status: int, error: str) -> None:
-    from functions.fulfill_order.warehouse import Reply, read_reply
+    from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises((FulfillmentRefused, FulfillmentUnavailable)) as raised:
         read_reply(Reply(status, b"[]"))
@@ -149,20 +160,20 @@ def test_only_a_definitive_no_refuses_an_order(status: int, error: str) -> None:
 )
 @pytest.mark.parametrize("status", [200, 202, 204, 409])
 def test_a_success_without_a_shipment_is_no_answer(status: int, body: bytes) -> None:
-    from functions.fulfill_order.warehouse import Reply, read_reply
+    from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises(FulfillmentUnavailable):
         read_reply(Reply(status, body))
 
 
-@pytest.mark.parametrize("mood", [Mood.SLOW, Mood.TRICKLE])
+@pytest.mark.parametrize("behavior", [Behavior.SLOW, Behavior.TRICKLE])
 def test_an_answer_that_takes_too_long_is_cut_off_in_time(
-    outside: Warehouse, monkeypatch: pytest.MonkeyPatch, mood: Mood
+    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch, behavior: Behavior
 ) -> None:
-    from functions.fulfill_order import warehouse
+    from functions.fulfill_order import client as warehouse
 
     monkeypatch.setattr(warehouse, "TIMEOUT", 0.5)
-    outside.plan.append(mood)
+    outside.plan.append(behavior)
     start = time.monotonic()
     with pytest.raises(FulfillmentUnavailable):
         ship()
@@ -172,7 +183,7 @@ def test_an_answer_that_takes_too_long_is_cut_off_in_time(
 def test_nobody_listening_is_no_answer(world: World, secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from functions.fulfill_order import handler
 
-    with WarehouseServer(Warehouse(SECRET)) as server:
+    with PartnerServer(FulfillmentPartner(SECRET)) as server:
         monkeypatch.setenv("FULFILLMENT_URL", server.url)
         monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
     monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
@@ -185,7 +196,7 @@ def test_nobody_listening_is_no_answer(world: World, secrets: Any, monkeypatch: 
 
 def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts, from now on, how often the secret is read."""
-    from functions.fulfill_order import warehouse
+    from functions.fulfill_order import client as warehouse
 
     reads: list[int] = []
     renew = warehouse.SigningSecret.renew
@@ -199,9 +210,9 @@ def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_the_secret_is_read_once_and_again_when_its_time_is_up(
-    outside: Warehouse, monkeypatch: pytest.MonkeyPatch
+    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from functions.fulfill_order import warehouse
+    from functions.fulfill_order import client as warehouse
 
     reads = secret_reads(monkeypatch)
     for _ in range(3):
@@ -212,7 +223,9 @@ def test_the_secret_is_read_once_and_again_when_its_time_is_up(
     assert len(reads) > 1
 
 
-def test_a_rotated_secret_is_noticed_by_the_refused_signature(outside: Warehouse, secrets: Any) -> None:
+def test_a_rotated_secret_is_noticed_by_the_refused_signature(
+    outside: FulfillmentPartner, secrets: Any
+) -> None:
     ship()
     outside.secret = "the next one"
     secrets.put_secret_value(SecretId="fulfillment", SecretString="the next one")
@@ -221,20 +234,20 @@ def test_a_rotated_secret_is_noticed_by_the_refused_signature(outside: Warehouse
 
 
 def test_a_signature_that_stays_refused_fails_no_order(
-    outside: Warehouse, monkeypatch: pytest.MonkeyPatch
+    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = secret_reads(monkeypatch)
-    outside.plan.extend([Mood.LOCKED, Mood.LOCKED])
+    outside.plan.extend([Behavior.LOCKED, Behavior.LOCKED])
     with pytest.raises(FulfillmentUnavailable, match="401"):
         ship()
     assert (len(reads), len(outside.received)) == (2, 1)  # the same secret is not tried twice
 
 
 def test_the_secret_is_never_logged_nor_told(
-    world: World, outside: Warehouse, capfd: pytest.CaptureFixture[str]
+    world: World, outside: FulfillmentPartner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     order_id = world.validated_order({world.product(): 1})
-    outside.plan.extend([Mood.LOCKED, Mood.BUSY, Mood.REFUSE])
+    outside.plan.extend([Behavior.LOCKED, Behavior.BUSY, Behavior.REFUSE])
     told = []
     for _ in range(3):
         with pytest.raises((FulfillmentUnavailable, FulfillmentRefused)) as raised:
@@ -280,10 +293,10 @@ def test_without_a_url_orders_are_fulfilled_in_place(world: World, monkeypatch: 
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) -> None:
-    from functions.fulfill_order.warehouse import open_transport, read_url
+    from functions.fulfill_order.client import open_transport, read_url
 
-    warehouse = Warehouse(SECRET)
-    with WarehouseServer(warehouse) as server:
+    warehouse = FulfillmentPartner(SECRET)
+    with PartnerServer(warehouse) as server:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self_signed(tmp_path))
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -322,7 +335,7 @@ def self_signed(folder: Path) -> Path:
 
 
 def test_an_order_is_handed_over_in_the_very_transaction_that_takes_its_goods(
-    world: World, outside: Warehouse
+    world: World, outside: FulfillmentPartner
 ) -> None:
     product = world.product(stock=5)
     order_id = world.validated_order({product: 2})
@@ -336,11 +349,11 @@ def test_an_order_is_handed_over_in_the_very_transaction_that_takes_its_goods(
 
 
 def test_an_answer_that_was_lost_after_the_order_was_accepted_ends_in_one_shipment(
-    world: World, outside: Warehouse
+    world: World, outside: FulfillmentPartner
 ) -> None:
     product = world.product(stock=5)
     order_id = world.validated_order({product: 2})
-    outside.plan.append(Mood.LOST)
+    outside.plan.append(Behavior.DROP_ANSWER)
     with pytest.raises(FulfillmentUnavailable):
         world.reserve(order_id)
     assert world.reserve(order_id) == {"shipmentId": "parcel-1"}
@@ -349,7 +362,7 @@ def test_an_answer_that_was_lost_after_the_order_was_accepted_ends_in_one_shipme
 
 
 def test_goods_that_were_held_in_place_are_handed_over_before_they_are_shipped(
-    world: World, outside: Warehouse, monkeypatch: pytest.MonkeyPatch
+    world: World, outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.fulfill_order import handler
 
@@ -357,19 +370,19 @@ def test_goods_that_were_held_in_place_are_handed_over_before_they_are_shipped(
     with monkeypatch.context() as before_the_url_was_set:
         before_the_url_was_set.setattr(handler, "_fulfillment_system", None)
         world.reserve(order_id)
-    outside.plan.append(Mood.DEAF)
+    outside.plan.append(Behavior.DROP_REQUEST)
     with pytest.raises(FulfillmentUnavailable):
         world.reserve(order_id)
     assert world.stored_order(order_id)["reservation"]["handedOver"] is True
 
 
 def test_an_order_that_went_outside_is_not_shipped_in_place_as_well(
-    world: World, outside: Warehouse, monkeypatch: pytest.MonkeyPatch
+    world: World, outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.fulfill_order import handler
 
     order_id = world.validated_order({world.product(): 1})
-    outside.plan.append(Mood.LOST)
+    outside.plan.append(Behavior.DROP_ANSWER)
     with pytest.raises(FulfillmentUnavailable):
         world.reserve(order_id)
     monkeypatch.setattr(handler, "_fulfillment_system", None)
@@ -377,7 +390,9 @@ def test_an_order_that_went_outside_is_not_shipped_in_place_as_well(
         world.reserve(order_id)
 
 
-def test_a_fulfilled_order_is_answered_without_asking_again(world: World, outside: Warehouse) -> None:
+def test_a_fulfilled_order_is_answered_without_asking_again(
+    world: World, outside: FulfillmentPartner
+) -> None:
     order_id = world.validated_order({world.product(): 1})
     shipment = world.reserve(order_id)
     invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
@@ -385,7 +400,9 @@ def test_a_fulfilled_order_is_answered_without_asking_again(world: World, outsid
     assert len(outside.received) == 1
 
 
-def test_an_order_that_is_rejected_or_superseded_never_goes_outside(world: World, outside: Warehouse) -> None:
+def test_an_order_that_is_rejected_or_superseded_never_goes_outside(
+    world: World, outside: FulfillmentPartner
+) -> None:
     order_id = world.validated_order({world.product(stock=1): 2})
     with pytest.raises(OrderRejected):
         world.reserve(order_id)
@@ -395,7 +412,7 @@ def test_an_order_that_is_rejected_or_superseded_never_goes_outside(world: World
 
 
 def test_a_secret_that_cannot_be_read_leaves_the_order_in_our_hands(
-    world: World, outside: Warehouse, secrets: Any
+    world: World, outside: FulfillmentPartner, secrets: Any
 ) -> None:
     product = world.product(stock=5)
     order_id = world.validated_order({product: 2})

@@ -12,7 +12,7 @@ import pytest
 from components.settings import LOG_LEVELS
 from functions.shared.domain.errors import DomainError, OrderRejected, Superseded
 from local.engine.monitored import Named, named_metrics
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
 from local.memory.functions import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
 
@@ -142,14 +142,14 @@ def test_every_metric_that_is_named_is_emitted_by_the_function_that_is_named(
     told: dict[str, list[Emitted]],
 ) -> None:
     emitted_ones = in_the_program(told)
-    for metric in own(named_metrics(declared())):
+    for metric in own(named_metrics(declare_test_stack())):
         assert metric.namespace == "orderflow/dev"
         functions = metric.values or {"update_order_status"}  # a search names no function
         assert {(metric.name, metric.dimensions, name) for name in functions} <= emitted_ones, metric
 
 
 def test_every_metric_that_is_emitted_is_watched_or_shown(told: dict[str, list[Emitted]]) -> None:
-    named = {metric.name for metric in own(named_metrics(declared()))}
+    named = {metric.name for metric in own(named_metrics(declare_test_stack()))}
     assert {name for name, _, _ in in_the_program(told)} == named
 
 

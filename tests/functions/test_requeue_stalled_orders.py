@@ -201,7 +201,7 @@ def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(world: Wor
     order = world.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")
     assert order["statusReason"].endswith(
-        "; the goods stay held, for the fulfilment system may have shipped them"
+        "; the goods stay held, for the fulfillment system may have shipped them"
     )
     assert world.stock(line["productId"]) == 3
 

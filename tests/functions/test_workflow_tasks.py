@@ -63,7 +63,7 @@ def test_validation_of_an_earlier_attempt_is_superseded(world: World) -> None:
 # --- FulfillOrder -----------------------------------------------------------------------------------------
 
 
-def test_fulfilment_takes_the_goods_and_names_the_shipment_after_the_order(world: World) -> None:
+def test_fulfillment_takes_the_goods_and_names_the_shipment_after_the_order(world: World) -> None:
     lamp, desk = world.product(stock=5), world.product(stock=3)
     order_id = world.validated_order({lamp: 2, desk: 3})
     assert world.reserve(order_id) == {"shipmentId": f"shipment-{order_id}"}

@@ -76,7 +76,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert list(state.iterdir()) == []
 
 
-def test_the_recipe_for_a_fulfilment_system_of_ones_own_is_complete(environment: dict[str, str]) -> None:
+def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment: dict[str, str]) -> None:
     text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text()
     up, warehouse, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
     with socket.socket() as probe:

@@ -180,7 +180,7 @@ def test_default_tags_of_the_stack_go_onto_every_resource_that_takes_tags(
         ),
         (
             'aws.apigateway.RestApi("a", api_key_source="AUTHORIZER")',
-            "`apiKeySource` is 'AUTHORIZER', but the local deployer can only honour 'HEADER'",
+            "`apiKeySource` is 'AUTHORIZER', but the local deployer can only honor 'HEADER'",
         ),
         (
             'aws.lambda_.Function("f", role="r", runtime="nodejs22.x", code=CODE)',

@@ -74,7 +74,7 @@ def test_of_a_failure_the_state_that_failed_last_is_told_and_not_those_that_clea
     states: Stubber,
 ) -> None:
     states.add_response("describe_execution", described("FAILED", error="OrderFailed", cause="refused"))
-    cause = json.dumps({"errorMessage": "the fulfilment system refused the order (422)", "errorType": "X"})
+    cause = json.dumps({"errorMessage": "the fulfillment system refused the order (422)", "errorType": "X"})
     add_history(
         states,
         entered(1, "FulfillOrder"),
@@ -86,7 +86,7 @@ def test_of_a_failure_the_state_that_failed_last_is_told_and_not_those_that_clea
     found = find(states)
     assert found.failed_state == "FulfillOrder"
     assert found.error == "FulfillmentRefused"
-    assert found.cause == "the fulfilment system refused the order (422)"
+    assert found.cause == "the fulfillment system refused the order (422)"
 
 
 def test_of_a_time_out_the_state_that_ran_is_told(states: Stubber) -> None:

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from components.settings import FUNCTION_NAMES
-from local.engine.stacks import declared, declared_tables
+from local.engine.stacks import declare_test_stack, table_schemas
 from ops.cli import app
 from ops.targets import PROJECT_ROOT
 
@@ -23,13 +23,15 @@ COMMANDS = sorted(set(re.findall(r"python -m ops ((?:orders|dlq) [^\n`;>]+)", RU
 
 
 def test_every_alarm_has_a_place_in_the_runbook() -> None:
-    alarms = {alarm.name for alarm in declared("prod").of_type("aws:cloudwatch/metricAlarm:MetricAlarm")}
+    alarms = {
+        alarm.name for alarm in declare_test_stack("prod").of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    }
     assert alarms <= ANCHORS
 
 
 def test_every_function_and_table_has_its_places() -> None:
     functions = {f"{name}_{kind}" for name in FUNCTION_NAMES for kind in ("errors", "throttles")}
-    tables = {f"{name}_{kind}" for name in declared_tables() for kind in ("throttles", "system_errors")}
+    tables = {f"{name}_{kind}" for name in table_schemas() for kind in ("throttles", "system_errors")}
     assert functions | tables <= ANCHORS
 
 

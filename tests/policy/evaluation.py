@@ -19,7 +19,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
 from local.engine.program import UNKNOWN, ProgramRun
-from local.engine.stacks import EVERYTHING, declared
+from local.engine.stacks import EVERYTHING, declare_test_stack
 from policy.resources import STACK
 from policy.rules import RULES
 
@@ -100,7 +100,7 @@ def resource(
 
 def recording(stack: str, preview: bool = False, everything: bool = False) -> ProgramRun:
     """What the program declares for a stack as the tests configure it, or with every optional part."""
-    return declared(stack, preview=preview, **(EVERYTHING if everything else {}))
+    return declare_test_stack(stack, preview=preview, **(EVERYTHING if everything else {}))
 
 
 def recorded(run: ProgramRun) -> list[PolicyResource]:

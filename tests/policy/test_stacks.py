@@ -10,7 +10,7 @@ import pytest
 
 from local.engine.program import PROJECT_ROOT
 from local.engine.sdk_types import arguments_class
-from local.engine.stacks import shipped
+from local.engine.stacks import declare_repository_stack
 from policy.access import is_excepted
 from policy.exceptions import OPEN_METHODS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.protection import TAGGABLE
@@ -24,7 +24,7 @@ each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
 @each_stack
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "first preview"])
 def test_the_stack_breaks_no_rule(stack: str, preview: bool) -> None:
-    run = shipped(stack, preview=preview)
+    run = declare_repository_stack(stack, preview=preview)
     assert evaluate(RULES, recorded(run), config_of(run)) == []
 
 

@@ -14,7 +14,7 @@ from cfnlint.api import ManualArgs, lint
 from components.workflow import fill_in
 from functions.shared.domain import errors
 from functions.shared.domain.orders import LEGAL_MOVES, OrderStatus
-from local.engine.stacks import declared
+from local.engine.stacks import declare_test_stack
 from local.memory.state_machine import FILE, FUNCTIONS, definition
 
 STATES: dict[str, Any] = definition()["States"]
@@ -206,10 +206,10 @@ def test_the_happy_path_has_four_states() -> None:
 def test_an_http_request_ends_before_the_function_and_the_function_before_the_task(
     name: str, stack: str
 ) -> None:
-    from functions.fulfill_order.warehouse import TIMEOUT
+    from functions.fulfill_order.client import TIMEOUT
 
     function = TASKS[name]["Arguments"]["FunctionName"]
-    declared_function = declared(stack).get("aws:lambda/function:Function", function)
+    declared_function = declare_test_stack(stack).get("aws:lambda/function:Function", function)
     assert TIMEOUT < declared_function.inputs["timeout"] < TASKS[name]["TimeoutSeconds"]
 
 
@@ -240,7 +240,7 @@ def test_the_machine_has_time_for_the_worst_case_and_fits_into_an_express_execut
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_no_order_is_stalled_while_its_execution_may_still_run(stack: str) -> None:
-    requeue = declared(stack).get("aws:lambda/function:Function", "requeue_stalled_orders")
+    requeue = declare_test_stack(stack).get("aws:lambda/function:Function", "requeue_stalled_orders")
     minutes = int(requeue.inputs["environment"]["variables"]["STALLED_AFTER_MINUTES"])
     assert minutes * 60 >= definition()["TimeoutSeconds"] + 60
 

@@ -72,11 +72,11 @@ class Superseded(DomainError):
 
 
 class FulfillmentRefused(DomainError):
-    """The fulfilment system said no, definitively."""
+    """The fulfillment system said no, definitively."""
 
 
 class FulfillmentUnavailable(DomainError):
-    """The fulfilment system gave no answer that can be relied on; trying again is safe."""
+    """The fulfillment system gave no answer that can be relied on; trying again is safe."""
 
 
 class StoreContention(DomainError):

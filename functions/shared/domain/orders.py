@@ -1,8 +1,8 @@
 """An order: its data, its states, and the only moves between them.
 
 `LEGAL_MOVES` and `STOCK_RULES` are the one statement of what may happen to an order. The conditional writes
-in `shared/persistence/orders.py` are generated from them, `refuse_move` explains with them why a write was
-refused, and the tests hold the state machine against them.
+in `shared/persistence/orders.py` are generated from them, `raise_unless_repeated` explains with them why a
+write was refused, and the tests hold the state machine against them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class StockRule(StrEnum):
 
 # Goods never leave the shelf twice and never stay behind: only an order that holds its goods is fulfilled,
 # and only one that holds none ends otherwise. The exception is an order that was handed to an outside
-# fulfilment system and whose outcome is unknown: it may fail with its goods still held, for an operator.
+# fulfillment system and whose outcome is unknown: it may fail with its goods still held, for an operator.
 STOCK_RULES: Mapping[OrderStatus, StockRule] = {
     OrderStatus.PENDING: StockRule.ANY,
     OrderStatus.VALIDATED: StockRule.ANY,
@@ -125,7 +125,7 @@ class Reservation(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Shipment(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
-    """What the fulfilment answered: the id under which the goods travel."""
+    """What the fulfillment answered: the id under which the goods travel."""
 
     shipment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -176,7 +176,7 @@ class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def is_handed_over(self) -> bool:
-        """Whether the order went to an outside fulfilment system, which may ship it at any time."""
+        """Whether the order went to an outside fulfillment system, which may ship it at any time."""
         return self.holds_stock and self.reservation is not None and self.reservation.handed_over
 
     @property
@@ -240,7 +240,7 @@ def order_id_for(user_id: str, idempotency_key: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"order/{user_id}/{idempotency_key}"))
 
 
-def place(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
+def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
     """The order that a client's request makes.
 
     Raises `InvalidInput` when one product stands on two lines.
@@ -333,14 +333,14 @@ def event_id_of(order_id: str, change: StatusChange) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"event/{order_id}/{change.number}"))
 
 
-def refuse_move(order: Order, move: Move) -> None:
+def raise_unless_repeated(order: Order, move: Move) -> None:
     """Explain why the store refused `move` on `order` (the order as the store found it).
 
     Returns when the order made this very move before: a repeat changes nothing and is a success. Otherwise
     raises `OrderCancelled`, `Superseded`, or for a cancel `TooLateToCancel`.
     """
     if move.attempt is not None and move.attempt != order.attempt:
-        stop(order)
+        raise_no_longer_current(order)
     if last_change_to(order, move.to) is not None:
         return
     if move.to is OrderStatus.CANCELLED and order.status is not OrderStatus.CANCELLED:
@@ -349,10 +349,10 @@ def refuse_move(order: Order, move: Move) -> None:
             if order.is_open
             else f"the order is {order.status.value} already"
         )
-    stop(order)
+    raise_no_longer_current(order)
 
 
-def refuse_reservation(order: Order, attempt: int) -> None:
+def raise_unless_reserved(order: Order, attempt: int) -> None:
     """Explain why the store refused to reserve goods for `attempt` of `order`.
 
     Returns when the goods are held already: there is nothing to do. Otherwise raises `OrderCancelled` or
@@ -368,10 +368,10 @@ def refuse_reservation(order: Order, attempt: int) -> None:
         )
     ):
         return
-    stop(order)
+    raise_no_longer_current(order)
 
 
-def stop(order: Order) -> NoReturn:
+def raise_no_longer_current(order: Order) -> NoReturn:
     """End a workflow that may not go on with `order`: raises `OrderCancelled` or `Superseded`."""
     if order.status is OrderStatus.CANCELLED:
         raise OrderCancelled("the order was cancelled")

@@ -1,4 +1,4 @@
-"""A product of the catalogue: its data, and what a client may set."""
+"""A product of the catalog: its data, and what a client may set."""
 
 from __future__ import annotations
 

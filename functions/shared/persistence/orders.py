@@ -30,8 +30,8 @@ from functions.shared.domain.orders import (
     Reservation,
     ReservationState,
     StockRule,
-    refuse_move,
-    refuse_reservation,
+    raise_unless_repeated,
+    raise_unless_reserved,
     sources_of,
 )
 from functions.shared.persistence.dynamodb import (
@@ -51,7 +51,7 @@ OPEN_SHARDS = tuple(str(shard) for shard in range(8))
 
 # Reasons of a cancelled transaction that pass by themselves.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 class OpenOrder(NamedTuple):
@@ -159,7 +159,7 @@ class OrderRepository:
             return self._update(move.order_id, update)
         except ClientError as error:
             order = self._order_before(error, move.order_id)
-            refuse_move(order, move)
+            raise_unless_repeated(order, move)
             return order
 
     def retry(self, order: Order, *, at: str) -> Order:
@@ -183,7 +183,7 @@ class OrderRepository:
         )
         return self._update_or_superseded(order.order_id, update)
 
-    def leave_open(self, order_id: str) -> None:
+    def remove_from_open_index(self, order_id: str) -> None:
         """Take a final order out of the index of open ones; leaves an order alone that is open again."""
         update = (
             UpdateExpression()
@@ -193,7 +193,7 @@ class OrderRepository:
         )
         self._update_if(order_id, update)
 
-    def enter_open(self, order: Order, at: str) -> None:
+    def add_to_open_index(self, order: Order, at: str) -> None:
         """Put a final order back into the index of open ones, because its event could not be sent."""
         update = (
             UpdateExpression()
@@ -235,7 +235,7 @@ class OrderRepository:
             reasons = _cancellation_reasons(error)
             if reasons[0]["Code"] == "ConditionalCheckFailed":
                 order = _order_or_not_found(reasons[0].get("Item"), order_id)
-                refuse_reservation(order, attempt)
+                raise_unless_reserved(order, attempt)
                 return order
             _raise_if_passing(reasons[:1], error)
             for line, reason in zip(lines, reasons[1:], strict=True):
@@ -246,7 +246,7 @@ class OrderRepository:
         return None
 
     def hand_over(self, order_id: str, attempt: int, *, at: str) -> None:
-        """Note that a held order is about to go to an outside fulfilment system.
+        """Note that a held order is about to go to an outside fulfillment system.
 
         Raises `Superseded` when the order moved on meanwhile.
         """
@@ -457,7 +457,7 @@ def _cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
 
 
 def _raise_if_passing(reasons: Sequence[dict[str, Any]], error: ClientError) -> None:
-    if any(reason["Code"] in _PASSING for reason in reasons):
+    if any(reason["Code"] in _TRANSIENT for reason in reasons):
         raise StoreContention("other writers hold the same records") from error
 
 

@@ -25,11 +25,11 @@ from functions.shared.domain.orders import (
     ReservationState,
     event_id_of,
     last_change_to,
+    new_order,
     order_id_for,
-    place,
     price,
-    refuse_move,
-    refuse_reservation,
+    raise_unless_repeated,
+    raise_unless_reserved,
     sources_of,
 )
 from functions.shared.domain.products import Product
@@ -101,7 +101,7 @@ def test_only_a_validated_order_can_be_fulfilled() -> None:
 
 def test_a_new_order_is_pending_in_its_first_attempt_and_has_no_price() -> None:
     new = NewOrder(user_id="u-1", items=[NewOrderLine(product_id="p-1", quantity=2)])
-    placed = place(new, order_id="o-1", at=AT, with_fingerprint=True)
+    placed = new_order(new, order_id="o-1", at=AT, with_fingerprint=True)
     assert (placed.status, placed.attempt, placed.total, placed.pricing) == (
         OrderStatus.PENDING,
         1,
@@ -114,7 +114,7 @@ def test_a_new_order_is_pending_in_its_first_attempt_and_has_no_price() -> None:
 def test_a_product_on_two_lines_is_refused_and_the_second_line_is_named() -> None:
     line = NewOrderLine(product_id="p-1", quantity=2)
     with pytest.raises(InvalidInput, match="one line per product") as refused:
-        place(NewOrder(user_id="u-1", items=[line, line]), order_id="o-1", at=AT, with_fingerprint=False)
+        new_order(NewOrder(user_id="u-1", items=[line, line]), order_id="o-1", at=AT, with_fingerprint=False)
     assert refused.value.field == "items[1].productId"
 
 
@@ -160,25 +160,25 @@ def test_the_fingerprint_tells_orders_apart_and_repeats_together() -> None:
 
 
 def test_a_move_that_was_made_before_is_a_repeat() -> None:
-    refuse_move(order(OrderStatus.VALIDATED), move(OrderStatus.VALIDATED))
+    raise_unless_repeated(order(OrderStatus.VALIDATED), move(OrderStatus.VALIDATED))
 
 
 def test_a_move_that_the_order_has_long_passed_is_a_repeat_too() -> None:
-    refuse_move(
+    raise_unless_repeated(
         order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held()), move(OrderStatus.VALIDATED)
     )
 
 
 def test_a_move_of_an_earlier_attempt_is_superseded() -> None:
     with pytest.raises(Superseded):
-        refuse_move(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
+        raise_unless_repeated(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
 
 
 def test_a_move_of_a_cancelled_order_ends_as_cancelled_whatever_its_attempt() -> None:
     cancelled = order(OrderStatus.CANCELLED, attempt=2)
     for attempt in (1, 2):
         with pytest.raises(OrderCancelled):
-            refuse_move(cancelled, move(OrderStatus.VALIDATED, attempt=attempt))
+            raise_unless_repeated(cancelled, move(OrderStatus.VALIDATED, attempt=attempt))
 
 
 def test_a_state_reached_before_an_operators_retry_does_not_count_as_reached() -> None:
@@ -190,28 +190,28 @@ def test_a_state_reached_before_an_operators_retry_does_not_count_as_reached() -
 @pytest.mark.parametrize("final", [OrderStatus.FULFILLED, OrderStatus.FAILED])
 def test_a_cancel_of_a_final_order_is_told_so(final: OrderStatus) -> None:
     with pytest.raises(TooLateToCancel, match=final.value):
-        refuse_move(order(OrderStatus.VALIDATED, final), move(OrderStatus.CANCELLED, attempt=None))
+        raise_unless_repeated(order(OrderStatus.VALIDATED, final), move(OrderStatus.CANCELLED, attempt=None))
 
 
 def test_a_cancel_of_an_order_whose_goods_are_held_is_told_so() -> None:
     with pytest.raises(TooLateToCancel, match="reserved"):
-        refuse_move(
+        raise_unless_repeated(
             order(OrderStatus.VALIDATED, reservation=held()), move(OrderStatus.CANCELLED, attempt=None)
         )
 
 
 def test_a_second_cancel_is_a_repeat() -> None:
-    refuse_move(order(OrderStatus.CANCELLED), move(OrderStatus.CANCELLED, attempt=None))
+    raise_unless_repeated(order(OrderStatus.CANCELLED), move(OrderStatus.CANCELLED, attempt=None))
 
 
 def test_a_reservation_that_is_held_is_a_repeat() -> None:
-    refuse_reservation(order(OrderStatus.VALIDATED, reservation=held()), 1)
+    raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=held()), 1)
 
 
 def test_goods_that_this_attempt_gave_back_are_never_reserved_again() -> None:
     released = Reservation(state=ReservationState.RELEASED, attempt=1)
     with pytest.raises(Superseded):
-        refuse_reservation(order(OrderStatus.VALIDATED, reservation=released), 1)
+        raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=released), 1)
 
 
 def test_an_event_keeps_its_id_over_repeats_and_shares_it_with_no_other() -> None:

@@ -1,4 +1,4 @@
-"""The fulfilment system outside: one signed HTTPS request per order. The contract is `docs/fulfillment.md`.
+"""The fulfillment system outside: one signed HTTPS request per order. The contract is `docs/fulfillment.md`.
 
 A request is a POST of `{"orderId", "attempt", "items": [{"productId", "quantity", "title"}]}` with the
 headers
@@ -44,7 +44,7 @@ MAX_ANSWER_BYTES = 16 * 1024
 # orders for it would cost their stock; so they wait, and are tried again once it is mended.
 _MISCONFIGURED = frozenset({401, 403})
 # 4xx that say "later", not "no": Request Timeout, Too Early, Too Many Requests.
-_PASSING = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429})
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -102,8 +102,8 @@ class SigningSecret:
         return self._value != before
 
 
-class Warehouse:
-    """The fulfilment system behind a URL."""
+class FulfillmentClient:
+    """The fulfillment system behind a URL."""
 
     def __init__(self, url: SplitResult, secret: SigningSecret, transport: Transport) -> None:
         self._url = url
@@ -155,16 +155,16 @@ def read_reply(reply: Reply) -> Shipment:
     if 200 <= status < 300 or status == 409:
         with contextlib.suppress(msgspec.DecodeError):
             return msgspec.json.decode(reply.body, type=Shipment)
-        raise FulfillmentUnavailable(f"the fulfilment system answered {status} without a shipment")
+        raise FulfillmentUnavailable(f"the fulfillment system answered {status} without a shipment")
     if status in _MISCONFIGURED:
-        logger.error("the fulfilment system does not accept our signature", status=status)
-    elif 400 <= status < 500 and status not in _PASSING:
-        raise FulfillmentRefused(f"the fulfilment system refused the order ({status}){_detail(reply.body)}")
-    raise FulfillmentUnavailable(f"the fulfilment system answered {status}")
+        logger.error("the fulfillment system does not accept our signature", status=status)
+    elif 400 <= status < 500 and status not in _TRANSIENT:
+        raise FulfillmentRefused(f"the fulfillment system refused the order ({status}){_detail(reply.body)}")
+    raise FulfillmentUnavailable(f"the fulfillment system answered {status}")
 
 
 def read_url(text: str, *, allow_http: bool) -> SplitResult:
-    """The fulfilment system's URL, checked.
+    """The fulfillment system's URL, checked.
 
     Only https, for a signature protects an order from change and not from being read; `allow_http` lets
     plain http through to this very machine. Raises `InvalidEnvironmentVariable`.
@@ -198,7 +198,7 @@ def open_transport() -> Transport:
                     response = connection.getresponse()
                     return Reply(response.status, response.read(MAX_ANSWER_BYTES + 1))
         except (OSError, HTTPException, ValueError) as error:
-            raise FulfillmentUnavailable("the fulfilment system did not answer") from error
+            raise FulfillmentUnavailable("the fulfillment system did not answer") from error
 
     return post
 
