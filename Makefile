@@ -30,6 +30,8 @@ test: install ## Run all tests
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python -m tools.prose
 
 types: install
 	$(BIN)/mypy .
