@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Changes when the locked requirements change, so that an old environment is brought up to date.
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo run test check lint types bench docs lock clean
+.PHONY: help install demo run test check lint types coverage bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ types: install
 
 check: lint types test ## Lint, types and tests: what CI runs
 
+coverage: install ## Measure which lines and branches of the product the tests run, end-to-end tests left out
+	$(BIN)/python -m pytest --numprocesses 2 --ignore=tests/e2e --cov --cov-report=term
+
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
 
@@ -56,4 +59,4 @@ lock: ## Resolve the versions named in pyproject.toml into the hash-locked requi
 	$(COMPILE) --python-version 3.11 --group policy --output-file policy/requirements.txt
 
 clean: ## Remove everything that the project made for itself
-	rm -rf .venv .build .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .build .local .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,7 @@ from tests.components.test_packaging import EVERY_PYTHON
 WORKFLOWS: Final = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS: Final = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.yml"))
 FILES: Final = [*WORKFLOWS, *ACTIONS]
+TEMPLATES: Final = PROJECT_ROOT / ".github" / "ISSUE_TEMPLATE"
 
 # Workflow and job to what it may do; nothing but this.
 PERMISSIONS: Final = {
@@ -142,6 +143,8 @@ each_job = pytest.mark.parametrize(
         ("vendor.github-workflows", WORKFLOWS),
         ("vendor.github-actions", ACTIONS),
         ("vendor.dependabot", [PROJECT_ROOT / ".github" / "dependabot.yml"]),
+        ("vendor.github-issue-config", [TEMPLATES / "config.yml"]),
+        ("vendor.github-issue-forms", sorted({*TEMPLATES.glob("*.yml")} - {TEMPLATES / "config.yml"})),
     ],
 )
 def test_the_files_are_what_github_expects(schema: str, files: list[Path]) -> None:

@@ -76,8 +76,11 @@ WORDS: Final[Mapping[str, str]] = {
 # (path, words as written): why they may stand there.
 ALLOWED: Final[Mapping[tuple[str, str], str]] = {}
 
-# They name the words, or nobody reads them as text.
-_SKIPPED: Final = ("tools/prose.py", "tests/tools/test_prose.py", "**/requirements*.txt", "**/*.png")
+# Legal text, files that name the words, and files that are not read as text.
+_SKIPPED: Final = (
+    *("LICENSE", "tools/prose.py", "tests/tools/test_prose.py"),
+    *("**/requirements*.txt", "**/*.png"),
+)
 _NOT_PROSE: Final = re.compile(r"```.*?```|<!--.*?-->|<svg.*?</svg>", re.DOTALL)
 _LIST_ITEM: Final = re.compile(r"^\s*([-*+]|\d+\.)\s+")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"'`*)\]]*\s+|:\s*\n")
