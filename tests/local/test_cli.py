@@ -104,7 +104,7 @@ def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment
             serving.send_signal(signal.SIGINT)
         log = serving.stdout.read()
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert re.search(r"^fair +201 ", log, re.MULTILINE)
+    assert re.search(r"^accept +201 ", log, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
