@@ -6,10 +6,14 @@ under `coverage: <heading>`.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 from local.memory.functions import ENVIRONMENT
 
@@ -20,6 +24,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name, _value in ENVIRONMENT.items():
     if _name.startswith(("AWS_", "POWERTOOLS_")):
         os.environ.setdefault(_name, _value)
+
+
+@pytest.fixture
+def without_logs() -> Iterator[None]:
+    """Switches off logging: thousands of cases would write hundreds of thousands of lines."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def count_cases(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Adds to the number of cases that is printed under a heading."""
+    return lambda heading, cases: record_property(f"cases: {heading}", cases)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

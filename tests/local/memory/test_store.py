@@ -15,6 +15,8 @@ from local.memory.functions import World
 from local.memory.store import Store
 from tests.functions.conftest import client, log_lines, world  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 AT = "2026-01-01T00:00:00.000Z"
 
 NOT_COMPARED = frozenset(

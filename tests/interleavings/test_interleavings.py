@@ -11,6 +11,8 @@ from local.memory.functions import LambdaContext, handler_of
 from local.memory.interleaving import Actor, Setting, explore
 from local.partners.fulfillment import Behavior
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 KEY = "k"
 CASES = "interleavings that differ"
 

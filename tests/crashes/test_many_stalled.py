@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from local.memory.backend import World, installed
 from local.memory.cloud import Call, Hook
+
+pytestmark = pytest.mark.usefixtures("without_logs")
 
 
 class Counting(Hook):

@@ -10,6 +10,7 @@ import os
 from contextlib import ExitStack, suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +21,8 @@ from local.memory.cloud import Hook, Killed
 from local.memory.faults import AFTER, BEFORE, CONFLICT, FaultAt
 from local.memory.functions import ApiClient
 from local.partners.fulfillment import Behavior
+
+pytestmark = pytest.mark.usefixtures("without_logs")
 
 PRODUCTS = ("p1", "p2", "p3")
 KEYS = ("a", "b", "c", "d")

@@ -8,6 +8,8 @@ from local.memory.backend import World, installed
 from local.memory.iam import grants
 from local.memory.permissions import Permission
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 
 def without(function: str, permission: Permission) -> World:
     """A world with a stalled order, in which one function lacks one permission."""

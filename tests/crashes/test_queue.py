@@ -11,6 +11,8 @@ from local.memory.backend import MAX_RECEIVES, World, installed
 from local.memory.cloud import Call, Hook, Message
 from local.memory.store import client_error
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 
 class Starts(Hook):
     """Counts the starts of executions, and refuses the first ones."""

@@ -15,6 +15,8 @@ from functions.shared.domain.orders import OrderStatus, sources_of
 from local.memory.backend import installed
 from local.memory.scenarios import SCENARIOS, Scenario
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
 PATTERN, SCHEMA, EXAMPLE = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())

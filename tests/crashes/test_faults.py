@@ -13,6 +13,8 @@ import pytest
 from local.memory.faults import AFTER, BEFORE, FaultAt, Outage, faults_of
 from local.memory.scenarios import SCENARIOS, Scenario, play
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_one_fault_anywhere_loses_doubles_and_strands_nothing(
