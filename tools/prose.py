@@ -74,7 +74,10 @@ WORDS: Final[Mapping[str, str]] = {
 }
 
 # (path, words as written): why they may stand there.
-ALLOWED: Final[Mapping[tuple[str, str], str]] = {}
+ALLOWED: Final[Mapping[tuple[str, str], str]] = {
+    ("CONTRIBUTING.md", words): "an example of what not to write"
+    for words in ("telling", "the world", "tells", "warehouse", "settle")
+}
 
 # Legal text, files that name the words, and files that are not read as text.
 _SKIPPED: Final = (
