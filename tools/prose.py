@@ -85,6 +85,7 @@ _SKIPPED: Final = (
     *("**/requirements*.txt", "**/*.png"),
 )
 _NOT_PROSE: Final = re.compile(r"```.*?```|<!--.*?-->|<svg.*?</svg>", re.DOTALL)
+_CODE: Final = re.compile(r"`[^`]+`")  # counts as one word
 _LIST_ITEM: Final = re.compile(r"^\s*([-*+]|\d+\.)\s+")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"'`*)\]]*\s+|:\s*\n")
 
@@ -138,7 +139,7 @@ def _docstrings(source: str) -> Iterator[tuple[int, str]]:
 def _long(path: str, texts: Iterable[tuple[int, str]]) -> Iterator[Finding]:
     for first_line, text in texts:
         for line, sentence in sentences(text):
-            words = [word for word in sentence.split() if re.search(r"\w", word)]
+            words = [word for word in _CODE.sub("`code`", sentence).split() if re.search(r"\w", word)]
             if len(words) > MAX_WORDS:
                 start = " ".join(words[:6])
                 message = f"a sentence of {len(words)} words, at most {MAX_WORDS}: “{start} …”"

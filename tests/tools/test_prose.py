@@ -64,6 +64,10 @@ def test_a_docstring_s_sentence_has_at_most_25_words(source: str) -> None:
     assert messages("a.py", source.replace(LONG, LONG.removeprefix("word "))) == []
 
 
+def test_code_within_a_sentence_counts_as_one_word() -> None:
+    assert messages("a.py", f'"""Run `{LONG}` now."""') == []
+
+
 def test_a_long_string_that_is_no_docstring_may_be_long() -> None:
     assert messages("a.py", f'x = "{LONG}."') == []
 
