@@ -367,6 +367,8 @@ def _state(target: Target) -> list[str]:
     bucket = f"arn:{target.partition}:s3:::{target.state_bucket}/.pulumi"
     return [
         f"{bucket}/stacks/orderflow/{target.stack}.json*",
+        # The stack's tags, a file of its own since CLI 3.211.
+        f"{bucket}/stacks/orderflow/{target.stack}.pulumi-tags*",
         f"{bucket}/history/orderflow/{target.stack}/*",
         f"{bucket}/backups/orderflow/{target.stack}/*",
         f"{bucket}/locks/organization/orderflow/{target.stack}/*",

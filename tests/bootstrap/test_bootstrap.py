@@ -533,7 +533,16 @@ def test_the_state_is_written_by_the_deploy_role_alone() -> None:
     assert may(run, "preview", "s3:GetObject", state)
     assert not may(run, "preview", "s3:PutObject", state)
     kept = (f"{kind}/orderflow/dev/dev-1.json" for kind in ("history", "backups"))
-    for place in (state, f"{state}.bak", lock, *(f"arn:aws:s3:::acme-state/.pulumi/{path}" for path in kept)):
+    tags = state.replace(".json", ".pulumi-tags")
+    assert may(run, "preview", "s3:GetObject", tags)
+    assert not may(run, "preview", "s3:PutObject", tags)
+    for place in (
+        state,
+        f"{state}.bak",
+        tags,
+        lock,
+        *(f"arn:aws:s3:::acme-state/.pulumi/{path}" for path in kept),
+    ):
         assert may(run, "deploy", "s3:PutObject", place)
     assert may(run, "deploy", "kms:Encrypt", KEY)
     assert not may(run, "preview", "kms:Encrypt", KEY)
