@@ -32,7 +32,7 @@ class Firewall(pulumi.ComponentResource):
         acl = aws.wafv2.WebAcl(
             name,
             scope="REGIONAL",
-            description="AWS's managed rules in front of the API",
+            description="Managed rules of AWS in front of the API",
             default_action=aws.wafv2.WebAclDefaultActionArgs(allow=aws.wafv2.WebAclDefaultActionAllowArgs()),
             rules=[
                 _managed(group, priority, counted)
@@ -59,7 +59,9 @@ class Firewall(pulumi.ComponentResource):
             name,
             resource_arn=api.stage_arn,
             web_acl_arn=acl.arn,
-            opts=pulumi.ResourceOptions(parent=self),
+            # A stage has one web ACL. Created first, the new association would be removed again with the old
+            # one: https://github.com/pulumi/pulumi-aws/issues/4782
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         self.register_outputs({})
 

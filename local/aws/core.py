@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.aws.emulator import Endpoint
+from local.aws.parameter_check import check_parameters
 from local.engine.program import Resource
 
 
@@ -63,6 +64,12 @@ def tag_list(to: str = "Tags", key: str = "Key", value: str = "Value") -> Field:
     )
 
 
+def _refuse_what_aws_refuses(params: dict[str, Any], model: Any, **_: object) -> None:
+    problems = check_parameters(model, params)
+    if problems:
+        raise DeployError(f"AWS would refuse {model.name}: {'; '.join(problems)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
     """What a kind's code creates with: the emulator, and facts about this deployment."""
@@ -75,8 +82,12 @@ class Cloud:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service."""
-        return self.endpoint.client(service)
+        """The boto3 client of a service; it raises DeployError for parameters that AWS would refuse."""
+        client = self.endpoint.client(service)
+        client.meta.events.register(
+            "before-parameter-build", _refuse_what_aws_refuses, unique_id="parameter-check"
+        )
+        return client
 
     @property
     def region(self) -> str:

@@ -72,5 +72,11 @@ def test_requests_are_counted_and_sampled_but_never_with_their_key(run: ProgramR
     }
 
 
+def test_a_new_association_does_not_lose_its_web_acl_to_the_old_one(run: ProgramRun) -> None:
+    """https://github.com/pulumi/pulumi-aws/issues/4782"""
+    (association,) = run.of_type("aws:wafv2/webAclAssociation:WebAclAssociation")
+    assert association.delete_before_replace is True
+
+
 def test_the_inputs_are_as_the_sdk_declares_them(run: ProgramRun) -> None:
     assert check_inputs(run.resources) == []
