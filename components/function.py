@@ -93,10 +93,11 @@ class LambdaFunction(pulumi.ComponentResource):
             ),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(
                 # Powertools writes JSON, which Lambda passes on as it is; with JSON its own lines become
-                # queryable too. Powertools alone decides which of our lines are written: a second filter at a
-                # level above INFO would also drop the metrics, which are log lines (embedded metric format).
+                # queryable too. The metrics are log lines without a level (embedded metric format), which
+                # Lambda takes for INFO and would drop above it. `functions/shared/` applies the stack's
+                # level to our lines, and keeps libraries at WARNING: at DEBUG, botocore logs secrets.
                 log_format="JSON",
-                application_log_level="DEBUG",
+                application_log_level="DEBUG" if settings.log_level == "DEBUG" else "INFO",
                 system_log_level=settings.system_log_level,
                 log_group=log_group.name,
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 
 from aws_lambda_powertools import Logger, Metrics
@@ -10,19 +12,34 @@ from aws_lambda_powertools.metrics import MetricUnit
 logger = Logger()
 metrics = Metrics()
 
+# Powertools lets Lambda's application log level override its own, which must stay at INFO or below for the
+# metrics. So the level of our lines is set on the standard logger beneath.
+logging.getLogger(logger.service).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+
+# Keys of the logger by which a record is searched for.
+_SEARCHED = ("order_id", "attempt", "correlation_id")
+
 
 def emit(
     *,
     seconds: Mapping[str, float] | None = None,
     counts: tuple[str, ...] = (),
     totals: Mapping[str, int] | None = None,
+    properties: Mapping[str, object] | None = None,
     **dimensions: str,
 ) -> None:
-    """Emit durations in seconds, counts of one and counts of many, in one record of CloudWatch's embedded
+    """Emits durations in seconds, counts of one and counts of many, in one record of CloudWatch's embedded
     metric format.
 
-    Dimensions must have few possible values: every combination is a metric of its own, and is billed.
+    With `properties` the record takes the place of a log line: it carries them, and the order, attempt and
+    correlation id of the logger. Dimensions must have few possible values: every combination is a metric of
+    its own, and is billed.
     """
+    if properties:
+        keys = logger.get_current_keys()
+        searched = {name: keys[name] for name in _SEARCHED if keys.get(name) is not None}
+        for name, value in {**searched, **properties}.items():
+            metrics.add_metadata(key=name, value=value)
     for name, value in dimensions.items():
         metrics.add_dimension(name=name, value=value)
     for metric, count in (dict.fromkeys(counts, 1) | dict(totals or {})).items():

@@ -37,8 +37,8 @@ class Task(msgspec.Struct, frozen=True, rename="camel"):
 def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[dict[str, Any], Any], Any]]:
     """Make a Lambda handler of a function from a task to its result.
 
-    One log line per invocation says how it ended, with the order, the attempt and the correlation id. What
-    the state machine catches by name is counted too, for Lambda takes it for an error of the function.
+    One log line per invocation says how it ended, with the order, the attempt and the correlation id. For
+    what the state machine catches by name that line is a metric too: Lambda counts it as an error.
     Errors of the domain leave by their own names, for the state machine to catch; a service's failure that
     may pass leaves as `DependencyUnavailable`, which it retries; a malformed payload is `InvalidInput`.
     """
@@ -55,10 +55,15 @@ def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[d
             logger.set_correlation_id(task.correlation_id)
             try:
                 result = run(task)
+            except _OUTCOMES as error:
+                # One record: the metric carries the message. The runtime client adds its own for the error.
+                emit(
+                    counts=("TaskOutcomes",),
+                    properties={"message": str(error), "outcome": type(error).__name__},
+                )
+                raise
             except DomainError as error:
                 logger.info(str(error), outcome=type(error).__name__)
-                if isinstance(error, _OUTCOMES):
-                    emit(counts=("TaskOutcomes",))
                 raise
             except Exception as error:
                 logger.exception("task failed")

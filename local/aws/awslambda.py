@@ -8,7 +8,8 @@ that interpreter too, so a layer is published but not imported.
 
 import shlex
 import sys
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from local.aws.archives import zip_archive
 from local.aws.core import (
@@ -36,8 +37,13 @@ def _create_function(call: Call) -> Created:
     if inputs.get("code") is None:
         raise DeployError("the local deployer takes a function's code from `code` only")
     code = zip_archive(inputs["code"], call.cloud.root, {"bootstrap": _BOOTSTRAP})
+    params = without_empty(call.params)
+    variables = {**_log_settings(params), **params.get("Environment", {}).get("Variables", {})}
     answer = client.create_function(
-        FunctionName=name, Runtime=_RUNTIME, Code={"ZipFile": code}, **without_empty(call.params)
+        FunctionName=name,
+        Runtime=_RUNTIME,
+        Code={"ZipFile": code},
+        **params | {"Environment": {"Variables": variables}},
     )
     reserved = inputs.get("reservedConcurrentExecutions", -1)
     if reserved >= 0:
@@ -55,6 +61,21 @@ def _create_function(call: Call) -> Created:
         "sourceCodeSize": answer["CodeSize"],
         "codeSha256": answer["CodeSha256"],
         "runtime": runtime,
+    }
+
+
+def _log_settings(params: Mapping[str, Any]) -> dict[str, str]:
+    """The variables by which Lambda configures its runtime client's log; the emulator sets none of them.
+
+    The runtime client puts the level on the root logger:
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
+    """
+    logging = params.get("LoggingConfig", {})
+    if logging.get("LogFormat") != "JSON":
+        return {"AWS_LAMBDA_LOG_FORMAT": "Text"}
+    return {
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel", "INFO"),
     }
 
 
@@ -125,7 +146,7 @@ KINDS: Final = (
                 {
                     "logGroup": "LogGroup",
                     "logFormat": "LogFormat",
-                    # Stored: workers write all that the function logs.
+                    # Handed to the runtime client; what a function prints itself is not filtered.
                     "applicationLogLevel": "ApplicationLogLevel",
                     "systemLogLevel": "SystemLogLevel",
                 },

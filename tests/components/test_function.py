@@ -192,12 +192,15 @@ def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
     assert variables["POWERTOOLS_LOG_LEVEL"] == "INFO"
 
 
-def test_lambda_drops_no_line_that_the_function_wrote() -> None:
+@pytest.mark.parametrize(
+    ("level", "of_lambda"), [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("WARNING", "INFO"), ("ERROR", "INFO")]
+)
+def test_lambda_drops_neither_a_line_of_the_level_nor_a_metric(level: str, of_lambda: str) -> None:
     """A level above INFO in Lambda's own filter would drop the metrics too."""
     assert {
         found.inputs["loggingConfig"]["applicationLogLevel"]
-        for found in declare_test_stack("prod").of_type(FUNCTION)
-    } == {"DEBUG"}
+        for found in declare_test_stack("prod", logLevel=level).of_type(FUNCTION)
+    } == {of_lambda}
 
 
 def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:

@@ -1,0 +1,97 @@
+"""No log line holds a secret or personal data, under AWS's runtime client at the most verbose level."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
+from local.stack import RunningStack, running_stack
+from tests.e2e.conftest import Api, eventually, run_schedule
+
+EMAIL = "planted-address@example.com"
+NAME = "Planted Name"
+
+
+@pytest.fixture(scope="module")
+def partner() -> Iterator[PartnerServer]:
+    with PartnerServer(FulfillmentPartner("")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def verbose(partner: PartnerServer) -> Iterator[RunningStack]:
+    """A stack that logs all it can."""
+    config = {"logLevel": "DEBUG", "systemLogLevel": "DEBUG", "fulfillmentUrl": partner.url}
+    with running_stack(config=config) as running:
+        assert running.signing_secret is not None
+        partner.warehouse.secret = running.signing_secret
+        yield running
+
+
+def log_lines(stack: RunningStack) -> dict[str, list[str]]:
+    """What each function logged, by its name."""
+    pages = stack.client("logs").get_paginator("filter_log_events")
+    return {
+        function: [
+            event["message"] for page in pages.paginate(logGroupName=group) for event in page["events"]
+        ]
+        for function, group in stack.log_groups.items()
+    }
+
+
+def carry_orders(api: Api, partner: PartnerServer) -> list[str]:
+    """Sends orders to each end, and reads and changes users and products. Returns the orders' ids."""
+    user = str(api.create("/users", {"name": NAME, "email": EMAIL})["userId"])
+    api.request("GET", f"/users/{user}")
+    api.request("GET", "/users")
+    api.request("PATCH", f"/users/{user}", {"email": EMAIL.replace("planted", "planted-second")})
+    product = api.product(stock=50)
+    fulfilled = api.order(user, {product: 1})
+    api.final(fulfilled)
+    for behavior in (Behavior.REFUSE, Behavior.LOCKED, Behavior.BUSY):
+        partner.warehouse.plan.append(behavior)
+        api.final(api.order(user, {product: 1}))
+    rejected = api.order(user, {product: 100})
+    api.final(rejected)
+    return [fulfilled, rejected]
+
+
+def test_no_function_logs_a_secret_or_personal_data(verbose: RunningStack, partner: PartnerServer) -> None:
+    api = Api(verbose.api_url, verbose.api_keys["free"], verbose.api_keys["paid"])
+    fulfilled, rejected = carry_orders(api, partner)
+    run_schedule(verbose)
+    lines = eventually(
+        lambda: log_lines(verbose),
+        lambda lines: all(rejected in "".join(lines[name]) for name in ("validate_order", "fulfill_order")),
+    )
+    text = "\n".join(line for of_function in lines.values() for line in of_function)
+    assert fulfilled in text
+    planted = {
+        "signing secret": verbose.signing_secret or "",
+        "e-mail address": "planted-",
+        "name": NAME,
+        **{f"key of {plan}": key for plan, key in verbose.api_keys.items()},
+    }
+    assert [what for what, value in planted.items() if value in text] == []
+    for header in ("x-amz-security-token", "authorization", "aws4-hmac-sha256", "sessiontoken", "v1="):
+        assert header not in text.lower(), header
+    assert "botocore" not in text
+
+
+def test_a_rejection_is_one_record_beside_that_of_the_runtime_client(verbose: RunningStack) -> None:
+    api = Api(verbose.api_url, verbose.api_keys["free"], verbose.api_keys["paid"])
+    order_id = api.order(api.user(), {"ghost": 1})
+    api.final(order_id)
+    lines = eventually(
+        lambda: [line for line in log_lines(verbose)["validate_order"] if "ghost" in line],
+        lambda lines: len(lines) >= 2,
+    )
+    records = [json.loads(line) for line in lines]
+    (own,) = [record for record in records if record.get("order_id") == order_id]
+    (of_the_client,) = [record for record in records if record.get("errorType") == "OrderRejected"]
+    assert own["outcome"] == "OrderRejected"
+    assert own["TaskOutcomes"] == [1.0]
+    assert len(records) == 2, (own, of_the_client)
