@@ -16,7 +16,6 @@ CONTRACT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read
 EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["examples"].items()}
 # API Gateway answers these; tests/e2e sees them.
 OF_THE_GATEWAY = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
-
 USER = {"name": "Ada", "email": "ada@example.com"}
 
 

@@ -185,9 +185,6 @@ def test_a_repeat_counts_nothing(world: World, emitted: Callable[[], list[Emitte
     assert emitted() == []
 
 
-# --- what a task finds, which is no failure ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("level", LOG_LEVELS)
 def test_what_a_task_finds_is_counted_however_little_is_logged(
     world: World, emitted: Callable[[], list[Emitted]], logging_at: Callable[[str], None], level: str

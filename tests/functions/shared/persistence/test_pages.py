@@ -1,7 +1,9 @@
-"""Walking long lists over HTTP: complete, in order, and at a cost that does not grow with the table."""
+"""Lists by pages: complete, in order, and at a cost that does not grow with the table."""
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 
 import pytest
@@ -9,11 +11,11 @@ import pytest
 from functions.shared.persistence.dynamodb import AttributeValue, Item, to_item
 from local.memory.functions import World
 from tests.functions.dynamodb_hooks import Call, recorded_calls
+from tests.functions.records import create, each_kind
 
 AT = "2026-01-01T00:00:00.000Z"
 LISTS = {"users": "/users", "products": "/products", "orders": "/users/u-1/orders"}
 ID = {"users": "userId", "products": "productId", "orders": "orderId"}
-
 each_list = pytest.mark.parametrize("kind", LISTS)
 
 
@@ -67,9 +69,6 @@ def walk(world: World, kind: str, limit: int) -> list[str]:
         token = page.get("nextToken")
         if token is None:
             return found
-
-
-# --- what a page costs --------------------------------------------------------------------------------------
 
 
 def size(value: AttributeValue) -> int:
@@ -143,3 +142,70 @@ def test_the_orders_of_a_user_come_newest_first_and_only_hers(world: World) -> N
 def test_a_user_without_orders_has_an_empty_page(world: World) -> None:
     answer = world.api.get("/users/nobody/orders")
     assert (answer.status, answer.body) == (200, {"items": []})
+
+
+@each_kind
+def test_a_list_is_walked_by_pages_and_shows_each_record_once(world: World, kind: str) -> None:
+    created = {create(world, kind).body[ID[kind]] for _ in range(7)}
+    seen: list[str] = []
+    token = None
+    while True:
+        page = world.api.get(f"/{kind}", query={"limit": "3"} | ({"nextToken": token} if token else {})).body
+        assert len(page["items"]) <= 3
+        seen.extend(item[ID[kind]] for item in page["items"])
+        token = page.get("nextToken")
+        if token is None:
+            break
+    assert sorted(seen) == sorted(created)
+
+
+@each_kind
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "", "999999999999", "٣"])
+def test_a_limit_out_of_bounds_is_a_422(world: World, kind: str, limit: str) -> None:
+    answer = world.api.get(f"/{kind}", query={"limit": limit})
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, "limit")
+
+
+def _token(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "!",
+        "ä",
+        "abc",
+        _token("text"),
+        _token({"list": "user", "key": {"other": "x"}}),
+        _token({"list": "user", "key": {"userId": ""}}),
+        _token({"list": "product", "key": {"productId": 1}}),
+        _token({"list": "orders of u", "key": {"userId": "x"}}),
+        _token({"list": "user", "key": {"userId": "x" * 3000}}),
+        _token({"list": "product", "key": {"productId": "a\nb"}}),
+    ],
+)
+def test_a_page_token_that_the_list_did_not_hand_out_is_a_400(world: World, kind: str, token: str) -> None:
+    answer = world.api.get(f"/{kind}", query={"nextToken": token})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
+
+
+def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(world: World) -> None:
+    for user in ("u-1", "u-1", "u-2"):
+        world.order(user, {"p-1": 1})
+    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+    content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    content["key"]["userId"] = "u-2"
+    forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    answer = world.api.get("/users/u-1/orders", query={"nextToken": forged})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
+
+
+def test_a_page_token_of_another_user_is_a_400(world: World) -> None:
+    for _ in range(2):
+        world.order("u-1", {"p-1": 1})
+    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+    answer = world.api.get("/users/u-2/orders", query={"nextToken": token})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")

@@ -1,4 +1,4 @@
-"""FulfillOrder with a fulfillment system outside: over real connections to a small warehouse."""
+"""The client of the fulfillment system, over real connections to the partner's program."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import datetime
 import json
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,61 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from functions.shared.domain.errors import (
     FulfillmentRefused,
     FulfillmentUnavailable,
-    OrderRejected,
-    Superseded,
 )
-from functions.shared.domain.orders import OrderLine, Shipment
-from functions.shared.environment import InvalidEnvironmentVariable
-from local.memory.functions import World, invoke_task
+from functions.shared.domain.orders import Shipment
+from local.memory.functions import World
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
-
-SECRET = "a secret that nobody may see"
-
-
-@pytest.fixture
-def warehouse() -> FulfillmentPartner:
-    return FulfillmentPartner(SECRET)
-
-
-@pytest.fixture
-def server(warehouse: FulfillmentPartner) -> Iterator[PartnerServer]:
-    with PartnerServer(warehouse) as server:
-        yield server
-
-
-@pytest.fixture
-def secrets(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Secrets Manager, holding the secret under the name that the stack knows."""
-    client = boto3.client("secretsmanager")
-    arn = client.create_secret(Name="fulfillment", SecretString=SECRET)["ARN"]
-    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", arn)
-    return client
-
-
-@pytest.fixture
-def outside(
-    world: World, server: PartnerServer, secrets: Any, monkeypatch: pytest.MonkeyPatch
-) -> FulfillmentPartner:
-    """The warehouse, with FulfillOrder configured as the local stack does it."""
-    from functions.fulfill_order import handler
-
-    monkeypatch.setenv("FULFILLMENT_URL", f"{server.url}orders?from=tests")
-    monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
-    monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
-    return server.warehouse
-
-
-def ship(attempt: int = 1) -> Shipment:
-    """Ask for a shipment without any order behind it."""
-    from functions.fulfill_order import handler
-
-    assert handler._fulfillment_system is not None
-    handler._fulfillment_system.prepare()
-    line = OrderLine(product_id="p-1", quantity=2, title="Lamp", unit_price=100)
-    return handler._fulfillment_system.ship("o-1", attempt, [line], correlation_id="cid-1")
-
-
-# --- the request ------------------------------------------------------------------------------------------
+from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, ship
 
 
 def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
@@ -95,7 +43,7 @@ def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
 def test_the_signature_is_the_one_of_the_documentation() -> None:
     from functions.fulfill_order.client import sign
 
-    documentation = (Path(__file__).parents[2] / "docs" / "fulfillment.md").read_text("utf-8")
+    documentation = (Path(__file__).parents[4] / "docs" / "fulfillment.md").read_text("utf-8")
     signature = sign(b"s3cret", "1767225600", b'{"orderId":"o-1"}')
     assert f"\n{signature}\n" in documentation
 
@@ -103,9 +51,6 @@ def test_the_signature_is_the_one_of_the_documentation() -> None:
 def test_a_repeat_is_answered_with_the_first_shipment(outside: FulfillmentPartner) -> None:
     assert ship() == ship(attempt=2) == Shipment(shipment_id="parcel-1")
     assert len(outside.received) == 2
-
-
-# --- the answer -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -191,9 +136,6 @@ def test_nobody_listening_is_no_answer(world: World, secrets: Any, monkeypatch: 
         ship()
 
 
-# --- the secret -------------------------------------------------------------------------------------------
-
-
 def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts, from now on, how often the secret is read."""
     from functions.fulfill_order import client as warehouse
@@ -257,41 +199,6 @@ def test_the_secret_is_never_logged_nor_told(
     assert SECRET not in "".join([*told, written.out, written.err])
 
 
-# --- where it may go --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "allow_http"),
-    [
-        ("http://warehouse.example/orders", False),
-        ("http://warehouse.example/orders", True),
-        ("http://127.0.0.1:8787/", False),
-        ("http://127.0.0.1.example:8787/", True),
-        ("https://user:password@warehouse.example/", False),
-        ("https://", False),
-        ("ftp://warehouse.example/", True),
-        ("warehouse.example", True),
-    ],
-)
-def test_only_https_without_credentials_is_accepted_at_the_start(
-    world: World, monkeypatch: pytest.MonkeyPatch, url: str, allow_http: bool
-) -> None:
-    from functions.fulfill_order import handler
-
-    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", "arn")
-    monkeypatch.setenv("FULFILLMENT_URL", url)
-    monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true" if allow_http else "")
-    with pytest.raises(InvalidEnvironmentVariable, match="FULFILLMENT_URL"):
-        handler._outside()
-
-
-def test_without_a_url_orders_are_fulfilled_in_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from functions.fulfill_order import handler
-
-    monkeypatch.setenv("FULFILLMENT_URL", "")
-    assert handler._outside() is None
-
-
 def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) -> None:
     from functions.fulfill_order.client import open_transport, read_url
 
@@ -329,95 +236,3 @@ def self_signed(folder: Path) -> Path:
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return path
-
-
-# --- the order --------------------------------------------------------------------------------------------
-
-
-def test_an_order_is_handed_over_in_the_very_transaction_that_takes_its_goods(
-    world: World, outside: FulfillmentPartner
-) -> None:
-    product = world.product(stock=5)
-    order_id = world.validated_order({product: 2})
-    assert world.reserve(order_id) == {"shipmentId": "parcel-1"}
-    assert world.stored_order(order_id)["reservation"] == {
-        "state": "HELD",
-        "attempt": 1,
-        "handedOver": True,
-    }
-    assert outside.contents == {order_id: {product: 2}}
-
-
-def test_an_answer_that_was_lost_after_the_order_was_accepted_ends_in_one_shipment(
-    world: World, outside: FulfillmentPartner
-) -> None:
-    product = world.product(stock=5)
-    order_id = world.validated_order({product: 2})
-    outside.plan.append(Behavior.DROP_ANSWER)
-    with pytest.raises(FulfillmentUnavailable):
-        world.reserve(order_id)
-    assert world.reserve(order_id) == {"shipmentId": "parcel-1"}
-    assert len(outside.shipments) == 1
-    assert world.stock(product) == 3
-
-
-def test_goods_that_were_held_in_place_are_handed_over_before_they_are_shipped(
-    world: World, outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from functions.fulfill_order import handler
-
-    order_id = world.validated_order({world.product(): 1})
-    with monkeypatch.context() as before_the_url_was_set:
-        before_the_url_was_set.setattr(handler, "_fulfillment_system", None)
-        world.reserve(order_id)
-    outside.plan.append(Behavior.DROP_REQUEST)
-    with pytest.raises(FulfillmentUnavailable):
-        world.reserve(order_id)
-    assert world.stored_order(order_id)["reservation"]["handedOver"] is True
-
-
-def test_an_order_that_went_outside_is_not_shipped_in_place_as_well(
-    world: World, outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from functions.fulfill_order import handler
-
-    order_id = world.validated_order({world.product(): 1})
-    outside.plan.append(Behavior.DROP_ANSWER)
-    with pytest.raises(FulfillmentUnavailable):
-        world.reserve(order_id)
-    monkeypatch.setattr(handler, "_fulfillment_system", None)
-    with pytest.raises(FulfillmentUnavailable):
-        world.reserve(order_id)
-
-
-def test_a_fulfilled_order_is_answered_without_asking_again(
-    world: World, outside: FulfillmentPartner
-) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    shipment = world.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
-    assert world.reserve(order_id) == shipment
-    assert len(outside.received) == 1
-
-
-def test_an_order_that_is_rejected_or_superseded_never_goes_outside(
-    world: World, outside: FulfillmentPartner
-) -> None:
-    order_id = world.validated_order({world.product(stock=1): 2})
-    with pytest.raises(OrderRejected):
-        world.reserve(order_id)
-    with pytest.raises(Superseded):
-        world.reserve(order_id, attempt=2)
-    assert outside.received == []
-
-
-def test_a_secret_that_cannot_be_read_leaves_the_order_in_our_hands(
-    world: World, outside: FulfillmentPartner, secrets: Any
-) -> None:
-    product = world.product(stock=5)
-    order_id = world.validated_order({product: 2})
-    secrets.delete_secret(SecretId="fulfillment", ForceDeleteWithoutRecovery=True)
-    with pytest.raises(Exception, match="ResourceNotFoundException"):
-        world.reserve(order_id)
-    assert "reservation" not in world.stored_order(order_id)
-    assert world.stock(product) == 5

@@ -1,9 +1,7 @@
-"""Placing, reading, listing and cancelling orders over HTTP."""
+"""An order is stored, then queued, once per idempotency key."""
 
 from __future__ import annotations
 
-import base64
-import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -14,7 +12,7 @@ import pytest
 from functions.shared import clock
 from functions.shared.domain.orders import Order
 from functions.shared.persistence.orders import OrderRepository
-from local.memory.functions import World, invoke_task
+from local.memory.functions import World
 from tests.functions.dynamodb_hooks import first
 
 
@@ -61,11 +59,6 @@ def test_an_invalid_order_is_a_422_that_names_the_field_and_stores_nothing(
     assert [error["field"] for error in answer.body["errors"]] == [field]
     assert world.dynamodb.scan(TableName="orders")["Count"] == 0
     assert world.messages() == []
-
-
-def test_an_unknown_order_is_a_404(world: World) -> None:
-    for answer in (world.api.get("/orders/none"), world.api.post("/orders/none/cancel")):
-        assert (answer.status, answer.body["code"]) == (404, "not_found")
 
 
 def test_a_repeat_under_the_same_key_answers_the_first_order_and_makes_no_second(world: World) -> None:
@@ -151,113 +144,6 @@ def test_a_repeat_long_after_answers_the_order_as_it_is_by_then(world: World) ->
 
 def test_equal_orders_without_a_key_are_two_orders(world: World) -> None:
     assert world.order("u-1", {"p-1": 1}) != world.order("u-1", {"p-1": 1})
-
-
-def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -> None:
-    placed = []
-    for minute in range(5):
-        placed.append(world.order("u-1", {"p-1": 1}))
-        world.set_order(placed[-1], createdAt=f"2026-01-01T00:0{minute}:00.000Z")
-    world.order("u-2", {"p-1": 1})
-    seen: list[str] = []
-    token = None
-    while True:
-        query = {"limit": "2"} | ({"nextToken": token} if token else {})
-        page = world.api.get("/users/u-1/orders", query=query).body
-        seen.extend(order["orderId"] for order in page["items"])
-        token = page.get("nextToken")
-        if token is None:
-            break
-    assert seen == placed[::-1]
-
-
-def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(world: World) -> None:
-    for user in ("u-1", "u-1", "u-2"):
-        world.order(user, {"p-1": 1})
-    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
-    content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    content["key"]["userId"] = "u-2"
-    forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-    answer = world.api.get("/users/u-1/orders", query={"nextToken": forged})
-    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
-
-
-def test_a_page_token_of_another_user_is_a_400(world: World) -> None:
-    for _ in range(2):
-        world.order("u-1", {"p-1": 1})
-    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
-    answer = world.api.get("/users/u-2/orders", query={"nextToken": token})
-    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
-
-
-def test_the_answer_tells_nothing_of_how_we_work(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.reserve(order_id)
-    body = world.api.get(f"/orders/{order_id}").body
-    assert set(body) == {
-        "orderId",
-        "userId",
-        "items",
-        "status",
-        "history",
-        "createdAt",
-        "updatedAt",
-        "total",
-        "currency",
-    }
-
-
-def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(world: World) -> None:
-    order_id = world.order("u-1", {"p-1": 1})
-    for _ in range(2):
-        answer = world.api.post(f"/orders/{order_id}/cancel")
-        assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
-    assert [entry["status"] for entry in answer.body["history"]] == ["PENDING", "CANCELLED"]
-    events = world.events()
-    assert [event["detail-type"] for event in events] == ["OrderCancelled", "OrderCancelled"]
-    assert len({event["detail"]["eventId"] for event in events}) == 1
-    assert "openShard" not in world.stored_order(order_id)
-
-
-def test_a_cancel_whose_event_cannot_be_sent_stands_and_stays_open_for_the_requeue(world: World) -> None:
-    import boto3
-
-    order_id = world.order("u-1", {"p-1": 1})
-    events = boto3.client("events")
-    events.remove_targets(Rule="all", EventBusName="orderflow", Ids=["queue"])
-    events.delete_rule(Name="all", EventBusName="orderflow")
-    events.delete_event_bus(Name="orderflow")
-    answer = world.api.post(f"/orders/{order_id}/cancel")
-    assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
-    assert "openShard" in world.stored_order(order_id)
-
-
-def test_an_order_whose_goods_are_reserved_cannot_be_cancelled(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.reserve(order_id)
-    answer = world.api.post(f"/orders/{order_id}/cancel")
-    assert (answer.status, answer.body["code"]) == (409, "too_late_to_cancel")
-    assert world.stored_order(order_id)["status"] == "VALIDATED"
-
-
-def test_a_validated_order_without_a_reservation_can_be_cancelled_and_is_never_reserved(world: World) -> None:
-    product = world.product(stock=5)
-    order_id = world.validated_order({product: 1})
-    assert world.api.post(f"/orders/{order_id}/cancel").status == 200
-    from functions.shared.domain.errors import OrderCancelled
-
-    with pytest.raises(OrderCancelled):
-        world.reserve(order_id)
-    with pytest.raises(OrderCancelled):
-        invoke_task("validate_order", order_id)
-    assert world.stock(product) == 5
-
-
-@pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 256])
-def test_an_idempotency_key_that_cannot_be_one_is_a_422(world: World, key: str) -> None:
-    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
-    answer = world.api.post("/orders", body, headers={"Idempotency-Key": key})
-    assert (answer.status, answer.body["errors"][0]["field"]) == (422, "Idempotency-Key")
 
 
 def test_an_order_id_without_a_key_is_random(world: World) -> None:

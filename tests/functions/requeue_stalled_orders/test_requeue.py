@@ -1,64 +1,20 @@
-"""The schedule that gets forgotten orders going again."""
+"""What becomes of an order that is open for long."""
 
 from __future__ import annotations
 
-import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from functions.shared.domain.errors import OrderCancelled
-from functions.shared.domain.orders import Move, OrderStatus
-from local.memory.functions import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
+from local.memory.functions import LambdaContext, World, invoke_task
+from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, requeue, stalled_order
 
-LONG_AGO = "2026-01-01T00:00:00.000Z"
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})
-
-
-def requeue(context: Any = None) -> Any:
-    """Run the schedule once; only what it did something about is answered."""
-    report = handler_of("requeue_stalled_orders")({}, context or LambdaContext())
-    return {outcome: count for outcome, count in report.items() if count}
-
-
-def stalled_order(world: World, *, validated: bool = False, attempt: int = 1, **attributes: object) -> str:
-    """An order that is open for long; its first message is gone."""
-    quantities = {world.product(stock=5): 2}
-    order_id = world.validated_order(quantities) if validated else world.order(world.user(), quantities)
-    world.messages()
-    world.events()
-    world.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
-    return order_id
-
-
-@pytest.fixture
-def executions(world: World) -> Iterator[Callable[[str, str], None]]:
-    """Makes Step Functions answer the status of one execution, and nothing of others."""
-    from functions.requeue_stalled_orders import handler
-
-    client = handler._is_running.__self__._client  # type: ignore[union-attr]
-    arn = ENVIRONMENT["STATE_MACHINE_ARN"].replace("stateMachine", "execution")
-    with Stubber(client) as stub:
-
-        def tell(name: str, status: str) -> None:
-            execution = {"executionArn": f"{arn}:{name}", "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"]}
-            start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-            stub.add_response(
-                "describe_execution",
-                {**execution, "status": status, "startDate": start},
-                {"executionArn": f"{arn}:{name}"},
-            )
-
-        yield tell
-        stub.assert_no_pending_responses()
-
-
-# --- orders that are sent again ---------------------------------------------------------------------------
 
 
 def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(world: World) -> None:
@@ -101,71 +57,6 @@ def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(world: World
     shipment = world.reserve(order_id, attempt=2)
     invoke_task("update_order_status", order_id, 2, status="FULFILLED", shipment=shipment)
     assert world.stored_order(order_id)["status"] == "FULFILLED"
-
-
-def test_an_order_whose_execution_ended_is_sent_again(
-    world: World, executions: Callable[[str, str], None]
-) -> None:
-    order_id = stalled_order(world)
-    executions(f"{order_id}-1", "TIMED_OUT")
-    assert requeue() == {"requeued": 1, "complete": True}
-
-
-def test_an_order_whose_execution_still_runs_is_left_alone(
-    world: World, executions: Callable[[str, str], None]
-) -> None:
-    order_id = stalled_order(world)
-    executions(f"{order_id}-1", "RUNNING")
-    before = world.stored_order(order_id)
-    assert requeue() == {"running": 1, "complete": True}
-    assert world.stored_order(order_id) == before
-    assert world.messages() == []
-
-
-def test_of_express_executions_nothing_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from functions.requeue_stalled_orders import handler
-    from functions.requeue_stalled_orders.signs_of_life import never_running
-
-    monkeypatch.setattr(handler, "_is_running", never_running)
-    order_id = stalled_order(world)
-    assert requeue() == {"requeued": 1, "complete": True}
-    assert [message["orderId"] for message in world.messages()] == [order_id]
-
-
-# --- a queue that is behind -------------------------------------------------------------------------------
-
-
-def measure_oldest_message(seconds: float, *, minutes_ago: int = 0) -> None:
-    boto3.client("cloudwatch").put_metric_data(
-        Namespace="AWS/SQS",
-        MetricData=[
-            {
-                "MetricName": "ApproximateAgeOfOldestMessage",
-                "Dimensions": [{"Name": "QueueName", "Value": "orders"}],
-                "Timestamp": datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=minutes_ago),
-                "Value": seconds,
-            }
-        ],
-    )
-
-
-def test_an_order_that_waits_in_a_long_queue_is_left_alone(world: World) -> None:
-    order_id = stalled_order(world)
-    measure_oldest_message(20, minutes_ago=5)
-    measure_oldest_message(601, minutes_ago=1)
-    assert requeue() == {"skipped": True}
-    assert world.stored_order(order_id)["attempt"] == 1
-    assert world.messages() == []
-
-
-def test_a_queue_that_has_caught_up_holds_nobody_back(world: World) -> None:
-    stalled_order(world)
-    measure_oldest_message(3000, minutes_ago=5)
-    measure_oldest_message(20, minutes_ago=1)
-    assert requeue() == {"requeued": 1, "complete": True}
-
-
-# --- orders whose attempts are used up --------------------------------------------------------------------
 
 
 def test_an_order_that_holds_nothing_fails_after_its_last_attempt(world: World) -> None:
@@ -233,22 +124,6 @@ def test_an_order_that_an_operator_retried_has_all_its_attempts_again(world: Wor
     assert order["statusReason"] == "attempts_used_up: 3 attempts came to no end"
 
 
-def test_a_retry_first_announces_a_failure_that_nobody_heard_of(world: World) -> None:
-    from functions.orders_api import handler as orders_api
-
-    order_id = stalled_order(world)
-    order = orders_api._orders.get(order_id)
-    failed = Move(order_id=order_id, to=OrderStatus.FAILED, at=LONG_AGO, attempt=1)
-    orders_api._orders.move(failed, stay_open=True)
-    orders_api._lifecycle.retry(orders_api._orders.get(order_id))
-    assert [event["detail-type"] for event in world.events()] == ["OrderFailed"]
-    with pytest.raises(Exception, match="PENDING in attempt 2"):
-        orders_api._lifecycle.retry(order)
-
-
-# --- what was cut off -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
 def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_index(
     world: World, status: str
@@ -262,9 +137,6 @@ def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_in
     assert "openShard" not in order
     assert order["attempt"] == 1
     assert requeue() == {"complete": True}
-
-
-# --- when something goes wrong ----------------------------------------------------------------------------
 
 
 def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
@@ -347,55 +219,3 @@ def test_it_stops_before_its_time_is_up_and_says_so(world: World) -> None:
     assert requeue(Hurried()) == {"requeued": 3}
     assert len(world.messages()) == 3
     assert requeue() == {"requeued": 2, "complete": True}
-
-
-# --- what it tells ----------------------------------------------------------------------------------------
-
-
-def measured(capsys: pytest.CaptureFixture[str]) -> tuple[float, float, float]:
-    """How many orders a run found stalled, sent again, and gave up, as its one record of metrics says."""
-    (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    (stalled,), (requeued,), (exhausted,) = (
-        record[name] for name in ("OrdersStalled", "OrdersRequeued", "AttemptsExhausted")
-    )
-    return stalled, requeued, exhausted
-
-
-def test_its_metrics_say_what_it_found_and_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    stalled_order(world)
-    stalled_order(world, attempt=3)
-    capsys.readouterr()
-    requeue()
-    assert measured(capsys) == (2, 1, 1)
-
-
-def test_a_run_that_finds_nothing_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    requeue()
-    assert measured(capsys) == (0, 0, 0)
-
-
-def test_a_run_that_does_nothing_while_the_queue_is_behind_still_shows_that_somebody_looked(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stalled_order(world)
-    measure_oldest_message(3600, minutes_ago=1)
-    capsys.readouterr()
-    assert requeue() == {"skipped": True}
-    assert measured(capsys) == (0, 0, 0)
-
-
-def test_a_run_that_fails_midway_tells_what_it_did_until_then(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from functions.requeue_stalled_orders import handler
-
-    def unreachable(_messages: object) -> None:
-        raise EndpointConnectionError(endpoint_url="https://sqs")
-
-    stalled_order(world)
-    stalled_order(world, attempt=3)
-    monkeypatch.setattr(handler._queue, "send_all", unreachable)
-    capsys.readouterr()
-    with pytest.raises(EndpointConnectionError):
-        requeue()
-    assert measured(capsys) == (1, 0, 1)

@@ -1,0 +1,40 @@
+"""Which fulfillment system the environment configures."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.shared.environment import InvalidEnvironmentVariable
+from local.memory.functions import World
+
+
+@pytest.mark.parametrize(
+    ("url", "allow_http"),
+    [
+        ("http://warehouse.example/orders", False),
+        ("http://warehouse.example/orders", True),
+        ("http://127.0.0.1:8787/", False),
+        ("http://127.0.0.1.example:8787/", True),
+        ("https://user:password@warehouse.example/", False),
+        ("https://", False),
+        ("ftp://warehouse.example/", True),
+        ("warehouse.example", True),
+    ],
+)
+def test_only_https_without_credentials_is_accepted_at_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch, url: str, allow_http: bool
+) -> None:
+    from functions.fulfill_order import handler
+
+    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", "arn")
+    monkeypatch.setenv("FULFILLMENT_URL", url)
+    monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true" if allow_http else "")
+    with pytest.raises(InvalidEnvironmentVariable, match="FULFILLMENT_URL"):
+        handler._outside()
+
+
+def test_without_a_url_orders_are_fulfilled_in_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functions.fulfill_order import handler
+
+    monkeypatch.setenv("FULFILLMENT_URL", "")
+    assert handler._outside() is None

@@ -1,0 +1,44 @@
+"""What the routes of products add to those of all records."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.memory.functions import World
+from tests.functions.records import RECORDS, create, path_of
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"price": -1}, "price"),
+        ({"price": 19.99}, "price"),
+        ({"price": True}, "price"),
+        ({"stock": -1}, "stock"),
+        ({"currency": "euro"}, "currency"),
+        ({"title": None}, "title"),
+        ({"description": "x" * 2001}, "description"),
+    ],
+)
+def test_an_invalid_field_is_a_422_that_names_it_and_stores_nothing(
+    world: World, change: dict[str, object], field: str
+) -> None:
+    answer = world.api.post("/products", RECORDS["products"] | change)
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, field)
+    assert world.dynamodb.scan(TableName="products")["Count"] == 0
+
+
+def test_a_product_without_a_currency_has_the_default(world: World) -> None:
+    assert world.api.post("/products", RECORDS["products"]).body["currency"] == "EUR"
+
+
+def test_a_change_of_stock_must_name_the_version_it_is_based_on(world: World) -> None:
+    path = path_of("products", create(world, "products"))
+    assert world.api.patch(path, {"stock": 7}).status == 428
+    patched = world.api.patch(path, {"stock": 7}, headers={"If-Match": '"1"'})
+    assert (patched.status, patched.body["stock"]) == (200, 7)
+
+
+def test_a_description_of_null_removes_it(world: World) -> None:
+    path = path_of("products", create(world, "products"))
+    assert "description" not in world.api.patch(path, {"description": None}).body

@@ -1,0 +1,23 @@
+"""A user and a product, as the tests of what both kinds of records have in common create them."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.memory.functions import HttpAnswer, World
+
+RECORDS: dict[str, dict[str, object]] = {
+    "users": {"name": "Ada", "email": "ada@example.com"},
+    "products": {"title": "Lamp", "price": 1999, "stock": 5, "description": "Bright"},
+}
+ID = {"users": "userId", "products": "productId"}
+FIELD = {"users": "name", "products": "title"}
+each_kind = pytest.mark.parametrize("kind", ["users", "products"])
+
+
+def create(world: World, kind: str) -> HttpAnswer:
+    return world.api.post(f"/{kind}", RECORDS[kind])
+
+
+def path_of(kind: str, created: HttpAnswer) -> str:
+    return f"/{kind}/{created.body[ID[kind]]}"

@@ -1,0 +1,25 @@
+"""A stalled order, and a run of the schedule over all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.memory.functions import LambdaContext, World, handler_of
+
+LONG_AGO = "2026-01-01T00:00:00.000Z"
+
+
+def requeue(context: Any = None) -> Any:
+    """Run the schedule once; only what it did something about is answered."""
+    report = handler_of("requeue_stalled_orders")({}, context or LambdaContext())
+    return {outcome: count for outcome, count in report.items() if count}
+
+
+def stalled_order(world: World, *, validated: bool = False, attempt: int = 1, **attributes: object) -> str:
+    """An order that is open for long; its first message is gone."""
+    quantities = {world.product(stock=5): 2}
+    order_id = world.validated_order(quantities) if validated else world.order(world.user(), quantities)
+    world.messages()
+    world.events()
+    world.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
+    return order_id

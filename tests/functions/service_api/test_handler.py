@@ -1,0 +1,50 @@
+"""The routes that need no key: health, and the documents."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from local.memory.functions import World
+from tests.functions.dynamodb_hooks import recorded_calls
+from tests.functions.service_api.conftest import CONTRACT, ROOT, Get
+
+
+def test_health_tells_the_stack_and_the_version_and_reads_nothing(world: World) -> None:
+    with recorded_calls() as calls:
+        answer = world.api.get("/")
+    assert (answer.status, answer.body) == (
+        200,
+        {"status": "ok", "service": "orderflow", "stack": "test", "version": "0123456789ab"},
+    )
+    assert calls == []
+
+
+def test_the_contract_is_served_as_it_is_kept(get: Get) -> None:
+    answer = get("/openapi.json")
+    assert (answer["statusCode"], answer["body"]) == (200, CONTRACT.read_text("utf-8"))
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
+    assert answer["isBase64Encoded"] is False
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_a_document_that_the_client_has_is_not_sent_again(get: Get, path: str) -> None:
+    first = get(path)["multiValueHeaders"]
+    (etag,) = first["ETag"]
+    assert first["Cache-Control"] == ["public, max-age=300"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}'):
+        again = get(path, If_None_Match=known)
+        assert (again["statusCode"], again["body"], again["multiValueHeaders"]["ETag"]) == (304, "", [etag])
+    assert get(path, If_None_Match='"other"')["statusCode"] == 200
+
+
+def test_health_does_not_pay_for_the_page(world: World) -> None:
+    code = (
+        "import sys, functions.service_api.handler\n"
+        "heavy = {'pydantic', 'tools', 'aws_lambda_powertools.event_handler.openapi.swagger_ui', 'boto3'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

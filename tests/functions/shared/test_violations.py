@@ -1,0 +1,97 @@
+"""The mistakes in a body: each by its path, with what was expected in words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from local.memory.functions import World
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "message"),
+    [
+        ("/users", [], "body", "expected an object with name, email"),
+        ("/users", None, "body", "expected an object with name, email"),
+        ("/users", {"email": "a@b"}, "name", "missing: expected a text of 1 to 200 characters"),
+        ("/users", {"name": 1, "email": "a@b"}, "name", "expected a text of 1 to 200 characters"),
+        (
+            "/users",
+            {"name": "A", "email": "a b"},
+            "email",
+            "expected an e-mail address of 3 to 254 characters",
+        ),
+        (
+            "/users",
+            {"name": "A", "email": "a@b\n"},
+            "email",
+            "expected an e-mail address of 3 to 254 characters",
+        ),
+        (
+            "/users",
+            {"name": "A", "email": "a@b", "admin": True},
+            "admin",
+            "unknown: expected nothing but name, email",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1, "stock": 1, "description": 1},
+            "description",
+            "expected a text of at most 2000 characters or null",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1, "stock": 1, "currency": "EUR\n"},
+            "currency",
+            "expected an ISO 4217 currency code such as EUR or null",
+        ),
+        (
+            "/products",
+            {"title": "A", "price": 1.5, "stock": 1},
+            "price",
+            "expected a whole number from 0 to 100000000",
+        ),
+        ("/orders", {"userId": "u", "items": []}, "items", "expected a list of 1 to 50 elements"),
+        (
+            "/orders",
+            {"userId": "u", "items": [1]},
+            "items[0]",
+            "expected an object with productId, quantity",
+        ),
+        (
+            "/orders",
+            {"userId": "u", "items": [{"productId": "a b", "quantity": 1}]},
+            "items[0].productId",
+            "expected an id (letters, digits, - and _) of 1 to 64 characters",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path_with_what_was_expected_in_words(
+    world: World, path: str, body: object, field: str, message: str
+) -> None:
+    answer = world.api.post(path, json.dumps(body))
+    assert (answer.status, answer.body["code"]) == (422, "invalid_input")
+    assert answer.body["errors"] == [{"field": field, "message": message}]
+    assert answer.body["detail"] == f"Invalid {field}: {message}."
+
+
+def test_all_wrong_fields_of_a_body_are_named_at_once(world: World) -> None:
+    items = [{"productId": "", "quantity": 0}, {"quantity": 1}, {"productId": "p", "quantity": 1, "price": 1}]
+    answer = world.api.post("/orders", {"items": items, "total": 1})
+    wrong = [
+        "userId",
+        "items[0].productId",
+        "items[0].quantity",
+        "items[1].productId",
+        "items[2].price",
+        "total",
+    ]
+    assert [error["field"] for error in answer.body["errors"]] == wrong
+    assert answer.body["detail"] == f"6 fields are invalid: {', '.join(wrong)}."
+
+
+def test_a_body_full_of_mistakes_is_answered_in_bounds(world: World) -> None:
+    answer = world.api.post("/users", {f"{number}" + "x" * 500: 1 for number in range(100)})
+    assert len(answer.body["errors"]) == 20
+    assert len(json.dumps(answer.body)) < 20_000

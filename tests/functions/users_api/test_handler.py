@@ -1,0 +1,25 @@
+"""What the routes of users add to those of all records."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.memory.functions import World
+from tests.functions.records import RECORDS
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"email": "nobody"}, "email"),
+        ({"email": None}, "email"),
+    ],
+)
+def test_an_invalid_field_is_a_422_that_names_it_and_stores_nothing(
+    world: World, change: dict[str, object], field: str
+) -> None:
+    answer = world.api.post("/users", RECORDS["users"] | change)
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, field)
+    assert world.dynamodb.scan(TableName="users")["Count"] == 0

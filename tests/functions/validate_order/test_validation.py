@@ -1,0 +1,49 @@
+"""ValidateOrder: prices from the products, and what rejects an order."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.shared.domain.errors import OrderRejected, Superseded
+from local.memory.functions import World, invoke_task
+
+
+def test_validation_prices_the_order_from_the_products(world: World) -> None:
+    lamp, desk = world.product(price=1999), world.product(price=15000)
+    order_id = world.order(world.user(), {lamp: 2, desk: 1})
+    assert invoke_task("validate_order", order_id) == {
+        "items": [
+            {"productId": lamp, "quantity": 2, "title": "Lamp", "unitPrice": 1999},
+            {"productId": desk, "quantity": 1, "title": "Lamp", "unitPrice": 15000},
+        ],
+        "total": 18998,
+        "currency": "EUR",
+    }
+
+
+def test_an_order_of_an_unknown_user_is_rejected(world: World) -> None:
+    order_id = world.order("nobody", {world.product(): 1})
+    with pytest.raises(OrderRejected, match=r"^unknown_user"):
+        invoke_task("validate_order", order_id)
+
+
+def test_an_order_of_an_unknown_product_is_rejected(world: World) -> None:
+    order_id = world.order(world.user(), {world.product(): 1, "ghost": 1})
+    with pytest.raises(OrderRejected, match=r"^unknown_product: .*ghost$"):
+        invoke_task("validate_order", order_id)
+
+
+def test_an_order_keeps_the_prices_it_was_validated_with(world: World) -> None:
+    product = world.product(price=100)
+    order_id = world.validated_order({product: 1})
+    world.api.patch(f"/products/{product}", {"price": 999})
+    assert invoke_task("validate_order", order_id)["total"] == 100
+    world.api.delete(f"/products/{product}")
+    assert invoke_task("validate_order", order_id)["total"] == 100
+
+
+def test_validation_of_an_earlier_attempt_is_superseded(world: World) -> None:
+    order_id = world.order(world.user(), {world.product(): 1})
+    world.set_order(order_id, attempt=2)
+    with pytest.raises(Superseded):
+        invoke_task("validate_order", order_id, 1)
