@@ -5,7 +5,7 @@ client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workf
 
 import pulumi
 
-from components import iam, packaging
+from components import fulfillment, iam, packaging
 from components.custom_domain import CustomDomain
 from components.event_bus import EventBus
 from components.firewall import Firewall
@@ -16,7 +16,7 @@ from components.monitoring import Monitoring
 from components.queue import Queue
 from components.rest_api import RestApi
 from components.schedule import Schedule
-from components.settings import FUNCTION_NAMES, StackSettings
+from components.settings.stack import StackSettings
 from components.table import Index, Table
 from components.tags import tag_everything
 from components.workflow import Workflow
@@ -46,15 +46,22 @@ orders = Table(
     ],
     settings=settings.tables,
 )
-queue = Queue("orders", consumer_timeout=settings.consumer_timeout_seconds, require_tls=settings.require_tls)
+queue = Queue(
+    "orders", consumer_timeout=settings.queue.consumer_timeout_seconds, require_tls=settings.queue.require_tls
+)
 bus = EventBus("orderflow", description="What happened to orders")
 layer = DependencyLayer("dependencies")
 
 
+functions: list[LambdaFunction] = []
+
+
 def function(name: str, timeout: int, environment: dict[str, pulumi.Input[str]]) -> LambdaFunction:
-    return LambdaFunction(
+    declared = LambdaFunction(
         name, timeout=timeout, environment=environment, layer=layer, settings=settings.functions
     )
+    functions.append(declared)
+    return declared
 
 
 # --- The tasks of the workflow ---
@@ -68,20 +75,18 @@ users.grant_read(validate_order, "GetItem")
 products.grant_read(validate_order, "BatchGetItem")
 orders.grant_read(validate_order, "GetItem")
 
-outside = settings.fulfillment  # None: orders are fulfilled in place
 fulfill_order = function(
     "fulfill_order",
     TASK_TIMEOUT,
     {
         "PRODUCTS_TABLE": products.name,
         "ORDERS_TABLE": orders.name,
-        **(outside.environment if outside else {}),
+        **fulfillment.environment(settings.fulfillment),
     },
 )
 products.grant_write(fulfill_order, "UpdateItem")
 orders.grant_write(fulfill_order, "UpdateItem")
-if outside:
-    fulfill_order.allow("reads-signing-secret", ["secretsmanager:GetSecretValue"], [outside.secret_arn])
+fulfillment.grant_signing(fulfill_order, settings.fulfillment)
 
 release_order = function(
     "release_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
@@ -99,24 +104,19 @@ bus.grant_put(update_order_status)
 workflow = Workflow(
     "order_fulfillment",
     definition="statemachines/order_fulfillment.asl.json",
-    tasks={
-        "validateOrderArn": validate_order,
-        "fulfillOrderArn": fulfill_order,
-        "releaseOrderArn": release_order,
-        "updateOrderStatusArn": update_order_status,
-    },
+    tasks=[validate_order, fulfill_order, release_order, update_order_status],
     settings=settings.workflow,
 )
 
 # --- From the queue into the workflow ---
 
 order_consumer = function(
-    "order_consumer", settings.consumer_timeout_seconds, {"STATE_MACHINE_ARN": workflow.arn}
+    "order_consumer", settings.queue.consumer_timeout_seconds, {"STATE_MACHINE_ARN": workflow.arn}
 )
 workflow.grant_start(order_consumer)
-queue.feeds(order_consumer, max_concurrency=settings.consumer_max_concurrency)
+queue.feeds(order_consumer, max_concurrency=settings.queue.consumer_max_concurrency)
 
-# --- What gets forgotten orders going again ---
+# --- The requeue of stalled orders ---
 
 requeue_stalled_orders = function(
     "requeue_stalled_orders",
@@ -128,8 +128,8 @@ requeue_stalled_orders = function(
         "EVENT_BUS_NAME": bus.name,
         "STATE_MACHINE_ARN": workflow.arn,
         "WORKFLOW_TYPE": settings.workflow.type,
-        "STALLED_AFTER_MINUTES": str(settings.stalled_after_minutes),
-        "MAX_ATTEMPTS": str(settings.max_attempts),
+        "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
+        "MAX_ATTEMPTS": str(settings.requeue.max_attempts),
     },
 )
 orders.grant_query(requeue_stalled_orders, "open")
@@ -146,21 +146,21 @@ Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_EVERY
 
 cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors_origins)}
 
-users_api = function("users_api", settings.api_timeout_seconds, {"USERS_TABLE": users.name, **cors})
+users_api = function("users_api", settings.api.timeout_seconds, {"USERS_TABLE": users.name, **cors})
 users.grant_read(users_api, "GetItem", "Scan")
 users.grant_write(users_api, "PutItem", "UpdateItem", "DeleteItem")
 
 products_api = function(
     "products_api",
-    settings.api_timeout_seconds,
-    {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.default_currency, **cors},
+    settings.api.timeout_seconds,
+    {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
 )
 products.grant_read(products_api, "GetItem", "Scan")
 products.grant_write(products_api, "PutItem", "UpdateItem", "DeleteItem")
 
 orders_api = function(
     "orders_api",
-    settings.api_timeout_seconds,
+    settings.api.timeout_seconds,
     {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
 )
 orders.grant_read(orders_api, "GetItem", "BatchGetItem")
@@ -171,8 +171,8 @@ bus.grant_put(orders_api)
 
 service_api = function(
     "service_api",
-    settings.api_timeout_seconds,
-    {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(FUNCTION_NAMES), **cors},
+    settings.api.timeout_seconds,
+    {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(), **cors},
 )
 
 # --- The API ---
@@ -211,18 +211,7 @@ monitoring = Monitoring(
         api=api,
         queue=queue,
         workflow=workflow,
-        functions=[
-            users_api,
-            products_api,
-            orders_api,
-            service_api,
-            order_consumer,
-            validate_order,
-            fulfill_order,
-            release_order,
-            update_order_status,
-            requeue_stalled_orders,
-        ],
+        functions=functions,
         tables={"users": users, "products": products, "orders": orders},
         requeue_minutes=REQUEUE_EVERY_MINUTES,
     ),

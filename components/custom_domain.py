@@ -4,7 +4,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.rest_api import RestApi
-from components.settings import CustomDomainSettings
+from components.settings.custom_domain import CustomDomainSettings
 
 
 class CustomDomain(pulumi.ComponentResource):

@@ -20,7 +20,7 @@ from components.metrics import (
     of_table,
     of_workflow,
 )
-from components.settings import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 Line = list[Any]
 Widget = dict[str, Any]

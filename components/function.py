@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from components import iam, packaging
 from components.layer import DependencyLayer
 from components.names import log_group_name
-from components.settings import FunctionSettings
+from components.settings.functions import FunctionSettings
 
 
 def metrics_namespace() -> str:

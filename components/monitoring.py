@@ -20,7 +20,7 @@ from components.metrics import (
     of_table_over_operations,
     of_workflow,
 )
-from components.settings import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 _MINUTE: Final = 60
 _PERIOD: Final = 5 * _MINUTE
@@ -209,7 +209,7 @@ class Monitoring(pulumi.ComponentResource):
             "errors": of_function(function, "Errors"),
             "invocations": of_function(function, "Invocations"),
         }
-        if function in observed.workflow.tasks.values():
+        if function in observed.workflow.tasks:
             # To Lambda every exception is an error; these are how a task tells the workflow what it found.
             failures = "(errors - FILL(outcomes, 0))"
             metrics["outcomes"] = from_code(function.name, "TaskOutcomes")

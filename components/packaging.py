@@ -70,10 +70,15 @@ def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
     return dict(sorted(archive.items()))
 
 
-def code_version(names: tuple[str, ...], root: Path = PROJECT_ROOT) -> str:
-    """The first 12 hexadecimal digits of the hash over the own code of all `names`."""
+def function_names(root: Path = PROJECT_ROOT) -> tuple[str, ...]:
+    """Returns the names of all functions: the folders of `functions/` with a `handler.py`."""
+    return tuple(sorted(handler.parent.name for handler in (root / "functions").glob("*/handler.py")))
+
+
+def code_version(root: Path = PROJECT_ROOT) -> str:
+    """Returns the first 12 hexadecimal digits of the hash over the own code of all functions."""
     files: dict[str, Path] = {}
-    for name in names:
+    for name in function_names(root):
         files.update(function_files(name, root))
     return _hash_of_files(files)[:12]
 

@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
-from components.settings import VISIBILITY_PER_TIMEOUT
+from components.settings.queue import VISIBILITY_PER_TIMEOUT
 
 _DAY: Final = 24 * 60 * 60
 

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components import api_responses
 from components.function import LambdaFunction
 from components.names import log_group_name, sampling_rule_name
-from components.settings import ApiSettings, UsagePlan
+from components.settings.api import ApiSettings, UsagePlan
 
 STAGE: Final = "v1"
 

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.function import LambdaFunction
-from components.settings import TableSettings
+from components.settings.tables import TableSettings
 
 ReadAction = Literal["GetItem", "BatchGetItem", "Scan"]
 WriteAction = Literal["PutItem", "UpdateItem", "DeleteItem"]

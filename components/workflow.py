@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from components import iam
 from components.function import LambdaFunction
 from components.names import log_group_name
 from components.packaging import PROJECT_ROOT
-from components.settings import WorkflowSettings
+from components.settings.workflow import WorkflowSettings
 
 # A state machine's logs go over deliveries, which have no ARN that a policy could name: AWS documents exactly
 # these actions on "*".
@@ -52,6 +52,12 @@ def placeholders(definition: str) -> set[str]:
     return set(_PLACEHOLDER.findall(definition))
 
 
+def placeholder_of(function: str) -> str:
+    """Returns the name under which an ASL text refers to a function: validate_order -> validateOrderArn."""
+    first, *rest = function.split("_")
+    return "".join([first, *(word.title() for word in rest), "Arn"])
+
+
 def fill_in(definition: str, values: Mapping[str, str]) -> str:
     """The ASL text with every `${name}` replaced, without insignificant white space.
 
@@ -72,20 +78,20 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
 class Workflow(pulumi.ComponentResource):
     """The state machine of `definition` (a path in the project).
 
-    `tasks` are the functions that it calls, by the name under which the file refers to their ARNs; it may
-    invoke exactly these. `${partition}` is filled in as well.
+    `tasks` are the functions that it calls; it may invoke exactly these. The file refers to their ARNs by
+    `placeholder_of` their names, and to the partition by `${partition}`.
     """
 
     arn: pulumi.Output[str]
     type: str
-    tasks: Mapping[str, LambdaFunction]
+    tasks: Sequence[LambdaFunction]
 
     def __init__(
         self,
         name: str,
         *,
         definition: str,
-        tasks: Mapping[str, LambdaFunction],
+        tasks: Sequence[LambdaFunction],
         settings: WorkflowSettings,
         root: Path = PROJECT_ROOT,
         opts: pulumi.ResourceOptions | None = None,
@@ -97,7 +103,8 @@ class Workflow(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         text = (root / definition).read_text("utf-8")
         # Before anything is declared, and in a preview too, where the ARNs are not known yet.
-        fill_in(text, dict.fromkeys(["partition", *tasks], "checked"))
+        arns = {placeholder_of(task.name): task.arn for task in tasks}
+        fill_in(text, dict.fromkeys(["partition", *arns], "checked"))
 
         partition = aws.get_partition_output().partition
         account = aws.get_caller_identity_output().account_id
@@ -138,9 +145,7 @@ class Workflow(pulumi.ComponentResource):
             aws.iam.RolePolicy(
                 f"{name}-invokes-tasks",
                 role=role.name,
-                policy=iam.policy(
-                    iam.allow(["lambda:InvokeFunction"], [task.arn for task in tasks.values()])
-                ),
+                policy=iam.policy(iam.allow(["lambda:InvokeFunction"], [task.arn for task in tasks])),
                 opts=child,
             ),
             aws.iam.RolePolicy(
@@ -154,9 +159,9 @@ class Workflow(pulumi.ComponentResource):
             name,
             type=settings.type,
             role_arn=role.arn,
-            definition=pulumi.Output.all(
-                partition=partition, **{place: task.arn for place, task in tasks.items()}
-            ).apply(lambda values: fill_in(text, values)),
+            definition=pulumi.Output.all(partition=partition, **arns).apply(
+                lambda values: fill_in(text, values)
+            ),
             logging_configuration=aws.sfn.StateMachineLoggingConfigurationArgs(
                 level=settings.log_level,
                 include_execution_data=settings.log_level == "ALL",
@@ -166,7 +171,7 @@ class Workflow(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # AWS checks the role when the machine is created; no run may start before tasks may work.
-                depends_on=[*policies, *(policy for task in tasks.values() for policy in task.policies)],
+                depends_on=[*policies, *(policy for task in tasks for policy in task.policies)],
             ),
         )
         self.arn = machine.arn

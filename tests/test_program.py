@@ -121,7 +121,7 @@ def test_all_inputs_are_as_the_sdk_declares_them(name: str, preview: bool) -> No
 @each_run
 def test_the_program_warns_of_nothing_but_alarms_that_reach_nobody(name: str, preview: bool) -> None:
     messages = run_of(name, preview=preview).messages
-    assert [message for message in messages if "alarmEmail is empty" not in message] == []
+    assert [message for message in messages if "alarmEmail: is empty" not in message] == []
 
 
 @each_run
@@ -281,13 +281,13 @@ def test_every_function_starts_with_the_environment_that_the_program_gives_it(co
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"workflowType": "FAST"}, "orderflow:workflowType must be one of STANDARD, EXPRESS, but is FAST."),
+        ({"workflowType": "FAST"}, "workflowType: FAST is not allowed. Use one of STANDARD, EXPRESS."),
         (
             {"usagePlans": {"free": {"burst": 5, "rate": 5}}},
-            "orderflow:usagePlans.free must have exactly quotaPerDay",
+            'usagePlans.free: {"burst": 5, "rate": 5} is not allowed. Use an object with exactly quotaPerDay',
         ),
-        ({"logRetentionDays": -1}, "orderflow:logRetentionDays must be one of 1, 3, 5"),
-        ({"logRetentionDay": 14}, "orderflow:logRetentionDay is unknown; the keys are "),
+        ({"logRetentionDays": -1}, "logRetentionDays: -1 is not allowed. Use one of 1, 3, 5"),
+        ({"logRetentionDay": 14}, "logRetentionDay: is not a key. Use one of "),
     ],
     ids=["workflow type", "plan without quota", "negative retention", "misspelt key"],
 )

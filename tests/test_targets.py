@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from components.settings import FUNCTION_NAMES
+from components.packaging import function_names
 from local.engine.program import PROJECT_ROOT
 from local.engine.stacks import declare_test_stack
 from tests.components.recorded import FUNCTION
@@ -41,7 +41,7 @@ def test_one_command_deploys_the_code_alone() -> None:
     assert [targets for targets in commands() if reached(targets) == {function}]
 
 
-@pytest.mark.parametrize("name", FUNCTION_NAMES)
+@pytest.mark.parametrize("name", function_names())
 def test_another_deploys_all_that_is_the_functions_own(name: str) -> None:
     targets = [target.replace(EXAMPLE, name) for target in max(commands(), key=len)]
     component = declare_test_stack("dev").get("orderflow:compute:LambdaFunction", name)

@@ -34,7 +34,7 @@ that is silent the default holds.
 - `pulumi config set --stack dev logLevel DEBUG` sets a key. A list or an object replaces the default as a
   whole, so set all of it (`pulumi config set --stack dev --path 'corsOrigins[0]' https://shop.example.com`).
 - A mistake stops `pulumi preview` before anything is declared, with one sentence that names the key;
-  components/settings.py has the rules.
+  components/settings/ has the rules.
 - [Pulumi.dev.yaml](../Pulumi.dev.yaml) and [Pulumi.prod.yaml](../Pulumi.prod.yaml) are yours to edit. Stacks
   differ by these values only: dev starts out telling much and guarding nothing, prod guarding its data.
   [Pulumi.local.yaml](../Pulumi.local.yaml) is the embedded AWS of `python -m local`.

@@ -1,7 +1,7 @@
 """The API under a name of its own: endpoint, mapping, record, and the URL that others are told."""
 
 from local.engine.stacks import declare_test_stack
-from tests.components.test_settings import DOMAIN
+from tests.components.settings.test_custom_domain import DOMAIN
 
 
 def test_without_a_name_there_is_none() -> None:

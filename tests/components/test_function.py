@@ -3,8 +3,7 @@
 import pulumi
 import pytest
 
-from components.packaging import function_files
-from components.settings import FUNCTION_NAMES
+from components.packaging import function_files, function_names
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
@@ -60,7 +59,7 @@ SERVICES = {
 }
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
-each_function = pytest.mark.parametrize("name", FUNCTION_NAMES)
+each_function = pytest.mark.parametrize("name", function_names())
 
 
 def function(stack: str, name: str) -> Resource:
@@ -87,7 +86,7 @@ def arn(stack: str, target: str) -> str:
 def test_the_program_declares_exactly_the_known_functions(stack: str) -> None:
     assert (
         {found.name for found in declare_test_stack(stack).of_type(FUNCTION)}
-        == set(FUNCTION_NAMES)
+        == set(function_names())
         == set(MAY)
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.settings import FUNCTION_NAMES
+from components.packaging import function_names
 from local.engine.monitored import ALARM, DASHBOARD, expressions, named_metrics, widgets
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
@@ -67,7 +67,7 @@ def test_everything_that_can_go_wrong_with_an_order_has_its_alarm(stack: str) ->
     assert {found.name for found in declare_test_stack(stack).of_type(ALARM)} == {
         *("dead_letters", "oldest_message", "executions_failed", "executions_timed_out"),
         *("api_5xx", "api_latency", "stalled_orders", "exhausted_attempts"),
-        *(f"{name}_{trouble}" for name in FUNCTION_NAMES for trouble in ("errors", "throttles")),
+        *(f"{name}_{trouble}" for name in function_names() for trouble in ("errors", "throttles")),
         *(
             f"{table.name}_{trouble}"
             for table in declare_test_stack(stack).of_type(TABLE)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.names import longest_stack_name, sampling_rule_name
-from components.packaging import PROJECT_ROOT
-from components.settings import FUNCTION_NAMES
+from components.packaging import PROJECT_ROOT, function_names
 from local.engine.program import ProgramError, ProgramRun, run_program
 from local.engine.recorder import Recorder
 from local.engine.stacks import declare_test_stack
@@ -46,15 +45,15 @@ def run_of_stack(name: str, root: Path) -> ProgramRun:
 
 
 def test_a_stack_may_have_a_name_as_long_as_iam_takes_it_in_a_role_s(tmp_path: Path) -> None:
-    longest = longest_stack_name("orderflow", FUNCTION_NAMES)
+    longest = longest_stack_name("orderflow", function_names())
     roles = run_of_stack("s" * longest, tmp_path).of_type(ROLE)
     assert max(len(role.outputs["name"]) for role in roles) == 64
-    with pytest.raises(ProgramError, match=f"has {longest + 1} characters, but may have {longest} at most"):
+    with pytest.raises(ProgramError, match=rf"has {longest + 1} characters\. Use at most {longest}:"):
         run_of_stack("s" * (longest + 1), tmp_path)
 
 
 def test_a_stack_has_a_name_that_queues_and_functions_can_have_too(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match=r"must hold letters, digits, - and _ only, but is feature\.1"):
+    with pytest.raises(ProgramError, match=r"name feature\.1 is not allowed\. Use letters, digits, - and _:"):
         run_of_stack("feature.1", tmp_path)
 
 

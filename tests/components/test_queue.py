@@ -95,7 +95,7 @@ def test_a_queue_refuses_a_consumer_that_runs_longer_than_it_was_made_for(tmp_pa
 from components.function import LambdaFunction
 from components.layer import DependencyLayer
 from components.queue import Queue
-from components.settings import FunctionSettings
+from components.settings.functions import FunctionSettings
 
 settings = FunctionSettings(
     memory_mb=128, log_level="INFO", system_log_level="WARN", log_retention_days=1, reserved_concurrency={}

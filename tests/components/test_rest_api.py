@@ -244,7 +244,8 @@ PROGRAM = """
 from components.function import LambdaFunction
 from components.layer import DependencyLayer
 from components.rest_api import RestApi
-from components.settings import ApiSettings, FunctionSettings, UsagePlan
+from components.settings.api import ApiSettings, UsagePlan
+from components.settings.functions import FunctionSettings
 
 functions = FunctionSettings(
     memory_mb=128, log_level="INFO", system_log_level="WARN", log_retention_days=1, reserved_concurrency={{}}

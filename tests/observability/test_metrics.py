@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from components.settings import LOG_LEVELS
+from components.settings.functions import LOG_LEVELS
 from functions.shared.domain.errors import DomainError, OrderRejected, Superseded
 from local.engine.monitored import Named, named_metrics
 from local.engine.stacks import declare_test_stack

@@ -8,7 +8,7 @@ import shlex
 import pytest
 import typer.main
 
-from components.settings import FUNCTION_NAMES
+from components.packaging import function_names
 from local.engine.stacks import declare_test_stack, table_schemas
 from ops.cli import app
 from ops.targets import PROJECT_ROOT
@@ -30,7 +30,7 @@ def test_every_alarm_has_a_place_in_the_runbook() -> None:
 
 
 def test_every_function_and_table_has_its_places() -> None:
-    functions = {f"{name}_{kind}" for name in FUNCTION_NAMES for kind in ("errors", "throttles")}
+    functions = {f"{name}_{kind}" for name in function_names() for kind in ("errors", "throttles")}
     tables = {f"{name}_{kind}" for name in table_schemas() for kind in ("throttles", "system_errors")}
     assert functions | tables <= ANCHORS
 

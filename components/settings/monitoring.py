@@ -1,0 +1,49 @@
+"""Settings of the alarms: who receives them, where the runbook is, and their thresholds."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from components.settings.loader import SettingsError, Values
+from components.settings.requeue import RequeueSettings
+
+_EMAIL: Final = re.compile(r"([^@\s]+@[^@\s]+\.[^@\s]+)?")
+_RUNBOOK: Final = re.compile(r"https://[^\s#]+|docs/[\w./-]+\.md")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringSettings:
+    """Receiver, runbook and thresholds of the alarms. Without `email` they have no receiver."""
+
+    email: str | None
+    runbook_url: str
+    error_percent: int
+    latency_ms: int
+    queue_seconds: int
+
+    @classmethod
+    def read(cls, values: Values, requeue: RequeueSettings) -> "MonitoringSettings":
+        """Reads the keys; the alarm on the queue must come before the requeue pauses."""
+        return cls(
+            email=values.matching("alarmEmail", _EMAIL, "an e-mail address, or an empty text") or None,
+            runbook_url=values.matching(
+                "runbookUrl",
+                _RUNBOOK,
+                "an https URL or a page of this repository such as docs/operations.md, without a #section",
+            ),
+            error_percent=values.integer("alarmErrorPercent", 1, 99),
+            latency_ms=values.integer("alarmLatencyMs", 1, 29_000),
+            queue_seconds=_queue_seconds(values, requeue.stalled_after_minutes),
+        )
+
+
+def _queue_seconds(values: Values, stalled_after_minutes: int) -> int:
+    key = "alarmQueueSeconds"
+    seconds = values.integer(key, 60)
+    # While messages wait that long the requeue sends no order again, so the alarm must come before.
+    if seconds >= 60 * stalled_after_minutes:
+        raise SettingsError(
+            f"{key}: {seconds} is too high. Use less than the {stalled_after_minutes} minutes of "
+            "stalledAfterMinutes."
+        )
+    return seconds

@@ -1,0 +1,57 @@
+"""All settings of a stack."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from components.settings.api import UsagePlan
+from local.engine.stacks import declare_test_stack
+from tests.components.settings.reading import read
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = read(logLevel="INFO")
+    assert settings.functions.log_retention_days == 14
+    assert settings.workflow.type == "STANDARD"
+    assert settings.api.usage_plans == {
+        "free": UsagePlan(quota_per_day=5, burst=5, rate=5.0),
+        "paid": UsagePlan(quota_per_day=5000, burst=200, rate=100.0),
+    }
+    assert settings.functions.reserved_concurrency == {}
+    assert (settings.custom_domain, settings.firewall, settings.fulfillment) == (None, False, None)
+    assert settings.api.access_log_days is None
+
+
+def test_production_writes_few_log_lines() -> None:
+    settings = read("prod")
+    assert settings.functions.log_level == "INFO"
+    assert settings.functions.system_log_level == "WARN"
+    assert settings.workflow.log_level == "ERROR"
+    assert settings.api.access_log_days is None
+    assert settings.api.tracing_percent == 1
+
+
+def test_production_keeps_its_data() -> None:
+    tables = read("prod").tables
+    assert (tables.point_in_time_recovery, tables.deletion_protection, tables.protect) == (True, True, True)
+    assert tables.recovery_days == 35
+
+
+@pytest.mark.parametrize(
+    ("protected", "email", "is_warned"),
+    [(True, "", True), (True, "on-call@example.com", False), (False, "", False)],
+)
+def test_protected_data_without_a_receiver_of_alarms_is_a_warning(
+    protected: bool, email: str, is_warned: bool
+) -> None:
+    messages = declare_test_stack(protectData=protected, alarmEmail=email).messages
+    assert messages == is_warned * (
+        "alarmEmail: is empty. No alarm of this stack is sent, though it protects its data.",
+    )
+
+
+def test_the_settings_cannot_be_changed_later() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read().requeue = read().requeue  # type: ignore[misc]
