@@ -1,27 +1,40 @@
 # All that a contributor needs. `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-# Changes when the locked requirements change, so that an old environment is brought up to date.
-INSTALLED := .venv/.installed
+# Each changes with its locked requirements, so that an old environment is brought up to date.
+LOCAL := .venv/.installed-local
+DEV := .venv/.installed-dev
+# The system's certificates, as pip uses them where the network has one of its own.
+INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
 .PHONY: help install demo run test check lint types coverage bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(INSTALLED): requirements.txt requirements-dev.txt functions/requirements.txt
+# The embedded AWS and its commands. pip brings uv, which installs the rest in a fraction of pip's time.
+$(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements-dev.txt
-	$(BIN)/python -m components.packaging
+	$(PYTHON) -m venv --without-pip .venv
+	@# Only a Python without pip has to unpack its own. The layer is built meanwhile: it needs pip alone.
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --default-pip >/dev/null
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 && with=$(PYTHON) || with=$(BIN)/python; \
+	  $$with -m components.packaging & layer=$$!; \
+	  $$with -m pip --python $(BIN)/python install --disable-pip-version-check --quiet --require-hashes \
+	    --requirement requirements-uv.txt && $(INSTALL) requirements-local.txt && wait $$layer
 	@touch $@
 
-install: $(INSTALLED) ## Make .venv, install the locked requirements, build the Lambda layer
+# The tests and checks on top.
+$(DEV): $(LOCAL) requirements-dev.txt
+	$(INSTALL) requirements-dev.txt
+	@touch $@
 
-demo: install ## Run the whole stack on this machine and carry orders through every ending
+install: $(DEV) ## Make .venv, install the locked requirements, build the Lambda layer
+
+demo: $(LOCAL) ## Run the whole stack on this machine and carry orders through every ending
 	$(BIN)/python -m local demo
 
-run: install ## Serve the API on this machine until Ctrl-C
+run: $(LOCAL) ## Serve the API on this machine until Ctrl-C
 	$(BIN)/python -m local up
 
 test: install ## Run all tests
@@ -38,9 +51,8 @@ types: install
 
 check: lint types test ## Lint, types and tests: what CI runs
 
-coverage: install ## Measure the lines and branches of the product that the unit tests run
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term \
-		$(addprefix --ignore=tests/,bench crashes e2e interleavings local)
+coverage: install ## Measure which lines and branches of the product the tests run, end-to-end tests left out
+	$(BIN)/python -m pytest --numprocesses 2 --ignore=tests/e2e --cov --cov-report=term
 
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
@@ -56,7 +68,9 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-u
 lock: ## Resolve the versions named in pyproject.toml into the hash-locked requirements files
 	$(COMPILE) --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(COMPILE) --python-version 3.13 --group layer --output-file functions/requirements.txt
-	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group dev --output-file requirements-dev.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group local --group uv --group dev --output-file requirements-dev.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group local --constraint requirements-dev.txt --output-file requirements-local.txt
+	$(COMPILE) --python-version 3.11 --group uv --constraint requirements-dev.txt --output-file requirements-uv.txt
 	$(COMPILE) --python-version 3.11 --group policy --output-file policy/requirements.txt
 
 clean: ## Remove everything that the project made for itself

@@ -6,7 +6,9 @@ Exit codes: 0 all well; 1 something went wrong, and one sentence on standard err
 
 import contextlib
 import json
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -19,6 +21,7 @@ from local.aws.emulator import EmulatorError
 from local.demo import DemoError, run_demo
 from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
+from local.environment import bypass_proxies_for_loopback
 from local.progress import deployment_progress
 from local.stack import (
     RunningStack,
@@ -46,7 +49,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_console = Console(highlight=False)
+
+
+class _PatientConsole(Console):
+    """A console whose reader may leave: from then on it is quiet."""
+
+    def on_broken_pipe(self) -> None:
+        """Discards what is still to be printed, where rich would end the process."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_console = _PatientConsole(highlight=False)
 _errors = Console(stderr=True, highlight=False)
 
 
@@ -81,6 +95,9 @@ def up(
 ) -> None:
     """Start the embedded AWS with the stack deployed, until Ctrl-C (or in the background)."""
     _end_on_signals()
+    if detach:
+        # A reader that leaves (`| head`) must not take the stack down.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with friendly_errors():
         with contextlib.ExitStack() as stack:
             with deployment_progress(_console) as progress:
@@ -91,9 +108,10 @@ def up(
                         on_resource=progress,
                     )
                 )
-            _show_how_to_use(running)
             if detach:
                 emulator.release()
+            _show_how_to_use(running)
+            if detach:
                 _console.print("It runs in the background; `python -m local down` stops it.")
                 return
             with contextlib.suppress(KeyboardInterrupt):
@@ -242,6 +260,7 @@ def _print_new_lines(
 
 def main() -> None:
     """Runs the command that the arguments name."""
+    bypass_proxies_for_loopback()
     # A closed pipe (`| head`) is no error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     app()

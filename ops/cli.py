@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from functions.shared import clock
 from functions.shared.observability import logger
+from local.environment import bypass_proxies_for_loopback
 from local.terminal import plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
@@ -288,6 +289,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 def main() -> None:
     """Runs the command that the arguments name."""
+    bypass_proxies_for_loopback()
     # A closed pipe (`| head`) is no error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     # The domain's log lines are for CloudWatch; what went wrong is told here in a sentence.

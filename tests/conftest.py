@@ -15,10 +15,16 @@ from typing import Any
 
 import pytest
 
+from local.environment import bypass_proxies_for_loopback
 from local.memory.functions import ENVIRONMENT
 
 # Ignored where a shell started this run in the background, and then in every process that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The shell's own profile and proxies are no concern of a test.
+for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+    os.environ.pop(_name, None)
+bypass_proxies_for_loopback()
 
 # Read once, by whichever test first imports the functions' code or makes a client of AWS.
 for _name, _value in ENVIRONMENT.items():

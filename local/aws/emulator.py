@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from local.aws import emulator_child as _emulator_child
@@ -33,6 +34,12 @@ DEFAULT_REGION: Final = "us-east-1"
 SECRET_ACCESS_KEY: Final = "local"  # noqa: S105  the emulator takes any
 _FOLDER_PREFIX: Final = "orderflow-local-"
 _START_TIMEOUT: Final = 30.0  # seconds
+# The user's own profiles mean nothing here, and one that does not exist would be an error.
+_NO_PROFILE: Final = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 
@@ -77,6 +84,7 @@ class Endpoint:
         session = self.__dict__.get("_session")
         if session is None:
             session = boto3.session.Session(
+                botocore_session=botocore.session.Session(session_vars=_NO_PROFILE),
                 aws_access_key_id=self.access_key_id,
                 aws_secret_access_key=SECRET_ACCESS_KEY,
                 region_name=self.region,

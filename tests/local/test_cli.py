@@ -199,3 +199,59 @@ def test_every_command_explains_itself(environment: dict[str, str], command: str
 
     assert done.returncode == 0
     assert "Usage: python -m local" in done.stdout
+
+
+HOSTILE = {
+    "AWS_PROFILE": "a-profile-that-this-machine-lacks",
+    "AWS_DEFAULT_PROFILE": "another-one",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_CONFIG_FILE": "/nowhere/config",
+    "AWS_REGION": "xx-nowhere-1",
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
+    "TZ": "Asia/Kathmandu",
+    "LC_ALL": "C",
+}
+
+
+def test_no_variable_of_the_shell_and_no_folder_name_disturbs_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    clone = tmp_path / "a clone (1)"
+    names = ("__main__.py", "Pulumi.yaml", "Pulumi.local.yaml", "components", "functions", "statemachines")
+    clone.mkdir()
+    for name in (*names, "docs", "local", ".build"):
+        (clone / name).symlink_to(PROJECT_ROOT / name)
+    surroundings = {**environment, **HOSTILE}
+    surroundings.pop("HOME", None)
+    surroundings.pop("NO_PROXY", None)
+    surroundings.pop("no_proxy", None)
+
+    demo = subprocess.run(
+        ["sh", "-c", 'umask 077; exec "$0" -m local demo', sys.executable],
+        env=surroundings,
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert demo.returncode == 0, demo.stderr
+    assert "Every order ended as it should." in demo.stdout
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_stack_in_the_background_outlives_a_closed_pipe(environment: dict[str, str], lines: int) -> None:
+    command = f'"$0" -m local up --detach | head -{lines}'
+    subprocess.run(
+        ["bash", "-c", command, sys.executable],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    running = connect(state_folder=Path(environment["ORDERFLOW_STATE_FOLDER"]))
+    assert running.endpoint.answers(timeout=5)
