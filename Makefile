@@ -51,8 +51,9 @@ types: install
 
 check: lint types test ## Lint, types and tests: what CI runs
 
-coverage: install ## Measure which lines and branches of the product the tests run, end-to-end tests left out
-	$(BIN)/python -m pytest --numprocesses 2 --ignore=tests/e2e --cov --cov-report=term
+coverage: install ## Measure the lines and branches of the product that the unit tests run
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term \
+		$(addprefix --ignore=tests/,bench crashes e2e interleavings local)
 
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
