@@ -49,9 +49,11 @@ class _Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """See the class."""
         self.rfile.read(int(self.headers["Content-Length"]))
+        document = b'{"refused": true}'
         self.send_response(422)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(document)))
         self.end_headers()
+        self.wfile.write(document)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""

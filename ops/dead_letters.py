@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
+from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.orders import OrderRepository
 
@@ -142,8 +143,8 @@ class DeadLetterQueue:
         body = message["Body"]
         order_id = attempt = None
         try:
-            decoded = msgspec.json.decode(body, type=OrderMessage)
-        except msgspec.DecodeError as error:
+            decoded = decode_json(body, OrderMessage)
+        except MalformedJson as error:
             verdict, reason = Verdict.MALFORMED, f"not an order message: {error}"
         else:
             order_id, attempt = decoded.order_id, decoded.attempt

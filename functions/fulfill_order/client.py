@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -31,6 +31,7 @@ import msgspec
 from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
 from functions.shared.domain.orders import OrderLine, Shipment
 from functions.shared.environment import InvalidEnvironmentVariable
+from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 
 # Seconds that a shipment may take in all, well inside the function's timeout of 6.
@@ -65,7 +66,10 @@ class ShipmentRequest(msgspec.Struct, frozen=True, rename="camel"):
     items: list[Parcel]
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True):
+    """The document by which the other side refuses an order. No proxy in between answers with `refused`."""
+
+    refused: Literal[True]
     detail: str = ""
 
 
@@ -150,16 +154,21 @@ def sign(secret: bytes, timestamp: str, body: bytes) -> str:
 
 
 def read_reply(reply: Reply) -> Shipment:
-    """What an answer means: a shipment, `FulfillmentRefused`, or `FulfillmentUnavailable`."""
+    """Returns the shipment. Raises `FulfillmentRefused` for a `Refusal`, which only the other side can send,
+    and `FulfillmentUnavailable` for every answer that leaves the outcome open."""
     status = reply.status
     if 200 <= status < 300 or status == 409:
-        with contextlib.suppress(msgspec.DecodeError):
-            return msgspec.json.decode(reply.body, type=Shipment)
+        with contextlib.suppress(MalformedJson):
+            return decode_json(reply.body, Shipment)
         raise FulfillmentUnavailable(f"the fulfillment system answered {status} without a shipment")
     if status in _MISCONFIGURED:
         logger.error("the fulfillment system does not accept our signature", status=status)
     elif 400 <= status < 500 and status not in _TRANSIENT:
-        raise FulfillmentRefused(f"the fulfillment system refused the order ({status}){_detail(reply.body)}")
+        with contextlib.suppress(MalformedJson):
+            # The word is what counts: a detail in another encoding does not turn a refusal into a shipment.
+            refusal = decode_json(reply.body.decode("utf-8", "replace"), Refusal)
+            detail = f": {refusal.detail[:200]}" if refusal.detail else ""
+            raise FulfillmentRefused(f"the fulfillment system refused the order ({status}){detail}")
     raise FulfillmentUnavailable(f"the fulfillment system answered {status}")
 
 
@@ -219,11 +228,3 @@ def _cut_off_at(deadline: float, connected: socket.socket) -> Any:
         yield
     finally:
         timer.cancel()
-
-
-def _detail(body: bytes) -> str:
-    """The reason in a refusal, if it is a problem document that gives one (RFC 9457)."""
-    with contextlib.suppress(msgspec.DecodeError):
-        detail = msgspec.json.decode(body, type=_Refusal).detail
-        return f": {detail[:200]}" if detail else ""
-    return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botocore.exceptions import ClientError
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 from functions.shared import aws
 from functions.shared.domain.errors import InvalidInput
 from functions.shared.environment import required
+from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.order_queue import OrderMessage
 
@@ -29,8 +29,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> Any:
 def _start(record: SQSRecord) -> None:
     body = record.body
     try:
-        message = msgspec.json.decode(body, type=OrderMessage)
-    except msgspec.DecodeError as error:
+        message = decode_json(body, OrderMessage)
+    except MalformedJson as error:
         # It fails again at every delivery, until SQS moves it to the dead-letter queue.
         logger.error("not an order message", message_id=record.message_id, reason=str(error))
         raise InvalidInput(f"not an order message: {error}") from error

@@ -20,6 +20,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from functions.shared import aws
 from functions.shared.domain import errors
 from functions.shared.environment import required
+from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.persistence.pages import DEFAULT_LIMIT, MAX_LIMIT
 from functions.shared.violations import FieldError, violations
@@ -223,8 +224,8 @@ class Api:
         if len(raw) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"expected a body of at most {MAX_BODY_BYTES} bytes")
         try:
-            value = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            value = decode_json(raw, Any)
+        except MalformedJson as error:
             raise MalformedBody("the body is not valid JSON") from error
         try:
             return msgspec.convert(value, kind)

@@ -100,7 +100,7 @@ class FulfillmentPartner:
             return 409, {} if behavior is Behavior.MUTE else {"shipmentId": self.shipments[order_id]}
         if behavior is Behavior.REFUSE or attempt <= self._refused.get(order_id, 0):
             self._refused[order_id] = max(attempt, self._refused.get(order_id, 0))
-            return 422, {"detail": "we do not deliver there"}
+            return 422, {"refused": True, "detail": "we do not deliver there"}
         return self._ship(order, behavior)
 
     def _ship(self, order: Any, behavior: Behavior) -> tuple[int, object]:

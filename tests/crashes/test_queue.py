@@ -28,7 +28,9 @@ class Starts(Hook):
                 raise client_error(call.operation, "ThrottlingException")
 
 
-@pytest.mark.parametrize("bad", ["not json", "{}", '{"orderId": "a b", "attempt": 1, "correlationId": ""}'])
+@pytest.mark.parametrize(
+    "bad", ["not json", "{}", "[" * 1200, '{"orderId": "a b", "attempt": 1, "correlationId": ""}']
+)
 def test_one_bad_message_of_ten_ends_as_a_dead_letter_and_costs_the_others_nothing(bad: str) -> None:
     world = World()
     world.stock_up(p1=9)

@@ -12,6 +12,9 @@ import pytest
 from local.memory.functions import World
 from tests.ops.conftest import DEAD_LETTERS, Ops
 
+# Deeper than a JSON decoder goes.
+NESTED = "[" * 1200 + "]" * 1200
+
 
 def bury(world: World, *bodies: object) -> None:
     for body in bodies:
@@ -43,20 +46,29 @@ def test_every_message_is_listed_with_the_reason_and_stays(
 ) -> None:
     cancelled = world.order(world.user(), {world.product(): 1})
     ops("orders", "cancel", cancelled)
-    bury(world, message(waiting_order), message(cancelled), message("nothing"), "no JSON", {"orderId": "x"})
+    bury(
+        world,
+        message(waiting_order),
+        message(cancelled),
+        message("nothing"),
+        "no JSON",
+        NESTED,
+        {"orderId": "x"},
+    )
     letters = ops("dlq", "list", "--json").json
     assert {letter.get("orderId", letter["body"]): letter["verdict"] for letter in letters} == {
         waiting_order: "can be retried",
         cancelled: "overtaken",
         "nothing": "unknown order",
         "no JSON": "malformed",
+        NESTED: "malformed",
         '{"orderId": "x"}': "malformed",
     }
     reasons = {letter["body"]: letter["reason"] for letter in letters}
     assert reasons["no JSON"].startswith("not an order message: JSON is malformed")
     assert "`attempt`" in reasons['{"orderId": "x"}']
     assert {letter["received"] for letter in letters} == {1}
-    assert dead(world) == 5
+    assert dead(world) == 6
 
 
 def test_a_message_of_an_earlier_attempt_is_overtaken(world: World, ops: Ops, failed_order: str) -> None:

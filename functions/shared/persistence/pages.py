@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from functions.shared.domain.errors import InvalidPageToken
+from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.persistence.dynamodb import Item, from_item, to_item
 
 DEFAULT_LIMIT = 20
@@ -58,8 +59,8 @@ def decode_token(
         raw = base64.b64decode(
             token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
         )
-        decoded = msgspec.json.decode(raw, type=_Token)
-    except (binascii.Error, UnicodeError, msgspec.DecodeError):
+        decoded: _Token | None = decode_json(raw, _Token)
+    except (binascii.Error, UnicodeError, MalformedJson):
         decoded = None
     if (
         decoded is None

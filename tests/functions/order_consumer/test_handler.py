@@ -70,7 +70,16 @@ def test_a_second_delivery_is_a_success_and_starts_nothing(world: World, state_m
 
 @pytest.mark.parametrize(
     "bad",
-    ["not json", "[]", {}, {"orderId": "a"}, {**message("a"), "attempt": 0}, message("a b"), message("")],
+    [
+        "not json",
+        "[]",
+        "[" * 100_000,
+        {},
+        {"orderId": "a"},
+        {**message("a"), "attempt": 0},
+        message("a b"),
+        message(""),
+    ],
 )
 def test_one_bad_message_comes_back_alone_with_its_reason_logged(
     world: World, state_machine: Any, bad: object, log_lines: Callable[[], list[dict[str, Any]]]

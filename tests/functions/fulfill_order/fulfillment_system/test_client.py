@@ -85,6 +85,9 @@ def test_a_refusal_is_final_and_gives_its_reason(outside: FulfillmentPartner) ->
     assert ship(attempt=2) == Shipment(shipment_id="parcel-1")
 
 
+REFUSAL = b'{"refused": true}'
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -96,12 +99,59 @@ def test_only_a_definitive_no_refuses_an_order(status: int, error: str) -> None:
     from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises((FulfillmentRefused, FulfillmentUnavailable)) as raised:
-        read_reply(Reply(status, b"[]"))
+        read_reply(Reply(status, REFUSAL))
     assert raised.typename == f"Fulfillment{error}"
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"{}", b'{"shipmentId": ""}', b'{"shipmentId": 7}', b"\xff", b"{" * 5000]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"not found",
+        b'{"refused": false}',
+        b'{"refused": "true"}',
+        b'{"title": "Not Found", "status": 404, "detail": "no route"}',
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 410, 413, 422])
+def test_a_4xx_without_the_refusal_document_leaves_the_outcome_open(status: int, body: bytes) -> None:
+    """It may come from something in between, after the fulfillment system has accepted the order."""
+    from functions.fulfill_order.client import Reply, read_reply
+
+    with pytest.raises(FulfillmentUnavailable):
+        read_reply(Reply(status, body))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('{"refused": true, "detail": "Straße unbekannt"}'.encode(), "Straße unbekannt"),
+        ('{"refused": true, "detail": "Straße unbekannt"}'.encode("latin-1"), "Stra\ufffde unbekannt"),
+        ('\ufeff{"refused": true, "detail": "no"}'.encode(), "no"),
+    ],
+)
+def test_a_refusal_counts_in_whatever_encoding_its_reason_is(body: bytes, reason: str) -> None:
+    from functions.fulfill_order.client import Reply, read_reply
+
+    with pytest.raises(FulfillmentRefused, match=rf"refused the order \(422\): {reason}$"):
+        read_reply(Reply(422, body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"{}",
+        b'{"shipmentId": ""}',
+        b'{"shipmentId": 7}',
+        b"\xff",
+        b"{" * 5000,
+        b'{"shipmentId": "\xdf"}',
+    ],
 )
 @pytest.mark.parametrize("status", [200, 202, 204, 409])
 def test_a_success_without_a_shipment_is_no_answer(status: int, body: bytes) -> None:
