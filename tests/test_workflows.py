@@ -1,4 +1,4 @@
-"""The workflows are valid, pinned, give little away, and never stop an update midway."""
+"""The workflows are valid, pinned, have few permissions, and never stop an update midway."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TRIGGERS: Final = {
     "drift": {"schedule", "workflow_dispatch"},
 }
 MAIN_ONLY: Final = "github.ref == 'refs/heads/main'"
-# Who opened the pull request is GitHub's own way to tell whose it is; `github.actor` is whoever pushed last:
+# The author of the pull request, as GitHub advises; `github.actor` is the user of the last push:
 # https://docs.github.com/en/code-security/tutorials/secure-your-dependencies/automate-dependabot-with-actions
 OWN_AND_NOT_BY_DEPENDABOT: Final = (
     "github.event.pull_request.head.repo.full_name == github.repository"
@@ -100,7 +100,7 @@ DESTINATIONS: Final = {
     },
     ("drift", "drift"): OF_EITHER,
 }
-# What somebody has to set in the repository, for either stack; docs/deploying.md lists the same.
+# The repository's variables, for either stack; docs/deploying.md lists the same.
 VARIABLES: Final = {
     f"{name}_{where}"
     for name in ("AWS_DEPLOY_ROLE_ARN", "AWS_PREVIEW_ROLE_ARN", "AWS_REGION", "PULUMI_BACKEND_URL")
@@ -119,7 +119,7 @@ def triggers(workflow: Any) -> Any:
 
 
 def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every job: its workflow, its id, itself."""
+    """Every job, with its workflow and its id."""
     for path in WORKFLOWS:
         for name, job in load(path)["jobs"].items():
             yield path.stem, name, job
@@ -170,8 +170,8 @@ def test_an_action_has_the_same_pin_wherever_it_is_used() -> None:
 
 
 @each_file
-def test_no_shell_line_is_put_together_from_an_expression(path: Path) -> None:
-    """What stands in an expression may come from whoever opened the pull request; `env` passes it safely."""
+def test_no_shell_line_contains_an_expression(path: Path) -> None:
+    """The author of a pull request controls the values of some expressions; `env` passes them safely."""
     for step in steps_of(path):
         assert "${{" not in step.get("run", "")
 
@@ -184,7 +184,7 @@ def test_no_secret_and_no_key_is_used(path: Path) -> None:
 
 
 def variables_in(text: str) -> set[str]:
-    """The repository's variables that a file reads, by name or by a name put together from the matrix."""
+    """The repository's variables that a file reads, by name or by a name made from the matrix."""
     plain = set(re.findall(r"vars\.(\w+)", text))
     made = re.findall(r"vars\[format\('(\w+)_\{0\}', matrix\.where\)\]", text)
     assert len(re.findall(r"\bvars\b", text)) == len(re.findall(r"vars\.\w+", text)) + len(made)
@@ -255,7 +255,7 @@ def test_a_job_waits_for_jobs_that_exist(workflow: str, name: str, job: dict[str
     assert set([needs] if isinstance(needs, str) else needs) <= known
 
 
-def test_a_job_runs_only_for_main_or_for_a_pull_request_of_somebody_trusted() -> None:
+def test_a_job_runs_only_for_main_or_for_a_trusted_pull_request() -> None:
     assert {(workflow, name): job.get("if") for workflow, name, job in jobs()} == CONDITIONS
 
 
@@ -285,7 +285,7 @@ def test_each_job_goes_to_its_own_stack_under_its_own_role() -> None:
 
 
 @pytest.mark.parametrize("workflow", ["preview", "drift"])
-def test_what_looks_only_looks_at_both_stacks(workflow: str) -> None:
+def test_preview_and_drift_cover_both_stacks(workflow: str) -> None:
     job = load(PROJECT_ROOT / f".github/workflows/{workflow}.yml")["jobs"][workflow]
     assert job["strategy"]["matrix"] == {"include": BOTH_STACKS}
 
@@ -349,7 +349,7 @@ def test_previews_only_look_and_drift_fails_on_any_difference() -> None:
 
 
 def run(script: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a step's script as GitHub's `shell: bash` does, with nothing of this machine's git settings."""
+    """Runs a step's script as GitHub's `shell: bash` does, without this machine's git settings."""
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         env={
@@ -389,7 +389,7 @@ def commits(tmp_path: Path) -> list[str]:
 
 
 def is_newest(remote: str, commit: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the step that lets only the newest commit of main go on."""
+    """Runs the step that passes for the newest commit of main only."""
     (step,) = steps_of(PROJECT_ROOT / ".github/actions/newest/action.yml")
     assert step["shell"] == "bash"
     assert set(step["env"]) == {"REMOTE", "GH_TOKEN"}
@@ -411,7 +411,7 @@ def test_a_commit_that_was_overtaken_stops_and_says_by_which(commits: list[str],
     assert newer in result.stdout
 
 
-def test_nothing_goes_on_while_nobody_can_tell_what_is_newest(commits: list[str], tmp_path: Path) -> None:
+def test_the_job_fails_if_the_newest_commit_is_unknown(commits: list[str], tmp_path: Path) -> None:
     git(tmp_path / "remote", "branch", "--quiet", "--delete", "--force", "main")
     for remote in ("remote", "nowhere"):
         assert is_newest(str(tmp_path / remote), commits[1], tmp_path).returncode != 0
@@ -419,7 +419,7 @@ def test_nothing_goes_on_while_nobody_can_tell_what_is_newest(commits: list[str]
 
 @pytest.fixture
 def private(commits: list[str], tmp_path: Path) -> Iterator[str]:
-    """The URL of that repository on a server that wants the token `t0ken`."""
+    """The URL of that repository on a server that requires the token `t0ken`."""
     wanted = "Basic " + base64.b64encode(b"x-access-token:t0ken").decode()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -432,7 +432,7 @@ def private(commits: list[str], tmp_path: Path) -> Iterator[str]:
                 self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     handler = functools.partial(Handler, directory=str(tmp_path))
     with serving(handler) as url:
@@ -452,7 +452,7 @@ def test_a_private_repository_is_read_with_the_token_of_the_job(
 def test_a_deployment_asks_for_the_newest_commit_when_its_turn_has_come_and_before_anything_else(
     stack: str,
 ) -> None:
-    """Within the job, that is: after the approval, and after those that it waited for."""
+    """The check is a step of the job, so it runs after the approval and after the jobs that it needs."""
     job = load(PROJECT_ROOT / ".github/workflows/deploy.yml")["jobs"][stack]
     checkout, newest, *others = job["steps"]
     assert checkout["uses"].startswith("actions/checkout@")
@@ -488,6 +488,6 @@ def test_a_preview_that_failed_says_so_on_the_pull_request(tmp_path: Path) -> No
     body = (tmp_path / "body").read_text()
     assert body.startswith("The preview of `prod` **failed** for c0ffee: a rule of `policy/` ")
     assert "(https://github.com/acme/orders/actions/runs/42)" in body
-    # The action edits its comment in place: whatever comes later, this must stay true.
-    told = "A report of `prod` on this page, above or below, is of another commit or another attempt."
-    assert " ".join(body.split()).endswith(told)
+    # The action edits its comment in place: this must stay true with any later text.
+    ending = "A report of `prod` on this page, above or below, is of another commit or another attempt."
+    assert " ".join(body.split()).endswith(ending)

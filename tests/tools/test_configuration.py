@@ -1,4 +1,4 @@
-"""The page of the configuration says what Pulumi.yaml says, and all of it."""
+"""docs/configuration.md matches Pulumi.yaml and is complete."""
 
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,14 @@ def test_what_a_stack_sets_changes_nothing_on_the_page(project: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["type", "default", "description"])
-def test_a_key_that_says_too_little_is_an_error(project: Path, field: str) -> None:
+def test_a_key_without_type_default_or_description_is_an_error(project: Path, field: str) -> None:
     incomplete = {name: value for name, value in SCHEMA["logLevel"].items() if name != field}
     write(project, {"logLevel": incomplete})
     with pytest.raises(ConfigurationError, match=f"^Pulumi.yaml declares logLevel without a {field}"):
         render(project)
 
 
-def test_a_stale_page_is_found_and_written_anew(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stale_page_is_found_and_written_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"], project) == 1
     assert capsys.readouterr().err == (
         "docs/configuration.md is stale: run `python -m tools.configuration`.\n"
@@ -73,7 +73,7 @@ def test_a_stale_page_is_found_and_written_anew(project: Path, capsys: pytest.Ca
     assert main(["--check"], project) == 0
 
 
-def test_a_key_of_somebody_else_that_nobody_explains_is_an_error(
+def test_a_foreign_key_without_a_description_is_an_error(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(project, {**SCHEMA, "aws:profile": {"value": "shop"}})

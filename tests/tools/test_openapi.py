@@ -112,6 +112,6 @@ def test_every_error_is_a_problem_document_with_its_own_status() -> None:
                 assert resolved(example)["value"]["status"] == int(status)
 
 
-def test_the_contract_shows_nothing_of_python() -> None:
+def test_the_contract_shows_no_python() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert not [word for word in ("(?!", "None ", "None)", "msgspec", "functions.", "$defs") if word in text]
