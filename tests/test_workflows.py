@@ -272,7 +272,7 @@ def test_each_job_goes_to_its_own_stack_under_its_own_role() -> None:
     found = {}
     for workflow, name, job in jobs():
         given = {step["uses"].split("@")[0]: step["with"] for step in job.get("steps", []) if "with" in step}
-        if "pulumi/actions" in given:
+        if "cloud-url" in given.get("pulumi/actions", {}):
             prepared, pulumi = given["./.github/actions/prepare"], given["pulumi/actions"]
             found[workflow, name] = {
                 "environment": job.get("environment", {}).get("name"),
@@ -312,7 +312,9 @@ def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> Non
     check = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["check"]
     rows = check["strategy"]["matrix"]["include"]
     assert sorted((row["python"], row["other"]) for row in rows) == [("3.11", "3.13"), ("3.13", "3.11")]
-    _, setup, checks = check["steps"]
+    _, setup, cli, checks = check["steps"]
+    # Without a command the action only installs the CLI: https://github.com/pulumi/actions#installation-only
+    assert cli["with"] == {"pulumi-version": version_of_pulumi()}
     # The last one becomes the default:
     # https://github.com/actions/setup-python/blob/main/docs/advanced-usage.md#specifying-multiple-pythonpypy-versions
     assert setup["with"]["python-version"].split("\n") == ["${{ matrix.other }}", "${{ matrix.python }}", ""]
@@ -322,18 +324,23 @@ def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> Non
 def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
     for workflow, _, job in jobs():
         for step in job.get("steps", []):
-            if step.get("uses", "").startswith("pulumi/actions@"):
+            if step.get("uses", "").startswith("pulumi/actions@") and "command" in step["with"]:
                 yield workflow, step["with"]
 
 
-def test_every_run_of_pulumi_is_held_to_the_rules_and_is_the_version_of_the_program() -> None:
+def version_of_pulumi() -> str:
+    """The version of the SDK, which the workflows' CLI has too."""
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
     (version,) = [pin for pin in project["dependencies"] if pin.startswith("pulumi==")]
+    return str(version.removeprefix("pulumi=="))
+
+
+def test_every_run_of_pulumi_is_held_to_the_rules_and_is_the_version_of_the_program() -> None:
     found = list(pulumi_steps())
     assert len(found) == 4
     for _, options in found:
         assert options["policyPacks"] == "policy"
-        assert f"pulumi=={options['pulumi-version']}" == version
+        assert options["pulumi-version"] == version_of_pulumi()
 
 
 def test_previews_only_look_and_drift_fails_on_any_difference() -> None:

@@ -33,6 +33,8 @@ that is silent the default holds.
 
 - `pulumi config set --stack dev logLevel DEBUG` sets a key. A list or an object replaces the default as a
   whole, so set all of it (`pulumi config set --stack dev --path 'corsOrigins[0]' https://shop.example.com`).
+- The CLI takes an ARN of a secret or a key for a secret itself: `pulumi config set --plaintext
+  fulfillmentSecretArn "$SECRET_ARN"`.
 - A mistake stops `pulumi preview` before anything is declared, with one sentence that names the key;
   components/settings/ has the rules.
 - [Pulumi.dev.yaml](../Pulumi.dev.yaml) and [Pulumi.prod.yaml](../Pulumi.prod.yaml) are yours to edit. Stacks
