@@ -35,8 +35,11 @@ def test_a_product_without_a_currency_has_the_default(world: World) -> None:
 def test_a_change_of_stock_must_name_the_version_it_is_based_on(world: World) -> None:
     path = path_of("products", create(world, "products"))
     assert world.api.patch(path, {"stock": 7}).status == 428
+    # `*` names no version: it would overwrite what reservations changed meanwhile.
+    assert world.api.patch(path, {"stock": 7}, headers={"If-Match": "*"}).status == 428
     patched = world.api.patch(path, {"stock": 7}, headers={"If-Match": '"1"'})
     assert (patched.status, patched.body["stock"]) == (200, 7)
+    assert world.api.patch(path, {"title": "Desk"}, headers={"If-Match": "*"}).status == 200
 
 
 def test_a_description_of_null_removes_it(world: World) -> None:
