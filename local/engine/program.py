@@ -361,7 +361,7 @@ class _Monitor(MockMonitor):
             for key, value in outputs.items():
                 if value is not None:
                     answer[key] = rpc.wrap_rpc_secret(value) if key in secret else value
-            plain, _ = _plain_properties(answer)
+            plain, _ = plain_properties(answer)
             finished = _replace(resource, id=resource_id, outputs=plain)
             with self._lock:
                 self.records[urn] = finished
@@ -390,7 +390,7 @@ class _Monitor(MockMonitor):
         self, request: resource_pb2.ResourceInvokeRequest
     ) -> resource_pb2.ResourceInvokeResponse:
         with self._failing(request.tok, ""):
-            args, _ = _plain_properties(request.args)
+            args, _ = plain_properties(request.args)
             answer = struct_pb2.Struct()
             answer.update(dict(self._backend.invoke(request.tok, args)))
             return resource_pb2.ResourceInvokeResponse(**{"return": answer})
@@ -398,7 +398,7 @@ class _Monitor(MockMonitor):
     def RegisterResourceOutputs(  # noqa: N802  gRPC's name
         self, request: resource_pb2.RegisterResourceOutputsRequest
     ) -> empty_pb2.Empty:
-        outputs, secret = _plain_properties(request.outputs)
+        outputs, secret = plain_properties(request.outputs)
         if f"::{_STACK_TYPE}::" in request.urn:
             with self._failing(_STACK_TYPE, "outputs"):
                 self._refuse_unknown_exports(outputs)
@@ -414,7 +414,7 @@ class _Monitor(MockMonitor):
         raise ProgramError("The local run does not support stack transforms.")
 
     def _record(self, urn: str, request: resource_pb2.RegisterResourceRequest) -> Resource:
-        inputs, secret = _plain_properties(request.object)
+        inputs, secret = plain_properties(request.object)
         resource = Resource(
             urn=urn,
             type=request.type,
@@ -538,8 +538,8 @@ def _holds_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def _plain_properties(properties: struct_pb2.Struct) -> tuple[dict[str, Any], frozenset[str]]:
-    """The properties as plain Python, and the names of those that hold a secret anywhere."""
+def plain_properties(properties: struct_pb2.Struct) -> tuple[dict[str, Any], frozenset[str]]:
+    """Returns the properties as plain Python, and the names of those that hold a secret anywhere."""
     plain: dict[str, Any] = {}
     secret = set()
     for key, value in properties.fields.items():
@@ -597,5 +597,6 @@ __all__: Sequence[str] = (
     "Resource",
     "StackOutputs",
     "physical_name",
+    "plain_properties",
     "run_program",
 )

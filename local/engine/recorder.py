@@ -64,12 +64,21 @@ _NAME_KEYS: Final = ("name", "layerName", "stageName", "dashboardName", "domainN
 
 
 class Recorder:
-    """Answers every resource as AWS might; `run_program` keeps what was registered."""
+    """Answers every resource as AWS might; `run_program` keeps what was registered.
 
-    def __init__(self, *, region: str = REGION, account_id: str = ACCOUNT_ID) -> None:
+    `paths` are those of API resources from an earlier run, by their ids.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str = REGION,
+        account_id: str = ACCOUNT_ID,
+        paths: Mapping[str, str] | None = None,
+    ) -> None:
         self.region = region
         self.account_id = account_id
-        self._paths: dict[str, str] = {}  # API resource id -> path
+        self._paths = dict(paths or {})  # API resource id -> path
         self._lock = threading.Lock()
 
     def create(self, resource: Resource) -> tuple[str, Mapping[str, Any]]:

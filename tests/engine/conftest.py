@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.workspace import Deployed
+
 Shell = Callable[..., str]
 
 
@@ -42,3 +44,14 @@ def shell(tmp_path: Path) -> Shell:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """The stacks that are deployed once, shared by all workers of a run. On request: it takes minutes."""
+    if shutil.which("pulumi") is None or not os.environ.get("ENGINE_LIFECYCLE"):
+        pytest.skip("needs pulumi on PATH and ENGINE_LIFECYCLE=1")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "deployed"
+    folder.mkdir(exist_ok=True)
+    return Deployed(folder)
