@@ -23,7 +23,7 @@ _BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
     "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS; all: no 2,000"),
-    "load": ("bench.load_run", "load", "locust (bench/load.py) against the embedded AWS"),
+    "api": ("bench.api", "api", "requests a second of the API on the embedded AWS"),
     "report": ("bench.performance", "report", "the last results of all into docs/performance.md"),
 }
 

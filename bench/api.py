@@ -1,18 +1,23 @@
-"""How many requests the API answers on the embedded AWS, and how long each takes: `python -m bench.api`.
+"""How many requests the API answers, and how long each takes: `python -m bench.api`.
 
-One process sends, with one kept-alive connection per client, each its next request as soon as the last is
-answered. The emulator, the functions and, for POST /orders, the workflows that follow share the machine with
-it, so the figures tell how the local mode feels and where it bends, not what AWS would do.
+Without options it measures an embedded AWS of its own. Emulator, functions and workflows share the machine
+with the clients, so the figures show the local mode and not AWS. With `--url` and the environment variable
+API_KEY it measures a deployed stack. It leaves a user, a product and orders there.
+
+One process sends. Each client has one kept-alive connection, and sends its next request after each answer.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,61 +26,77 @@ from local.stack import RunningStack, running_stack
 
 CLIENTS: Final = (1, 4, 10)
 _SECONDS: Final = 8.0  # per measurement
-_WARM_UP: Final = 3  # requests per client before it, for every worker process to have started
+_WARM_UP: Final = 3  # requests per client before it, so that every worker process has started
 _PATIENCE: Final = 120.0  # seconds for the workflows of one measurement to end before the next
 
 # Method, path, body.
 Request = tuple[str, str, dict[str, object] | None]
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """An API, the key for it, and a function that waits until its workflows have ended."""
+
+    url: str
+    key: str
+    wait_until_idle: Callable[[], None]
+
+
 def api() -> bool:
-    """Measure placing and reading orders; answers whether every request succeeded."""
-    rows, results = [], []
+    """Measures an embedded AWS of its own. Returns whether every request succeeded."""
     with running_stack() as stack:
-        user = _create(stack, "/users", {"name": "Bench", "email": "bench@example.com"})["userId"]
-        product = _create(stack, "/products", {"title": "Lamp", "price": 1999, "stock": 1_000_000})[
-            "productId"
-        ]
-        body: dict[str, object] = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
-        order = _create(stack, "/orders", body)["orderId"]
-        _await_quiet(stack)
-        for name, wanted, request in (
-            ("GET /orders/{orderId}", 200, ("GET", f"/orders/{order}", None)),
-            ("POST /orders", 201, ("POST", "/orders", body)),
-        ):
-            for clients in CLIENTS:
-                result = _measure(stack, clients, request, wanted)
-                _await_quiet(stack)
-                results.append({"request": name, "clients": clients, **result})
-                rows.append(
-                    [
-                        name,
-                        str(clients),
-                        f"{result['perSecond']:.0f}",
-                        f"{result['p50'] * 1e3:.1f}",
-                        f"{result['p99'] * 1e3:.1f}",
-                        f"{result['requests']:,}",
-                        str(result["failed"]),
-                    ]
-                )
+        endpoint = Endpoint(stack.api_url, stack.api_keys["paid"], lambda: _wait_until_idle(stack))
+        return measure(endpoint, "The API on the embedded AWS")
+
+
+def measure(endpoint: Endpoint, title: str) -> bool:
+    """Measures reading and placing orders. Returns whether every request succeeded."""
+    rows, results = [], []
+    user = _create(endpoint, "/users", {"name": "Bench", "email": "bench@example.com"})["userId"]
+    product = _create(endpoint, "/products", {"title": "Lamp", "price": 1999, "stock": 1_000_000})
+    body: dict[str, object] = {
+        "userId": user,
+        "items": [{"productId": product["productId"], "quantity": 1}],
+    }
+    order = _create(endpoint, "/orders", body)["orderId"]
+    endpoint.wait_until_idle()
+    for name, expected, request in (
+        ("GET /orders/{orderId}", 200, ("GET", f"/orders/{order}", None)),
+        ("POST /orders", 201, ("POST", "/orders", body)),
+    ):
+        for clients in CLIENTS:
+            result = _measure(endpoint, clients, request, expected)
+            endpoint.wait_until_idle()
+            results.append({"request": name, "clients": clients, **result})
+            rows.append(
+                [
+                    name,
+                    str(clients),
+                    f"{result['perSecond']:.0f}",
+                    f"{result['p50'] * 1e3:.1f}",
+                    f"{result['p99'] * 1e3:.1f}",
+                    f"{result['requests']:,}",
+                    str(result["failed"]),
+                ]
+            )
     table(
-        "The API on the embedded AWS",
+        title,
         ["request", "clients", "requests/s", "p50, ms", "p99, ms", "requests", "failed"],
         rows,
-        f"{_SECONDS:.0f} s each, warmed up. POST /orders shares the machine with the workflows it starts.",
+        f"{_SECONDS:.0f} s each, warmed up. POST /orders shares a machine with the workflows it starts.",
     )
     write("api", {"measurements": results})
     return not any(result["failed"] for result in results)
 
 
-def _measure(stack: RunningStack, clients: int, request: Request, wanted: int) -> dict[str, Any]:
+def _measure(endpoint: Endpoint, clients: int, request: Request, expected: int) -> dict[str, Any]:
     def warm_up(_: int) -> None:
-        send = _client(stack)
+        send = _client(endpoint)
         for _ in range(_WARM_UP):
             send(request)
 
     def work(_: int) -> list[tuple[float, int]]:
-        send = _client(stack)
+        send = _client(endpoint)
         answers = []
         while (start := time.perf_counter()) < end:
             status, _body = send(request)
@@ -94,15 +115,16 @@ def _measure(stack: RunningStack, clients: int, request: Request, wanted: int) -
         "perSecond": len(answers) / took,
         "p50": seconds[len(seconds) // 2],
         "p99": seconds[min(len(seconds) - 1, int(len(seconds) * 0.99))],
-        "failed": sum(status != wanted for _, status in answers),
+        "failed": sum(status != expected for _, status in answers),
     }
 
 
-def _client(stack: RunningStack) -> Callable[[Request], tuple[int, bytes]]:
-    """Sends requests over a connection of its own; answers status and body."""
-    base = urlsplit(stack.api_url)
-    connection = http.client.HTTPConnection(base.netloc, timeout=30)
-    headers = {"x-api-key": stack.api_keys["paid"], "content-type": "application/json"}
+def _client(endpoint: Endpoint) -> Callable[[Request], tuple[int, bytes]]:
+    """Returns a function that sends requests over one connection and returns status and body."""
+    base = urlsplit(endpoint.url)
+    kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
+    connection = kind(base.netloc, timeout=30)
+    headers = {"x-api-key": endpoint.key, "content-type": "application/json"}
 
     def send(request: Request) -> tuple[int, bytes]:
         method, path, body = request
@@ -113,15 +135,15 @@ def _client(stack: RunningStack) -> Callable[[Request], tuple[int, bytes]]:
     return send
 
 
-def _create(stack: RunningStack, path: str, body: dict[str, object]) -> Any:
-    status, created = _client(stack)(("POST", path, body))
+def _create(endpoint: Endpoint, path: str, body: dict[str, object]) -> Any:
+    status, created = _client(endpoint)(("POST", path, body))
     if status != 201:
         raise RuntimeError(f"POST {path} answered {status}: {created.decode()}")
     return json.loads(created)
 
 
-def _await_quiet(stack: RunningStack) -> None:
-    """Wait until the workflows that were started have ended."""
+def _wait_until_idle(stack: RunningStack) -> None:
+    """Waits until the workflows that were started have ended."""
     machine_arn = stack.outputs["stateMachineArn"]
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     deadline = time.monotonic() + _PATIENCE
@@ -139,9 +161,17 @@ def _await_quiet(stack: RunningStack) -> None:
 
 
 def main() -> int:
-    """Measure, print the table, keep the figures."""
+    """Measures, prints the table, and writes the figures to `.build/bench/`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.api", description="Measure the API.")
+    parser.add_argument("--url", help="export apiUrl of a deployed stack; the key is read from API_KEY")
+    url = parser.parse_args().url
     console.print(f"[dim]{', '.join(machine().values())}[/dim]")
-    return 0 if api() else 1
+    if url is None:
+        return 0 if api() else 1
+    if not (key := os.environ.get("API_KEY")):
+        parser.error("--url needs an API key in the environment variable API_KEY")
+    endpoint = Endpoint(url.rstrip("/"), key, lambda: None)
+    return 0 if measure(endpoint, f"The API of {url}") else 1
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def _changed(before: Item | None, after: Item | None) -> list[Item]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class BilledCall:
     """One call to AWS, and what is billed for it."""
 
     service: str
@@ -139,7 +139,7 @@ class Ledger:
     schemas: Mapping[str, TableSchema]
     peek: Peek
     logical: Callable[[str], str] = str
-    calls: list[Call] = field(default_factory=list)
+    calls: list[BilledCall] = field(default_factory=list)
 
     def begin(self, operation: str, request: Mapping[str, Any]) -> dict[tuple[str, str], Item | None]:
         """The items that a write is about to touch, as they are."""
@@ -175,7 +175,7 @@ class Ledger:
         else:
             raise ValueError(f"what {service} bills for {operation} is not known here")
         detail = ", ".join(dict.fromkeys(details)) + (f" ({error})" if error else "")
-        self.calls.append(Call(service=service, operation=operation, detail=detail, units=units))
+        self.calls.append(BilledCall(service=service, operation=operation, detail=detail, units=units))
 
     def total(self) -> Units:
         """What all calls cost together."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]
 
 from bench.billing import Units, add
-from bench.lives import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, Life, live_all
-from bench.memory import backend
+from bench.metering import metered_backend
+from bench.order_paths import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, OrderPath, measure_all_paths
 from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
 from bench.samples import PROJECT_ROOT
@@ -61,27 +61,27 @@ def per_month(units: Mapping[str, float], orders: float) -> float:
 
 def budget(workflow: str) -> float:
     """USD per million orders that are fulfilled, as the budget counts it."""
-    return per_million(live_all()[0].units(workflow, batch=BATCH))
+    return per_million(measure_all_paths()[0].units(workflow, batch=BATCH))
 
 
 def document() -> str:
     """The text of `docs/cost.md`. Takes a few seconds."""
-    lives = live_all()
-    happy = lives[0]
+    paths = measure_all_paths()
+    happy = paths[0]
     parts = [
         _introduction(happy),
         _by_component(happy),
-        _by_life(lives),
+        _by_path(paths),
         _calls(happy),
         _by_rate(happy),
-        _telemetry(lives),
+        _telemetry(paths),
         _by_config(happy),
         _price_table(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(happy: Life) -> str:
+def _introduction(happy: OrderPath) -> str:
     express, standard = (per_million(happy.units(kind, batch=BATCH)) for kind in ("EXPRESS", "STANDARD"))
     return f"""\
 # What an order costs
@@ -92,10 +92,10 @@ A million fulfilled orders cost **{express:.2f} USD with EXPRESS and {standard:.
 (`orderflow:workflowType`), without telemetry. The budgets, held by `tests/bench/test_costs.py`, are
 {BUDGETS["EXPRESS"]:.2f} and {BUDGETS["STANDARD"]:.2f}.
 
-Counted, not estimated: every call to AWS in an order's life is recorded and turned into billed units by
+Counted, not estimated: every call to AWS in an order's path is recorded and turned into billed units by
 AWS's documented rules (`bench/billing.py`: item sizes, indexes, transactions double, consistency). The
 figures here come from the real functions and state machine on an in-memory DynamoDB, so that this page is the
-same on every machine; `python -m bench units` runs the same lives on the embedded AWS as well, records the
+same on every machine; `python -m bench units` runs the same paths on the embedded AWS as well, records the
 functions' calls on the wire, and fails when the two differ.
 
 Assumed: an order of two lines (its item has {happy.item_bytes} bytes at its end), {LAMBDA_SECONDS * 1000:.0f}
@@ -104,7 +104,7 @@ ms and {LAMBDA_GB * 1024:.0f} MB per Lambda invocation, an EXPRESS run of {RUN_S
 without free tiers."""
 
 
-def _by_component(happy: Life) -> str:
+def _by_component(happy: OrderPath) -> str:
     rows = []
     both = {kind: happy.units(kind, batch=BATCH) for kind in ("EXPRESS", "STANDARD")}
     for component, kinds in _COMPONENTS.items():
@@ -123,32 +123,32 @@ def _by_component(happy: Life) -> str:
     )
 
 
-def _by_life(lives: Sequence[Life]) -> str:
+def _by_path(paths: Sequence[OrderPath]) -> str:
     rows = []
-    for life in lives:
-        units = life.units("STANDARD", batch=BATCH)
+    for path in paths:
+        units = path.units("STANDARD", batch=BATCH)
         rows.append(
             [
-                life.name,
+                path.name,
                 *(_number(units.get(what, 0)) for what in ("writeUnits", "readUnits", "queueRequests")),
                 *(_number(units.get(what, 0)) for what in ("events", "invocations", "transitions")),
-                *(f"{per_million(life.units(kind, batch=BATCH)):.2f}" for kind in ("EXPRESS", "STANDARD")),
+                *(f"{per_million(path.units(kind, batch=BATCH)):.2f}" for kind in ("EXPRESS", "STANDARD")),
             ]
         )
-    heads = ["life", "write units", "read units", "queue requests", "events", "invocations", "transitions"]
+    heads = ["path", "write units", "read units", "queue requests", "events", "invocations", "transitions"]
     return (
-        "## By the order's life\n\nUnits per order with full batches, and USD per million orders.\n\n"
+        "## By the order's path\n\nUnits per order with full batches, and USD per million orders.\n\n"
         + markdown_table([*heads, "EXPRESS", "STANDARD"], rows)
         + "\n\nA batch of one instead of ten adds "
-        + f"{_batch_of_one(lives[0]):.2f} USD per million orders."
+        + f"{_batch_of_one(paths[0]):.2f} USD per million orders."
     )
 
 
-def _batch_of_one(life: Life) -> float:
-    return per_million(life.units("EXPRESS", batch=1)) - per_million(life.units("EXPRESS", batch=BATCH))
+def _batch_of_one(path: OrderPath) -> float:
+    return per_million(path.units("EXPRESS", batch=1)) - per_million(path.units("EXPRESS", batch=BATCH))
 
 
-def _calls(happy: Life) -> str:
+def _calls(happy: OrderPath) -> str:
     rows = [
         [f"{call.service} {call.operation}", call.detail, _units_text(call.units)] for call in happy.calls
     ]
@@ -160,7 +160,7 @@ def _units_text(units: Mapping[str, float]) -> str:
     return billed or "with the execution"
 
 
-def _by_rate(happy: Life) -> str:
+def _by_rate(happy: OrderPath) -> str:
     rows = []
     for rate in _RATES:
         # Without a batching window a batch is what waits; only a busy queue fills it.
@@ -188,9 +188,9 @@ def _by_rate(happy: Life) -> str:
 def _fixed() -> float:
     """USD a month for what runs without an order."""
     runs = _MONTH / 60 / _requeue_minutes()
-    with backend() as made:
-        made.invoke("requeue_stalled_orders", {})
-        units = made.ledger.total()
+    with metered_backend() as meter:
+        meter.backend.run_schedule()
+        units = meter.ledger.total()
     add(units, {"invocations": 1, "gbSeconds": LAMBDA_SECONDS * LAMBDA_GB, "schedules": 1})
     return per_month(units, runs) + PRICES["queueRequests"].of(_POLLERS * _MONTH / 20)
 
@@ -201,18 +201,18 @@ def _requeue_minutes() -> int:
     return int(expression.removeprefix("rate(").split()[0])
 
 
-def _telemetry_units(life: Life, rate: float) -> Units:
+def _telemetry_units(path: OrderPath, rate: float) -> Units:
     # X-Ray records the first request of each second and a share of the others, and what follows from them.
     share = _config()["tracingPercent"]["default"] / 100
-    return {"logBytes": life.log_bytes, "traces": min(1.0, (1 + share * (rate - 1)) / rate)}
+    return {"logBytes": path.log_bytes, "traces": min(1.0, (1 + share * (rate - 1)) / rate)}
 
 
-def _telemetry(lives: Sequence[Life]) -> str:
-    log_levels = {level: live_all(level)[0] for level in ("WARNING", "INFO")}
-    metrics, of_alarms = len(custom_metrics(lives)), alarm_metrics()
+def _telemetry(paths: Sequence[OrderPath]) -> str:
+    log_levels = {level: measure_all_paths(level)[0] for level in ("WARNING", "INFO")}
+    metrics, of_alarms = len(custom_metrics(paths)), alarm_metrics()
     alarms = sum(of_alarms.values())
     rows = [
-        ["logs of a fulfilled order, INFO", f"{log_levels['INFO'].log_bytes / 1000:.1f} KB", _logs(lives[0])],
+        ["logs of a fulfilled order, INFO", f"{log_levels['INFO'].log_bytes / 1000:.1f} KB", _logs(paths[0])],
         [
             "the same at WARNING (the metrics remain)",
             f"{log_levels['WARNING'].log_bytes / 1000:.1f} KB",
@@ -220,7 +220,7 @@ def _telemetry(lives: Sequence[Life]) -> str:
         ],
     ]
     for rate in _RATES:
-        share = _telemetry_units(lives[0], rate)["traces"]
+        share = _telemetry_units(paths[0], rate)["traces"]
         rows.append(
             [
                 f"traces at {rate} orders a second",
@@ -240,14 +240,14 @@ def _telemetry(lives: Sequence[Life]) -> str:
         + f"\n\nBeside it {fixed:.2f} USD a month (stack `prod`): {metrics} custom metrics (each is billed "
         f"for the hours in which it is emitted, so rather less), {alarms} metrics in {len(of_alarms)} "
         "alarms, the dashboard, and the key that encrypts what the alarms say. Not counted are reasons of "
-        "rejection that these lives do not have, each a metric of its own. The alarms over tables are "
+        "rejection that these paths do not have, each a metric of its own. The alarms over tables are "
         "queries, counted as one metric each, but billed for each operation that their table refused or "
         "failed of late: mostly none."
     )
 
 
-def custom_metrics(lives: Sequence[Life]) -> set[tuple[str, str]]:
-    """Name and function of each custom metric; of the rejections name and reason, as far as in `lives`."""
+def custom_metrics(paths: Sequence[OrderPath]) -> set[tuple[str, str]]:
+    """Name and function of each custom metric; of the rejections name and reason, as far as in `paths`."""
     named = {
         (metric.name, function)
         for metric in named_metrics(declare_test_stack("prod"))
@@ -256,8 +256,8 @@ def custom_metrics(lives: Sequence[Life]) -> set[tuple[str, str]]:
     }
     by_reason = {
         (name, value.removeprefix("reason="))
-        for life in lives
-        for name, *values in life.metrics
+        for path in paths
+        for name, *values in path.metrics
         for value in values
         if value.startswith("reason=")
     }
@@ -272,11 +272,11 @@ def alarm_metrics() -> dict[str, int]:
     }
 
 
-def _logs(life: Life) -> str:
-    return f"{PRICES['logBytes'].of(life.log_bytes * 1e6):.2f}"
+def _logs(path: OrderPath) -> str:
+    return f"{PRICES['logBytes'].of(path.log_bytes * 1e6):.2f}"
 
 
-def _by_config(happy: Life) -> str:
+def _by_config(happy: OrderPath) -> str:
     rows = []
     for key, declaration in _config().items():
         if ":" in key:
@@ -308,7 +308,7 @@ def _default(declaration: Mapping[str, Any]) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default) or "none"
 
 
-def _effects(happy: Life) -> Mapping[str, str]:
+def _effects(happy: OrderPath) -> Mapping[str, str]:
     standard, express = (happy.units(kind, batch=BATCH) for kind in ("STANDARD", "EXPRESS"))
     invocations = express["invocations"]
     memory = PRICES["gbSeconds"].of(invocations * LAMBDA_SECONDS * 128 / 1024) * _MILLION

@@ -1,4 +1,4 @@
-"""The same lives on the embedded AWS, counted on the wire.
+"""The same paths on the embedded AWS, counted on the wire.
 
 Each call is written down as it passes between the functions and the emulator, so that what is counted is what
 the deployed functions really send, under their own roles. Executions are counted from their histories,
@@ -14,12 +14,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, TypeVar
 
-from bench.billing import Call, Item, Ledger, TableSchema, Units, add
-from local.aws.wire import Request, Response, Tap, serving, tapped
+from bench.billing import BilledCall, Item, Ledger, TableSchema, Units, add
+from local.aws.wire import Request, Response, Tap, tapped
 from local.engine.stacks import table_schemas
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import RunningStack, running_stack
 
 _T = TypeVar("_T")
@@ -31,7 +31,7 @@ FINAL: Final = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
 class Seen:
     """What one order used on the embedded AWS."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[BilledCall, ...]
     transitions: int
 
     @property
@@ -41,22 +41,6 @@ class Seen:
         for call in self.calls:
             add(total, call.units)
         return total
-
-
-class _Refusing(BaseHTTPRequestHandler):
-    """A fulfillment system that refuses every order."""
-
-    def do_POST(self) -> None:
-        """See the class."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        document = b'{"refused": true}'
-        self.send_response(422)
-        self.send_header("Content-Length", str(len(document)))
-        self.end_headers()
-        self.wfile.write(document)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
 
 
 @dataclass
@@ -104,11 +88,11 @@ class Shop:
         return str(answer["Item"]["status"]["S"])
 
 
-def live_all_embedded() -> dict[str, Seen]:
-    """Every life of `bench/lives.py`, by its name. Takes about twenty seconds."""
+def measure_all_paths_embedded() -> dict[str, Seen]:
+    """Every path of `bench/order_paths.py`, by its name. Takes about twenty seconds."""
     with _recorded({}) as recorded:
         seen = {
-            name: recorded.live(end, products, cancel=cancel)
+            name: recorded.run(end, products, cancel=cancel)
             for name, end, products, cancel in (
                 ("fulfilled", "FULFILLED", ["a", "b"], False),
                 ("rejected, unknown product", "REJECTED", ["a", "no-such-product"], False),
@@ -116,10 +100,14 @@ def live_all_embedded() -> dict[str, Seen]:
                 ("cancelled before the workflow", "CANCELLED", ["a", "b"], True),
             )
         }
-    with serving(_Refusing) as url:
-        settings = {"fulfillmentUrl": url}
-        with _recorded(settings) as recorded:
-            seen["refused and released"] = recorded.live("FAILED", ["a", "b"])
+    partner = FulfillmentPartner("")
+    partner.plan.append(Behavior.REFUSE)
+    with (
+        PartnerServer(partner) as server,
+        _recorded({"fulfillmentUrl": f"{server.url}orders"}) as recorded,
+    ):
+        partner.secret = str(recorded.shop.stack.signing_secret)
+        seen["refused and released"] = recorded.run("FAILED", ["a", "b"])
     return seen
 
 
@@ -132,7 +120,7 @@ class _Recorded:
     user: str
     products: Mapping[str, str]
 
-    def live(self, end: str, products: list[str], *, cancel: bool = False) -> Seen:
+    def run(self, end: str, products: list[str], *, cancel: bool = False) -> Seen:
         """Run one order to its end."""
         self.ledger.calls.clear()
         with self._held_queue() if cancel else _nothing():

@@ -1,8 +1,8 @@
 """A burst of orders on the embedded AWS while things go wrong: `python -m bench.faults`.
 
-A share of everything fails: requests to the warehouse are turned down, lost or left hanging, clients and the
-queue repeat themselves, Lambda workers are killed in the middle of their work. Afterwards every order must be
-final, none lost, none shipped twice, and the stock exact.
+A share of everything fails. The fulfillment system refuses, loses or delays requests. Clients and the queue
+repeat themselves, and Lambda workers are killed while they work. Afterwards every order must be final, none
+lost, none shipped twice, and the stock exact.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.dynamodb import from_item
 from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder, OrderRepository
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer, mixed_behavior
-from local.stack import SIGNING_SECRET, RunningStack, running_stack
+from local.stack import RunningStack, running_stack
 
-# How the warehouse's share of faults is made up.
+# How the fulfillment system's share of faults is made up.
 _BEHAVIORS: Final = {
     Behavior.BUSY: 0.3,
     Behavior.DROP_REQUEST: 0.2,
@@ -94,31 +94,30 @@ class Report:
 
 
 @contextlib.contextmanager
-def stack_with_warehouse(plan: Plan) -> Iterator[tuple[RunningStack, FulfillmentPartner]]:
+def stack_with_partner(plan: Plan) -> Iterator[tuple[RunningStack, FulfillmentPartner]]:
     """The embedded AWS, and the fulfillment partner that its orders go to."""
-    warehouse = FulfillmentPartner("")
-    warehouse.behavior = mixed_behavior(
+    partner = FulfillmentPartner("")
+    partner.behavior = mixed_behavior(
         {behavior: plan.share * part for behavior, part in _BEHAVIORS.items()}, plan.seed
     )
     with (
-        PartnerServer(warehouse) as server,
+        PartnerServer(partner) as server,
         running_stack(config={"fulfillmentUrl": server.url}) as stack,
     ):
-        secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
-        warehouse.secret = secret["SecretString"]
+        partner.secret = str(stack.signing_secret)
         if plan.redelivery is not None:
             stack.client("sqs").set_queue_attributes(
                 QueueUrl=stack.outputs["queueUrl"], Attributes={"VisibilityTimeout": str(plan.redelivery)}
             )
-        yield stack, warehouse
+        yield stack, partner
 
 
 class Trial:
     """One run of a plan on a stack of its own."""
 
-    def __init__(self, stack: RunningStack, warehouse: FulfillmentPartner, plan: Plan) -> None:
+    def __init__(self, stack: RunningStack, partner: FulfillmentPartner, plan: Plan) -> None:
         self._stack = stack
-        self._warehouse = warehouse
+        self._warehouse = partner
         self._plan = plan
         self._chance = random.Random(plan.seed)  # noqa: S311
         tables = stack.outputs["tableNames"]
@@ -133,7 +132,7 @@ class Trial:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._peak = 0
-        self._mood, warehouse.behavior = warehouse.behavior, self._counted_mood
+        self._mood, partner.behavior = partner.behavior, self._counted_mood
 
     def run(self) -> Report:
         """Place all orders, wait until they are final, and check what came of them."""
@@ -349,8 +348,8 @@ class Trial:
 
 def run(plan: Plan) -> Report:
     """Run a plan on a stack of its own."""
-    with stack_with_warehouse(plan) as (stack, warehouse):
-        return Trial(stack, warehouse, plan).run()
+    with stack_with_partner(plan) as (stack, partner):
+        return Trial(stack, partner, plan).run()
 
 
 def _end_of(order: Order) -> str:

@@ -12,18 +12,18 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench.memory import Backend, backend
+from bench.metering import MeteredBackend, metered_backend
 from bench.report import table, write
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
-from functions.shared.persistence.dynamodb import struct_to_item
+from local.memory.functions import invoke_task
 
 SIZES: Final = (100, 1_000, 10_000, 100_000)
 _AT: Final = "2026-01-31T08:00:00.000Z"
 _STALLED: Final = (0, 10, 100)
 
-Operation = Callable[[Backend], object]
+Operation = Callable[[MeteredBackend], object]
 
 
 def growth(sizes: Sequence[int] = SIZES, repeats: int = 3) -> bool:
@@ -32,15 +32,15 @@ def growth(sizes: Sequence[int] = SIZES, repeats: int = 3) -> bool:
     units: dict[str, list[dict[str, float]]] = {name: [] for name in measured}
     times: dict[str, list[float]] = {name: [] for name in measured}
     for size in sizes:
-        with backend("WARNING") as made:
-            fill(made, size)
+        with metered_backend("WARNING") as meter:
+            fill(meter, size)
             for name, operation in measured.items():
                 samples = []
                 for _ in range(repeats):
-                    made.forget()
-                    operation(made)
-                    samples.append(made.seconds_invoked - made.seconds_in_store)
-                    counted = made.ledger.total()
+                    meter.reset()
+                    operation(meter)
+                    samples.append(meter.seconds_invoked - meter.seconds_in_services)
+                    counted = meter.ledger.total()
                 units[name].append(counted)
                 times[name].append(statistics.median(samples))
     flat = {name: all(one == of[0] for one in of) for name, of in units.items()}
@@ -68,9 +68,8 @@ def operations() -> dict[str, Operation]:
     return {**_requests(), **_stalled()}
 
 
-def fill(made: Backend, size: int) -> None:
+def fill(meter: MeteredBackend, size: int) -> None:
     """Put so many users, products and fulfilled orders of one user into the tables."""
-    tables = made.store.tables
     lines = [OrderLine(product_id=f"p-{line}", quantity=2, title="Lamp", unit_price=1999) for line in (0, 1)]
     history = [HistoryEntry(status=status, at=_AT) for status in (OrderStatus.PENDING, OrderStatus.FULFILLED)]
     for number in range(size):
@@ -89,72 +88,70 @@ def fill(made: Backend, size: int) -> None:
             total=7996,
             currency="EUR",
         )
-        tables["users"].items[user.user_id] = struct_to_item(user)
-        tables["products"].items[product.product_id] = struct_to_item(product)
-        tables["orders"].items[order.order_id] = struct_to_item(order)
+        for table_name, record in {"users": user, "products": product, "orders": order}.items():
+            meter.backend.put(table_name, record)
 
 
 def _requests() -> dict[str, Operation]:
-    listing = {
-        "GET /users": ("users_api", "/users"),
-        "GET /products": ("products_api", "/products"),
-        "GET /users/{userId}/orders": ("orders_api", "/users/u-0/orders"),
+    lists = {
+        "GET /users": "/users",
+        "GET /products": "/products",
+        "GET /users/{userId}/orders": "/users/u-0/orders",
     }
 
-    def page(function: str, path: str) -> Operation:
-        return lambda made: made.api(function, "GET", path)
+    def page(path: str) -> Operation:
+        return lambda meter: meter.request("GET", path)
 
-    def following_page(function: str, path: str) -> Operation:
-        def read(made: Backend) -> object:
-            token = made.api(function, "GET", path)["nextToken"]
-            made.forget()
-            return made.api(function, "GET", path, nextToken=token)
+    def following_page(path: str) -> Operation:
+        def read(meter: MeteredBackend) -> object:
+            token = meter.request("GET", path)["nextToken"]
+            meter.reset()
+            return meter.request("GET", path, nextToken=token)
 
         return read
 
     return {
-        **{f"{name}, first page": page(*of) for name, of in listing.items()},
-        **{f"{name}, next page": following_page(*of) for name, of in listing.items()},
-        "GET /orders/{orderId}": lambda made: made.api("orders_api", "GET", "/orders/o-000007"),
+        **{f"{name}, first page": page(path) for name, path in lists.items()},
+        **{f"{name}, next page": following_page(path) for name, path in lists.items()},
+        "GET /orders/{orderId}": lambda meter: meter.request("GET", "/orders/o-000007"),
         "POST /orders": _create,
         "POST /orders/{orderId}/cancel": _cancel,
         "ValidateOrder": _validate,
     }
 
 
-def _place(made: Backend) -> str:
+def _place(meter: MeteredBackend) -> str:
     lines = [{"productId": product, "quantity": 1} for product in ("p-0", "p-1")]
-    order = made.api("orders_api", "POST", "/orders", {"userId": "u-0", "items": lines})
-    made.messages.clear()
+    order = meter.request("POST", "/orders", {"userId": "u-0", "items": lines})
+    meter.backend.cloud.queue.clear()
     return str(order["orderId"])
 
 
-def _take_away(made: Backend, order: str) -> None:
-    del made.store.tables["orders"].items[order]
+def _take_away(meter: MeteredBackend, order: str) -> None:
+    del meter.backend.cloud.store.tables["orders"].items[order]
 
 
-def _create(made: Backend) -> None:
-    _take_away(made, _place(made))
+def _create(meter: MeteredBackend) -> None:
+    _take_away(meter, _place(meter))
 
 
-def _cancel(made: Backend) -> None:
-    order = _place(made)
-    made.forget()
-    made.api("orders_api", "POST", f"/orders/{order}/cancel")
-    _take_away(made, order)
+def _cancel(meter: MeteredBackend) -> None:
+    order = _place(meter)
+    meter.reset()
+    meter.request("POST", f"/orders/{order}/cancel")
+    _take_away(meter, order)
 
 
-def _validate(made: Backend) -> None:
-    order = _place(made)
-    made.forget()
-    made.invoke("validate_order", {"orderId": order, "attempt": 1, "correlationId": "c"})
-    _take_away(made, order)
+def _validate(meter: MeteredBackend) -> None:
+    order = _place(meter)
+    meter.reset()
+    invoke_task("validate_order", order)
+    _take_away(meter, order)
 
 
 def _stalled() -> dict[str, Operation]:
     def requeue(stalled: int) -> Operation:
-        def run(made: Backend) -> None:
-            orders = made.store.tables["orders"].items
+        def run(meter: MeteredBackend) -> None:
             for number in range(stalled):
                 order = Order(
                     order_id=f"stalled-{number:03}",
@@ -168,14 +165,14 @@ def _stalled() -> dict[str, Operation]:
                     open_shard=str(number % 8),
                     open_since=_AT,
                 )
-                orders[order.order_id] = struct_to_item(order)
-            made.forget()
-            answer = made.invoke("requeue_stalled_orders", {})
+                meter.backend.put("orders", order)
+            meter.reset()
+            answer = meter.backend.run_schedule()
             if answer["requeued"] != stalled:
                 raise RuntimeError(f"{stalled} stalled orders, but {json.dumps(answer)}")
-            made.messages.clear()
+            meter.backend.cloud.queue.clear()
             for number in range(stalled):
-                del orders[f"stalled-{number:03}"]
+                _take_away(meter, f"stalled-{number:03}")
 
         return run
 

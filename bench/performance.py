@@ -40,7 +40,7 @@ def report() -> bool:
 def _introduction() -> str:
     results = {name: read(name) or {} for name in ("cold", "first", "warm", "package", "units")}
     ratios = {name: results[name].get("ratios", {}).get(SUBJECT, {}) for name in ("cold", "first", "warm")}
-    costs = results["units"].get("lives", {}).get("fulfilled", {}).get("usdPerMillion", {})
+    costs = results["units"].get("paths", {}).get("fulfilled", {}).get("usdPerMillion", {})
     goals: Sequence[tuple[str, Limit, float | None, str]] = [
         ("cold: import in a fresh process, wall", COLD, ratios["cold"].get("wall"), "of plain"),
         ("the same, user CPU", COLD, ratios["cold"].get("user"), "of plain"),
@@ -151,12 +151,12 @@ def _package(result: Result) -> str:
 
 def _units(result: Result) -> str:
     rows = [
-        [name, *(f"{life['usdPerMillion'][kind]:.2f}" for kind in BUDGETS)]
-        for name, life in result["lives"].items()
+        [name, *(f"{path['usdPerMillion'][kind]:.2f}" for kind in BUDGETS)]
+        for name, path in result["paths"].items()
     ]
     return (
         "## Cost\n\nUSD per million orders, full batches, without telemetry; all about it in "
-        "[cost.md](cost.md).\n\n" + markdown_table(["life", *BUDGETS], rows)
+        "[cost.md](cost.md).\n\n" + markdown_table(["path", *BUDGETS], rows)
     )
 
 
@@ -214,18 +214,22 @@ def _burst(result: Result) -> str:
     )
 
 
-def _load(result: Result) -> str:
+def _api(result: Result) -> str:
     rows = [
         [
-            f"{row['Type']} {row['Name']}".strip(),
-            *(row[column] for column in ("Request Count", "Failure Count", "50%", "95%", "99%")),
+            one["request"],
+            str(one["clients"]),
+            f"{one['perSecond']:.0f}",
+            f"{one['p50'] * 1e3:.1f}",
+            f"{one['p99'] * 1e3:.1f}",
+            str(one["failed"]),
         ]
-        for row in result["requests"]
+        for one in result["measurements"]
     ]
     return (
-        f"## Load\n\n`bench/load.py` with {result['users']} users for {result['seconds']} s on the embedded "
-        "AWS, ms. It runs as well against a stack on AWS; see its first lines.\n\n"
-        + markdown_table(["request", "count", "errors", "p50", "p95", "p99"], rows)
+        "## The API\n\nAgainst the embedded AWS, 8 s each after a warm-up. POST /orders shares the machine "
+        "with the workflows it starts. `python -m bench.api --url` measures a stack on AWS.\n\n"
+        + markdown_table(["request", "clients", "requests/s", "p50, ms", "p99, ms", "failed"], rows)
     )
 
 
@@ -238,5 +242,5 @@ _SECTIONS: Final[Mapping[str, Callable[[Result], str]]] = {
     "growth": _growth,
     "program": _program,
     "burst": _burst,
-    "load": _load,
+    "api": _api,
 }

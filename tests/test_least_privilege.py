@@ -15,7 +15,7 @@ from local.engine.program import ProgramRun, Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
 from local.memory.permissions import (
-    Call,
+    AwsCall,
     Difference,
     Permission,
     Place,
@@ -243,18 +243,18 @@ NEEDS: list[tuple[str, str, dict[str, Any], set[tuple[str, str]]]] = [
 def test_a_call_needs_the_actions_that_iam_asks_for(
     service: str, operation: str, parameters: dict[str, Any], needed: set[tuple[str, str]]
 ) -> None:
-    call = Call(service=service, operation=operation, parameters=parameters)
+    call = AwsCall(service=service, operation=operation, parameters=parameters)
     assert permissions_for([call], PLACE) == {Permission(*pair) for pair in needed}
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        Call(service="s3", operation="GetObject", parameters={"Bucket": "b"}),
-        Call(service="dynamodb", operation="DescribeTable", parameters={"TableName": "orders"}),
+        AwsCall(service="s3", operation="GetObject", parameters={"Bucket": "b"}),
+        AwsCall(service="dynamodb", operation="DescribeTable", parameters={"TableName": "orders"}),
     ],
 )
-def test_a_call_that_is_not_known_is_not_passed_over(call: Call) -> None:
+def test_a_call_that_is_not_known_is_not_passed_over(call: AwsCall) -> None:
     with pytest.raises(LookupError, match=call.operation):
         permissions_for([call], PLACE)
 

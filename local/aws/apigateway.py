@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from local.aws.core import (
     OWN,
-    Call,
     Created,
+    Creation,
     Field,
     Kind,
     nested,
@@ -19,7 +19,7 @@ from local.aws.core import (
 )
 
 
-def _create_api(call: Call) -> Created:
+def _create_api(call: Creation) -> Created:
     name, client = call.name(), call.client("apigateway")
     api = client.create_rest_api(name=name, **without_empty(call.params))
     root = api.get("rootResourceId") or next(
@@ -33,23 +33,23 @@ def _create_api(call: Call) -> Created:
     }
 
 
-def _create_resource(call: Call) -> Created:
+def _create_resource(call: Creation) -> Created:
     resource = call.client("apigateway").create_resource(**call.params)
     return resource["id"], {"path": resource["path"]}
 
 
-def _at(call: Call, prefix: str, *more: str) -> str:
+def _at(call: Creation, prefix: str, *more: str) -> str:
     """The provider's id of what hangs on a method."""
     inputs = call.inputs
     return "-".join((prefix, inputs["restApi"], inputs["resourceId"], inputs["httpMethod"], *more))
 
 
-def _put_method(call: Call) -> Created:
+def _put_method(call: Creation) -> Created:
     call.client("apigateway").put_method(**call.params)
     return _at(call, "agm"), {}
 
 
-def _put_method_response(call: Call) -> Created:
+def _put_method_response(call: Creation) -> Created:
     call.client("apigateway").put_method_response(**_with_flags(call.params, "responseParameters"))
     return _at(call, "agmr", str(call.inputs["statusCode"])), {}
 
@@ -61,22 +61,22 @@ def _with_flags(params: dict[str, Any], key: str) -> dict[str, Any]:
     return params | {key: {name: str(value).lower() == "true" for name, value in params[key].items()}}
 
 
-def _put_integration(call: Call) -> Created:
+def _put_integration(call: Creation) -> Created:
     call.client("apigateway").put_integration(**without_empty(call.params))
     return _at(call, "agi"), {}
 
 
-def _put_integration_response(call: Call) -> Created:
+def _put_integration_response(call: Creation) -> Created:
     call.client("apigateway").put_integration_response(**without_empty(call.params))
     return _at(call, "agir", str(call.inputs["statusCode"])), {}
 
 
-def _create_deployment(call: Call) -> Created:
+def _create_deployment(call: Creation) -> Created:
     deployment = call.client("apigateway").create_deployment(**without_empty(call.params))
     return deployment["id"], {"createdDate": deployment["createdDate"].isoformat()}
 
 
-def _create_stage(call: Call) -> Created:
+def _create_stage(call: Creation) -> Created:
     api, stage, cloud = call.inputs["restApi"], call.inputs["stageName"], call.cloud
     call.client("apigateway").create_stage(**without_empty(call.params))
     return f"ags-{api}-{stage}", {
@@ -99,7 +99,7 @@ _SETTINGS: Final = {
 }
 
 
-def _put_settings(call: Call) -> Created:
+def _put_settings(call: Creation) -> Created:
     inputs = call.inputs
     operations = [
         {
@@ -115,7 +115,7 @@ def _put_settings(call: Call) -> Created:
     return f"{inputs['restApi']}-{inputs['stageName']}-{inputs['methodPath']}", {}
 
 
-def _create_key(call: Call) -> Created:
+def _create_key(call: Creation) -> Created:
     name = call.name()
     params = {"enabled": True} | without_empty(call.params)
     key = call.client("apigateway").create_api_key(name=name, **params)
@@ -123,34 +123,34 @@ def _create_key(call: Call) -> Created:
     return key["id"], {"name": name, "value": key["value"], "arn": arn, "enabled": params["enabled"]}
 
 
-def _create_plan(call: Call) -> Created:
+def _create_plan(call: Creation) -> Created:
     name = call.name()
     plan = call.client("apigateway").create_usage_plan(name=name, **without_empty(call.params))
     arn = f"arn:{call.cloud.partition}:apigateway:{call.cloud.region}::/usageplans/{plan['id']}"
     return plan["id"], {"name": name, "arn": arn}
 
 
-def _create_plan_key(call: Call) -> Created:
+def _create_plan_key(call: Creation) -> Created:
     key = call.client("apigateway").create_usage_plan_key(**call.params)
     return key["id"], {"name": key.get("name"), "value": key.get("value")}
 
 
-def _put_gateway_response(call: Call) -> Created:
+def _put_gateway_response(call: Creation) -> Created:
     call.client("apigateway").put_gateway_response(**without_empty(call.params))
     return f"aggr-{call.inputs['restApiId']}-{call.inputs['responseType']}", {}
 
 
-def _create_validator(call: Call) -> Created:
+def _create_validator(call: Creation) -> Created:
     name = call.name()
     return call.client("apigateway").create_request_validator(name=name, **call.params)["id"], {"name": name}
 
 
-def _create_model(call: Call) -> Created:
+def _create_model(call: Creation) -> Created:
     name = call.name()
     return call.client("apigateway").create_model(name=name, **call.params)["id"], {"name": name}
 
 
-def _create_domain(call: Call) -> Created:
+def _create_domain(call: Creation) -> Created:
     name = call.inputs["domainName"]
     domain = call.client("apigateway").create_domain_name(**without_empty(call.params))
     region = call.cloud.region
@@ -163,7 +163,7 @@ def _create_domain(call: Call) -> Created:
     }
 
 
-def _create_mapping(call: Call) -> Created:
+def _create_mapping(call: Creation) -> Created:
     call.client("apigateway").create_base_path_mapping(**without_empty(call.params))
     return f"{call.inputs['domainName']}/{call.inputs.get('basePath', '')}", {}
 

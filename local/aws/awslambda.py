@@ -14,8 +14,8 @@ from typing import Any, Final
 from local.aws.archives import zip_archive
 from local.aws.core import (
     OWN,
-    Call,
     Created,
+    Creation,
     DeployError,
     Field,
     Kind,
@@ -29,7 +29,7 @@ _BOOTSTRAP: Final = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -u -m awslam
 _RUNTIME: Final = "provided.al2023"
 
 
-def _create_function(call: Call) -> Created:
+def _create_function(call: Creation) -> Created:
     name, client, inputs = call.name(), call.client("lambda"), call.inputs
     runtime = str(inputs.get("runtime", ""))
     if not runtime.startswith("python"):
@@ -79,7 +79,7 @@ def _log_settings(params: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _invoke_arn(call: Call, arn: str) -> str:
+def _invoke_arn(call: Creation, arn: str) -> str:
     """The ARN under which API Gateway invokes a function."""
     cloud = call.cloud
     return (
@@ -87,7 +87,7 @@ def _invoke_arn(call: Call, arn: str) -> str:
     )
 
 
-def _publish_layer(call: Call) -> Created:
+def _publish_layer(call: Creation) -> Created:
     code = zip_archive(call.inputs["code"], call.cloud.root)
     answer = call.client("lambda").publish_layer_version(
         Content={"ZipFile": code}, **without_empty(call.params)
@@ -103,13 +103,13 @@ def _publish_layer(call: Call) -> Created:
     }
 
 
-def _add_permission(call: Call) -> Created:
+def _add_permission(call: Creation) -> Created:
     statement = call.inputs.get("statementId") or call.resource.physical_name
     call.client("lambda").add_permission(StatementId=statement, **call.params)
     return statement, {"statementId": statement}
 
 
-def _create_mapping(call: Call) -> Created:
+def _create_mapping(call: Creation) -> Created:
     answer = call.client("lambda").create_event_source_mapping(**without_empty(call.params))
     return answer["UUID"], {
         "uuid": answer["UUID"],
@@ -119,7 +119,7 @@ def _create_mapping(call: Call) -> Created:
     }
 
 
-def _put_invoke_config(call: Call) -> Created:
+def _put_invoke_config(call: Creation) -> Created:
     call.client("lambda").put_function_event_invoke_config(**without_empty(call.params))
     return str(call.inputs["functionName"]), {}
 

@@ -3,10 +3,10 @@
 import json
 from typing import Any, Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind, not_emulated, only, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Field, Kind, not_emulated, only, tag_list, without_empty
 
 
-def _create_log_group(call: Call) -> Created:
+def _create_log_group(call: Creation) -> Created:
     name, client = call.name(), call.client("logs")
     client.create_log_group(logGroupName=name, **without_empty(call.params))
     if call.inputs.get("retentionInDays"):
@@ -14,7 +14,7 @@ def _create_log_group(call: Call) -> Created:
     return name, {"name": name, "arn": call.cloud.arn("logs", f"log-group:{name}")}
 
 
-def _create_metric_filter(call: Call) -> Created:
+def _create_metric_filter(call: Creation) -> Created:
     name = call.name()
     call.client("logs").put_metric_filter(filterName=name, **call.params)
     return name, {"name": name}
@@ -33,7 +33,7 @@ def _transformations(one: dict[str, Any]) -> list[dict[str, Any]]:
     return [without_empty(converted)]
 
 
-def _create_resource_policy(call: Call) -> Created:
+def _create_resource_policy(call: Creation) -> Created:
     call.client("logs").put_resource_policy(**call.params)
     return call.inputs["policyName"], {}
 
@@ -68,7 +68,7 @@ def _dimensions(dimensions: dict[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in sorted(dimensions.items())]
 
 
-def _create_alarm(call: Call) -> Created:
+def _create_alarm(call: Creation) -> Created:
     name = call.name()
     params = dict(call.params)
     if call.inputs.get("metricQueries"):
@@ -77,13 +77,13 @@ def _create_alarm(call: Call) -> Created:
     return name, {"name": name, "arn": call.cloud.arn("cloudwatch", f"alarm:{name}")}
 
 
-def _create_composite_alarm(call: Call) -> Created:
+def _create_composite_alarm(call: Creation) -> Created:
     name = str(call.inputs["alarmName"])
     call.client("cloudwatch").put_composite_alarm(**without_empty(call.params))
     return name, {"arn": call.cloud.arn("cloudwatch", f"alarm:{name}")}
 
 
-def _create_dashboard(call: Call) -> Created:
+def _create_dashboard(call: Creation) -> Created:
     name = str(call.inputs["dashboardName"])
     json.loads(call.inputs["dashboardBody"])
     call.client("cloudwatch").put_dashboard(**call.params)

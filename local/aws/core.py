@@ -100,7 +100,7 @@ class Cloud:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class Creation:
     """One resource on its way into the emulator."""
 
     cloud: Cloud
@@ -130,13 +130,13 @@ class Kind:
 
     resource_type: str
     inputs: Fields
-    create: Callable[[Call], Created]
+    create: Callable[[Creation], Created]
     outputs: tuple[str, ...] = ()  # always answered, never None
 
     def deploy(self, cloud: Cloud, resource: Resource) -> Created:
         """Creates the resource; raises DeployError for what no table knows."""
         params = translate(resource.inputs, {**self.inputs, **_EVERYWHERE}, "")
-        resource_id, outputs = self.create(Call(cloud=cloud, resource=resource, params=params))
+        resource_id, outputs = self.create(Creation(cloud=cloud, resource=resource, params=params))
         missing = [key for key in self.outputs if outputs.get(key) is None]
         if missing or not resource_id:
             raise DeployError(f"the emulator answered no {', '.join(missing or ['id'])}")

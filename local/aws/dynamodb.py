@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from local.aws.core import OWN, Call, Created, DeployError, Field, Kind, not_emulated, only, tag_list
+from local.aws.core import OWN, Created, Creation, DeployError, Field, Kind, not_emulated, only, tag_list
 
 _PROVISIONED: Final = "PROVISIONED"
 
@@ -32,7 +32,7 @@ def _index(source: dict[str, Any], billing: str) -> dict[str, Any]:
     return index | ({"ProvisionedThroughput": _throughput(source)} if billing == _PROVISIONED else {})
 
 
-def _create_table(call: Call) -> Created:
+def _create_table(call: Creation) -> Created:
     inputs, client = dict(call.inputs), call.client("dynamodb")
     name = call.name()
     billing = inputs.get("billingMode", _PROVISIONED)

@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Kind, nested, not_emulated, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Kind, nested, not_emulated, tag_list, without_empty
 
 
-def _create_bus(call: Call) -> Created:
+def _create_bus(call: Creation) -> Created:
     name = call.name()
     answer = call.client("events").create_event_bus(Name=name, **without_empty(call.params))
     return name, {"name": name, "arn": answer["EventBusArn"]}
 
 
-def _create_rule(call: Call) -> Created:
+def _create_rule(call: Creation) -> Created:
     name = call.name()
     params = dict(call.params)
     if "isEnabled" in call.inputs and "State" not in params:
@@ -21,7 +21,7 @@ def _create_rule(call: Call) -> Created:
     return name if bus == "default" else f"{bus}/{name}", {"name": name, "arn": answer["RuleArn"]}
 
 
-def _create_target(call: Call) -> Created:
+def _create_target(call: Creation) -> Created:
     target = call.params | {"Id": call.inputs.get("targetId") or call.resource.physical_name}
     rule, bus = call.inputs["rule"], call.inputs.get("eventBusName", "default")
     answer = call.client("events").put_targets(Rule=rule, EventBusName=bus, Targets=[target])

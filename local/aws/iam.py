@@ -3,10 +3,10 @@
 import json
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Field, Kind, tag_list, without_empty
 
 
-def _create_role(call: Call) -> Created:
+def _create_role(call: Creation) -> Created:
     name, client = call.name(), call.client("iam")
     role = client.create_role(RoleName=name, **without_empty(call.params))["Role"]
     for policy in call.inputs.get("inlinePolicies") or []:
@@ -34,19 +34,19 @@ def as_the_emulator_asks(policy: str) -> str:
     return json.dumps(document)
 
 
-def _create_role_policy(call: Call) -> Created:
+def _create_role_policy(call: Creation) -> Created:
     role, name = call.inputs["role"], call.name()
     document = as_the_emulator_asks(call.inputs["policy"])
     call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
     return f"{role}:{name}", {"name": name}
 
 
-def _attach(call: Call) -> Created:
+def _attach(call: Creation) -> Created:
     call.client("iam").attach_role_policy(**call.params)
     return f"{call.inputs['role']}/{call.inputs['policyArn']}", {}
 
 
-def _create_policy(call: Call) -> Created:
+def _create_policy(call: Creation) -> Created:
     name = call.name()
     policy = call.client("iam").create_policy(PolicyName=name, **without_empty(call.params))["Policy"]
     return policy["Arn"], {"name": name, "arn": policy["Arn"], "policyId": policy["PolicyId"]}

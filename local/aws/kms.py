@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Kind, not_emulated, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Kind, not_emulated, tag_list, without_empty
 
 
-def _create_key(call: Call) -> Created:
+def _create_key(call: Creation) -> Created:
     client = call.client("kms")
     metadata = client.create_key(**without_empty(call.params))["KeyMetadata"]
     if call.inputs.get("enableKeyRotation"):

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind
+from local.aws.core import OWN, Created, Creation, Field, Kind
 
 
 def _record_set(inputs: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _record_set(inputs: Any) -> dict[str, Any]:
     return record
 
 
-def _create_record(call: Call) -> Created:
+def _create_record(call: Creation) -> Created:
     inputs = call.inputs
     record = _record_set(inputs)
     call.client("route53").change_resource_record_sets(

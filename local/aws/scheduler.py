@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind, nested, not_emulated, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Field, Kind, nested, not_emulated, tag_list, without_empty
 
 
-def _create_group(call: Call) -> Created:
+def _create_group(call: Creation) -> Created:
     name = call.name()
     answer = call.client("scheduler").create_schedule_group(Name=name, **without_empty(call.params))
     return name, {"name": name, "arn": answer["ScheduleGroupArn"]}
 
 
-def _create_schedule(call: Call) -> Created:
+def _create_schedule(call: Creation) -> Created:
     name = call.name()
     answer = call.client("scheduler").create_schedule(Name=name, **without_empty(call.params))
     group = call.inputs.get("groupName", "default")

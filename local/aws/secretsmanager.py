@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Kind, not_emulated, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Kind, not_emulated, tag_list, without_empty
 
 
-def _create_secret(call: Call) -> Created:
+def _create_secret(call: Creation) -> Created:
     name = call.name()
     answer = call.client("secretsmanager").create_secret(Name=name, **without_empty(call.params))
     return answer["ARN"], {"name": name, "arn": answer["ARN"]}
 
 
-def _put_version(call: Call) -> Created:
+def _put_version(call: Creation) -> Created:
     secret = call.inputs["secretId"]
     answer = call.client("secretsmanager").put_secret_value(SecretId=secret, **without_empty(call.params))
     return f"{secret}|{answer['VersionId']}", {"arn": answer["ARN"], "versionId": answer["VersionId"]}

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Kind, not_emulated, tag_list, text, without_empty
+from local.aws.core import OWN, Created, Creation, Kind, not_emulated, tag_list, text, without_empty
 
 
-def _create_topic(call: Call) -> Created:
+def _create_topic(call: Creation) -> Created:
     name = call.name()
     params = dict(call.params)
     tags = params.pop("Tags", [])
@@ -13,7 +13,7 @@ def _create_topic(call: Call) -> Created:
     return arn, {"name": name, "arn": arn, "owner": call.cloud.endpoint.account_id}
 
 
-def _subscribe(call: Call) -> Created:
+def _subscribe(call: Creation) -> Created:
     inputs = call.inputs
     arn = call.client("sns").subscribe(
         TopicArn=inputs["topic"],
@@ -25,7 +25,7 @@ def _subscribe(call: Call) -> Created:
     return arn, {"arn": arn}
 
 
-def _set_policy(call: Call) -> Created:
+def _set_policy(call: Creation) -> Created:
     arn = call.inputs["arn"]
     call.client("sns").set_topic_attributes(
         TopicArn=arn, AttributeName="Policy", AttributeValue=call.inputs["policy"]

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Kind, not_emulated, text
+from local.aws.core import OWN, Created, Creation, Kind, not_emulated, text
 
 
-def _create_queue(call: Call) -> Created:
+def _create_queue(call: Creation) -> Created:
     name = call.name() + (".fifo" if call.inputs.get("fifoQueue") and not call.inputs.get("name") else "")
     url = call.client("sqs").create_queue(
         QueueName=name, Attributes=call.params, tags=dict(call.inputs.get("tags") or {})
@@ -13,7 +13,7 @@ def _create_queue(call: Call) -> Created:
     return url, {"name": name, "url": url, "arn": call.cloud.arn("sqs", name)}
 
 
-def _set_attributes(call: Call) -> Created:
+def _set_attributes(call: Creation) -> Created:
     url = call.inputs["queueUrl"]
     call.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=call.params)
     return url, {}

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind, nested, not_emulated, tag_list, without_empty
+from local.aws.core import OWN, Created, Creation, Field, Kind, nested, not_emulated, tag_list, without_empty
 
 
-def _create_machine(call: Call) -> Created:
+def _create_machine(call: Creation) -> Created:
     name = call.name()
     answer = call.client("stepfunctions").create_state_machine(name=name, **without_empty(call.params))
     arn = answer["stateMachineArn"]

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from local.aws.core import OWN, Call, Created, Kind, nested, not_emulated, tag_list
+from local.aws.core import OWN, Created, Creation, Kind, nested, not_emulated, tag_list
 
 
 def _pascal(value: Any) -> Any:
@@ -14,7 +14,7 @@ def _pascal(value: Any) -> Any:
     return value
 
 
-def _create_acl(call: Call) -> Created:
+def _create_acl(call: Creation) -> Created:
     name = call.name()
     params = dict(call.params)
     params["DefaultAction"] = _pascal(call.inputs["defaultAction"])
@@ -35,7 +35,7 @@ def _renamed(rule: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _associate(call: Call) -> Created:
+def _associate(call: Creation) -> Created:
     call.client("wafv2").associate_web_acl(**call.params)
     return f"{call.inputs['webAclArn']},{call.inputs['resourceArn']}", {}
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from local.aws.core import OWN, Call, Created, Field, Kind
+from local.aws.core import OWN, Created, Creation, Field, Kind
 
 
-def _create_rule(call: Call) -> Created:
+def _create_rule(call: Creation) -> Created:
     name = call.name("ruleName")
     return name, {"ruleName": name, "arn": call.cloud.arn("xray", f"sampling-rule/{name}")}
 

@@ -1,61 +1,60 @@
-"""The AWS around the functions, in memory, with a hook before and after every call for the faults."""
+"""The AWS around the functions, in memory, with a hook around every try of every call."""
 
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from botocore.retries.standard import RetryContext, StandardRetryConditions
 
 from functions.shared.domain.errors import FulfillmentUnavailable
 from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
-from local.memory.iam import Iam
+from local.memory.iam import SECRET_ARN, Iam
+from local.memory.queues import Queue
 from local.memory.store import Store, client_error
 from local.partners.fulfillment import Behavior, FulfillmentPartner
 
+FULFILLMENT = "fulfillment"
+"""The service name of a request to the fulfillment system, which is no call of AWS."""
+
 
 class Killed(BaseException):
-    """The process is gone: out of memory, timed out, its machine lost. Nothing can catch that."""
+    """The process ended: out of memory, timed out, or its machine failed. Nothing catches it."""
 
 
-class Call(NamedTuple):
-    """One call of a function to the world outside it."""
+class ServiceCall(NamedTuple):
+    """The service and the operation of a call, by botocore's names."""
 
     service: str
     operation: str
 
 
 class Hook:
-    """Sees every call; what it raises, the caller gets."""
+    """Runs around every try of every call. What it raises takes the place of the answer."""
 
     is_concurrent = False  # whether several actors call at once
 
-    def before(self, call: Call, request: Mapping[str, Any]) -> None:
-        """The call was not made yet."""
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Runs before the request takes effect."""
 
-    def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
-        """The call took effect; its answer is under way."""
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Runs after the request took effect, and before the answer arrives."""
 
-    def refused(self, call: Call, error: Exception) -> None:
-        """The service answers with an error."""
-
-
-@dataclass
-class Message:
-    """A message on the orders queue."""
-
-    body: str
-    receives: int = 0
+    def refused(self, call: ServiceCall, request: Mapping[str, Any], error: ClientError) -> None:
+        """Runs when the service answers with an error, after `before` and in place of `after`."""
 
 
 @dataclass
 class Execution:
-    """An execution of the state machine, and where it stands."""
+    """An execution of the state machine, and its next invocation."""
 
     name: str
     steps: Generator[machine.Invoke, machine.Ok | machine.Failure, machine.End]
@@ -64,11 +63,11 @@ class Execution:
 
     @property
     def status(self) -> str:
-        """As DescribeExecution tells it."""
+        """The status that DescribeExecution returns."""
         return self.end.status if self.end else "RUNNING"
 
-    def tell(self, answer: machine.Ok | machine.Failure | None) -> None:
-        """Tell the machine how its last invocation went, and let it go on to the next."""
+    def proceed(self, answer: machine.Ok | machine.Failure | None) -> None:
+        """Runs to the next invocation, or to the end. `answer` is the result of the last invocation."""
         try:
             self.next = next(self.steps) if answer is None else self.steps.send(answer)
         except StopIteration as stop:
@@ -76,55 +75,75 @@ class Execution:
 
 
 @dataclass
-class Cloud:
-    """All services; `call` answers as botocore's clients do."""
+class MemoryCloud:
+    """All services. `call` answers as botocore's clients do, with botocore's own retries."""
 
     is_express: bool = False
     hook: Hook = field(default_factory=Hook)
     iam: Iam = field(default_factory=Iam)
     store: Store = field(default_factory=lambda: Store(table_schemas()))
-    queue: deque[Message] = field(default_factory=deque)
-    dead_letters: list[Message] = field(default_factory=list)
-    events: list[Any] = field(default_factory=list)
+    queue: Queue = field(default_factory=Queue)
+    dead_letters: Queue = field(default_factory=Queue)
+    events: list[Any] = field(default_factory=list)  # entries of PutEvents, with `Detail` decoded
     executions: list[Execution] = field(default_factory=list)
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
-    warehouse: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
-    oldest_message_seconds: float = 0.0
-    reservations: dict[str, list[Any]] = field(default_factory=dict)  # all that each order ever had
+    partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
+    secrets: dict[str, str] = field(default_factory=dict)  # besides the partner's
+    oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
+    reservations: dict[str, list[Any]] = field(default_factory=dict)  # every one an order ever had
 
-    def call(self, service: str, operation: str, request: Mapping[str, Any]) -> Any:
-        """Make one call of an AWS API, with whatever the hook does to it. Raises botocore's errors."""
-        call = Call(service, operation)
+    def call(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
+        """Makes one call of an AWS API, and repeats it as the client's retry mode does.
+
+        Raises botocore's errors, and what the hook raises.
+        """
+        model = client.meta.service_model
+        call = ServiceCall(model.service_name, operation)
+        conditions = _retry_conditions(client.meta.config.retries.get("total_max_attempts", 5))
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._answer(call, request)
+            except (ClientError, BotoCoreError) as error:
+                context = _retry_context(tries, model.operation_model(operation), error)
+                if not conditions.is_retryable(context):
+                    raise
+
+    def _answer(self, call: ServiceCall, request: Mapping[str, Any]) -> Any:
         self.hook.before(call, request)
         try:
-            self.iam.authorize(service, operation, request)
-            if service == "dynamodb":
-                answer = self.store.call(operation, request)
+            self.iam.authorize(call.service, call.operation, request)
+            if call.service == "dynamodb":
+                answer = self.store.call(call.operation, request)
+            elif call.service == "sqs":
+                is_dead = request["QueueUrl"].endswith("dead-letters")
+                answer = (self.dead_letters if is_dead else self.queue).call(call.operation, request)
             else:
-                answer = getattr(self, f"_{service}_{operation}")(request)
+                answer = getattr(self, f"_{call.service}_{call.operation}")(request)
         except ClientError as error:
-            self.hook.refused(call, error)
+            self.hook.refused(call, request, error)
             raise
-        if operation == "TransactWriteItems":
-            self._note_reservation(request["TransactItems"][0]["Update"]["Key"]["orderId"]["S"])
+        if call.operation == "TransactWriteItems":
+            self._record_reservation(request["TransactItems"][0]["Update"]["Key"]["orderId"]["S"])
         self.hook.after(call, request, answer)
         return answer
 
-    def _note_reservation(self, order_id: str) -> None:
+    def _record_reservation(self, order_id: str) -> None:
         reservation = self.store.tables["orders"].items[order_id]["reservation"]["M"]
         self.reservations.setdefault(order_id, []).append(
             (reservation["state"]["S"], int(reservation["attempt"]["N"]))
         )
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
-        """The transport to the warehouse."""
+        """The transport of `FulfillmentClient`. Raises `FulfillmentUnavailable` when no answer arrives."""
         from functions.fulfill_order.client import Reply  # it needs the functions' environment
 
-        call = Call("warehouse", "POST")
+        call = ServiceCall(FULFILLMENT, "POST")
         request = json.loads(body)
         try:
             self.hook.before(call, request)
-            answer = self.warehouse.handle({name.lower(): value for name, value in headers.items()}, body)
+            answer = self.partner.handle({name.lower(): value for name, value in headers.items()}, body)
             if answer.behavior in {Behavior.DROP_ANSWER, Behavior.DROP_REQUEST}:
                 raise FulfillmentUnavailable("the fulfillment system did not answer")
             self.hook.after(call, request, answer)
@@ -132,33 +151,31 @@ class Cloud:
             raise FulfillmentUnavailable("the fulfillment system did not answer") from error
         return Reply(answer.status, answer.body)
 
-    def _sqs_SendMessage(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
-        self.queue.append(Message(request["MessageBody"]))
-        return {}
-
-    def _sqs_SendMessageBatch(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
-        self.queue.extend(Message(entry["MessageBody"]) for entry in request["Entries"])
-        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
-
     def _events_PutEvents(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
-        self.events.extend(
-            {"type": entry["DetailType"], **json.loads(entry["Detail"])} for entry in request["Entries"]
-        )
+        self.events.extend({**entry, "Detail": json.loads(entry["Detail"])} for entry in request["Entries"])
         return {"FailedEntryCount": 0, "Entries": []}
 
-    def _secretsmanager_GetSecretValue(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
-        return {"SecretString": self.warehouse.secret}
+    def _secretsmanager_GetSecretValue(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        if request["SecretId"] == SECRET_ARN:
+            return {"SecretString": self.partner.secret}
+        return {"SecretString": self.secrets[request["SecretId"]]}
 
-    def _cloudwatch_GetMetricStatistics(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
-        return {"Datapoints": [{"Timestamp": 0, "Maximum": self.oldest_message_seconds}]}
+    def _cloudwatch_GetMetricStatistics(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        start, end = (datetime.fromisoformat(request[name]) for name in ("StartTime", "EndTime"))
+        return {
+            "Datapoints": [
+                {"Timestamp": at, "Maximum": seconds}
+                for at, seconds in self.oldest_message_ages
+                if start <= at < end
+            ]
+        }
 
     def _stepfunctions_StartExecution(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
         name = request["name"]
         if not self.is_express and self._execution(name) is not None:
             raise client_error("StartExecution", "ExecutionAlreadyExists")
-        steps = machine.run(json.loads(request["input"]), self.coverage)
-        execution = Execution(name, steps)
-        execution.tell(None)
+        execution = Execution(name, machine.run(json.loads(request["input"]), self.coverage))
+        execution.proceed(None)
         self.executions.append(execution)
         return {}
 
@@ -166,7 +183,28 @@ class Cloud:
         execution = self._execution(request["executionArn"].rsplit(":", 1)[1])
         if execution is None:
             raise client_error("DescribeExecution", "ExecutionDoesNotExist")
-        return {"status": execution.status}
+        return {"status": execution.status, "startDate": datetime(2026, 1, 1, tzinfo=UTC)}
+
+    def _stepfunctions_DescribeStateMachine(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
+        return {"type": "EXPRESS" if self.is_express else "STANDARD"}
 
     def _execution(self, name: str) -> Execution | None:
         return next((execution for execution in self.executions if execution.name == name), None)
+
+
+@cache
+def _retry_conditions(total_max_attempts: int) -> StandardRetryConditions:
+    return StandardRetryConditions(max_attempts=total_max_attempts)
+
+
+def _retry_context(tries: int, operation_model: Any, error: ClientError | BotoCoreError) -> RetryContext:
+    answer: Any = getattr(error, "response", None)
+    status = answer and answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    return RetryContext(
+        attempt_number=tries,
+        operation_model=operation_model,
+        parsed_response=answer,
+        http_response=answer and SimpleNamespace(status_code=status, headers={}),
+        caught_exception=None if answer else error,
+        request_context={},
+    )

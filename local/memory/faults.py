@@ -1,17 +1,17 @@
-"""The ways in which one call can fail."""
+"""Hooks that let calls fail, record them, or act between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
-from local.memory.cloud import Call, Hook, Killed
+from local.memory.cloud import FULFILLMENT, Hook, Killed, ServiceCall
 from local.memory.store import client_error
 
 
-def _conflict(call: Call, request: Mapping[str, Any]) -> Exception:
+def _conflict(call: ServiceCall, request: Mapping[str, Any]) -> Exception:
     if "TransactItems" not in request:
         return client_error(call.operation, "TransactionConflictException")
     reasons = [{"Code": "None"} for _ in request["TransactItems"]]
@@ -19,71 +19,161 @@ def _conflict(call: Call, request: Mapping[str, Any]) -> Exception:
     return client_error(call.operation, "TransactionCanceledException", CancellationReasons=reasons)
 
 
-Fault = Callable[[Call, Mapping[str, Any]], BaseException]
+Raise = Callable[[ServiceCall, Mapping[str, Any]], BaseException]
 
-BEFORE: dict[str, Fault] = {
-    "killed before": lambda _call, _request: Killed(),
-    "request lost": lambda _call, _request: ReadTimeoutError(endpoint_url="https://aws"),
-    "throttled": lambda call, _request: client_error(call.operation, "ThrottlingException"),
+
+class Fault(NamedTuple):
+    """One way in which a call fails: before or after the request takes effect, once or at every try."""
+
+    before: Raise | None = None
+    after: Raise | None = None
+    is_repeated: bool = True  # at every try of botocore's retries, so that the caller gets the error
+
+
+def _lost(_call: ServiceCall, _request: Mapping[str, Any]) -> BaseException:
+    lost: BaseException = ReadTimeoutError(endpoint_url="https://aws")
+    return lost
+
+
+def _cut_off(_call: ServiceCall, _request: Mapping[str, Any]) -> BaseException:
+    cut_off: BaseException = ConnectionClosedError(endpoint_url="https://aws")
+    return cut_off
+
+
+def _killed(_call: ServiceCall, _request: Mapping[str, Any]) -> BaseException:
+    return Killed()
+
+
+def _throttled(call: ServiceCall, _request: Mapping[str, Any]) -> BaseException:
+    return client_error(call.operation, "ThrottlingException")
+
+
+FAULTS: Mapping[str, Fault] = {
+    "killed before": Fault(before=_killed),
+    "request lost": Fault(before=_lost),
+    "throttled": Fault(before=_throttled),
+    "killed after": Fault(after=_killed),
+    "answer lost": Fault(after=_lost),
+    "answer cut off once": Fault(after=_cut_off, is_repeated=False),
+    "transaction conflict": Fault(before=_conflict),
 }
-AFTER: dict[str, Fault] = {
-    "killed after": lambda _call, _request: Killed(),
-    "answer lost": lambda _call, _request: ReadTimeoutError(endpoint_url="https://aws"),
-}
-CONFLICT: dict[str, Fault] = {"transaction conflict": _conflict}
+
+
+def faults_of(call: ServiceCall) -> list[str]:
+    """Returns the names of the faults that a call can have."""
+    impossible = set()
+    if call.operation != "TransactWriteItems":
+        impossible.add("transaction conflict")
+    if call.service == FULFILLMENT:
+        impossible |= {"throttled", "answer cut off once"}  # its client does not retry by itself
+    return [name for name in FAULTS if name not in impossible]
 
 
 class FaultAt(Hook):
-    """Lets one call fail: the one with this number."""
+    """Lets one call fail, by its number. Records all calls; a repeat by botocore is no new call."""
 
-    def __init__(self, number: int = -1, before: Fault | None = None, after: Fault | None = None) -> None:
-        self.calls: list[Call] = []
+    def __init__(self, number: int = -1, fault: Fault | None = None) -> None:
+        self.calls: list[ServiceCall] = []
         self._number = number
-        self._before = before
-        self._after = after
+        self._fault = fault or Fault()
+        self._request: Mapping[str, Any] | None = None
+        self._tries = 0
 
-    def before(self, call: Call, request: Mapping[str, Any]) -> None:
-        self.calls.append(call)
-        if self._before and len(self.calls) - 1 == self._number:
-            raise self._before(call, request)
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        if request is not self._request:
+            self._request, self._tries = request, 0
+            self.calls.append(call)
+        self._tries += 1
+        self._raise(self._fault.before, call, request)
 
-    def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
-        if self._after and len(self.calls) - 1 == self._number:
-            raise self._after(call, request)
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        self._raise(self._fault.after, call, request)
+
+    def _raise(self, fault: Raise | None, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        is_hit = len(self.calls) - 1 == self._number and (self._fault.is_repeated or self._tries == 1)
+        if fault is not None and is_hit:
+            raise fault(call, request)
 
 
 class Outage(Hook):
-    """Lets all calls of one service fail, from a call of any service on, for a number of calls."""
+    """Lets tries of one service fail: `length` of them, from the try with the number `start` on."""
 
-    def __init__(self, service: str, start: int, length: int, before: Fault | None, after: Fault | None):
+    def __init__(self, service: str, start: int, length: int, fault: Fault) -> None:
         self._service = service
         self._left = length
-        self._calls = -1
+        self._tries = -1
         self._start = start
-        self._before = before
-        self._after = after
+        self._fault = fault
 
-    def _is_out(self, call: Call) -> bool:
-        return call.service == self._service and self._calls >= self._start and self._left > 0
+    def _is_out(self, call: ServiceCall) -> bool:
+        return call.service == self._service and self._tries >= self._start and self._left > 0
 
-    def before(self, call: Call, request: Mapping[str, Any]) -> None:
-        self._calls += 1
-        if self._before and self._is_out(call):
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        self._tries += 1
+        if self._fault.before and self._is_out(call):
             self._left -= 1
-            raise self._before(call, request)
+            raise self._fault.before(call, request)
 
-    def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
-        if self._after and self._is_out(call):
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        if self._fault.after and self._is_out(call):
             self._left -= 1
-            raise self._after(call, request)
+            raise self._fault.after(call, request)
 
 
-def faults_of(call: Call) -> list[tuple[str, Fault | None, Fault | None]]:
-    """What can go wrong with a call: the fault's name, and what happens before or after it."""
-    kinds = {**BEFORE, **(CONFLICT if call.operation == "TransactWriteItems" else {})}
-    if call.service == "warehouse":
-        del kinds["throttled"]
-    return [
-        *((name, fault, None) for name, fault in kinds.items()),
-        *((name, None, fault) for name, fault in AFTER.items()),
-    ]
+class RecordedCall(NamedTuple):
+    """A call that was answered."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    answer: Any
+
+
+class Recorder(Hook):
+    """Records all calls that were answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[RecordedCall] = []
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        self.calls.append(RecordedCall(*call, request, answer))
+
+
+class BeforeFirst(Hook):
+    """Runs an action right before the first call of an operation takes effect."""
+
+    def __init__(self, operation: str, action: Callable[[], object]) -> None:
+        self._operation = operation
+        self._action: Callable[[], object] | None = action
+
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        if call.operation == self._operation and self._action is not None:
+            action, self._action = self._action, None
+            action()
+
+
+class Failing(Hook):
+    """Lets every call fail with an error, or those of one operation, or the first few of them."""
+
+    def __init__(self, error: BaseException | Raise, operation: str | None = None, times: int = -1) -> None:
+        self.calls = 0  # of the operation, with those that succeeded
+        self._error = error
+        self._operation = operation
+        self._left = times
+
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        if self._operation in {None, call.operation}:
+            self.calls += 1
+            if self._left != 0:
+                self._left -= 1
+                raise self._error if isinstance(self._error, BaseException) else self._error(call, request)
+
+
+def refusal(code: str, message: str = "", status: int = 400) -> Raise:
+    """Returns the fault that a service answers with this error code."""
+    return lambda call, _request: client_error(
+        call.operation,
+        code,
+        Error={"Code": code, "Message": message or code},
+        ResponseMetadata={"HTTPStatusCode": status},
+    )

@@ -1,4 +1,4 @@
-"""The world in which the functions' tests run: moto's AWS, a client of the API, and the workflow's tasks."""
+"""Calls the functions' handlers as Lambda and API Gateway do, in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's account
 
-# The names under which the tables are made here; in AWS the program tells the functions theirs.
+# The environment of every function here. In AWS the program sets it per function.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class LambdaContext:
-    """What AWS hands to a handler beside the event, as far as it is used."""
+    """The context that Lambda passes to a handler, with the attributes that are used."""
 
     function_name: str = "function"
     memory_limit_in_mb: int = 256
@@ -52,7 +52,7 @@ class LambdaContext:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpAnswer:
-    """An answer of the API: status, headers by lower-case name, and the decoded body."""
+    """An answer of the API. Header names are lower-case; the body is decoded."""
 
     status: int
     headers: dict[str, str]
@@ -60,11 +60,11 @@ class HttpAnswer:
 
 
 running_function: ContextVar[str | None] = ContextVar("running_function", default=None)
-"""The name of the function whose handler runs, for what stands in for AWS and asks who calls."""
+"""The function whose handler runs. The in-memory IAM reads it to find the caller's role."""
 
 
 def handler_of(function: str) -> Callable[[Any, Any], Any]:
-    """The Lambda handler of a function, by the function's name."""
+    """Returns the Lambda handler of a function, given the function's name."""
     handler = importlib.import_module(f"functions.{function}.handler").lambda_handler
 
     def handle(event: Any, context: Any) -> Any:
@@ -77,13 +77,16 @@ def handler_of(function: str) -> Callable[[Any, Any], Any]:
     return handle
 
 
-def invoke(function: str, event: Any) -> Any:
-    """Invoke a function, and answer what it answers as JSON would carry it."""
-    return json.loads(json.dumps(handler_of(function)(event, LambdaContext())))
+def invoke(function: str, event: Any, context: Any = None) -> Any:
+    """Invokes a function. Event and result pass through JSON, as in Lambda."""
+    result = handler_of(function)(
+        json.loads(json.dumps(event)), context or LambdaContext(function_name=function)
+    )
+    return json.loads(json.dumps(result))
 
 
 def invoke_task(function: str, order_id: str, attempt: int = 1, **payload: object) -> Any:
-    """Invoke a task of the workflow for an attempt of an order."""
+    """Invokes a task of the workflow for an attempt of an order."""
     return invoke(function, {"orderId": order_id, "attempt": attempt, "correlationId": "cid-1", **payload})
 
 
@@ -109,7 +112,7 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
-        """Send one request; a body that is no string is sent as JSON."""
+        """Sends one request. A body that is not a string is encoded as JSON."""
         raw = body if body is None or isinstance(body, str) else json.dumps(body)
         event = {
             "resource": path,
@@ -141,90 +144,17 @@ class ApiClient:
         )
 
     def get(self, path: str, **kwargs: Any) -> HttpAnswer:
-        """GET."""
+        """Sends a GET request."""
         return self.request("GET", path, **kwargs)
 
     def post(self, path: str, body: object = None, **kwargs: Any) -> HttpAnswer:
-        """POST."""
+        """Sends a POST request."""
         return self.request("POST", path, body, **kwargs)
 
     def patch(self, path: str, body: object, **kwargs: Any) -> HttpAnswer:
-        """PATCH."""
+        """Sends a PATCH request."""
         return self.request("PATCH", path, body, **kwargs)
 
     def delete(self, path: str, **kwargs: Any) -> HttpAnswer:
-        """DELETE."""
+        """Sends a DELETE request."""
         return self.request("DELETE", path, **kwargs)
-
-
-@dataclass(frozen=True)
-class World:
-    """The API, with the AWS behind it."""
-
-    api: ApiClient
-    dynamodb: Any
-    sqs: Any
-    events_queue_url: str
-
-    def user(self) -> str:
-        """The id of a new user."""
-        answer = self.api.post("/users", {"name": "Ada", "email": "ada@example.com"})
-        return str(answer.body["userId"])
-
-    def product(self, *, price: int = 1999, stock: int = 10, **fields: object) -> str:
-        """The id of a new product."""
-        answer = self.api.post("/products", {"title": "Lamp", "price": price, "stock": stock, **fields})
-        return str(answer.body["productId"])
-
-    def order(self, user_id: str, quantities: Mapping[str, int], **kwargs: Any) -> str:
-        """The id of a new order of these products."""
-        items = [{"productId": product, "quantity": quantity} for product, quantity in quantities.items()]
-        return str(self.api.post("/orders", {"userId": user_id, "items": items}, **kwargs).body["orderId"])
-
-    def validated_order(self, quantities: Mapping[str, int]) -> str:
-        """The id of a new order that has been validated."""
-        order_id = self.order(self.user(), quantities)
-        pricing = invoke_task("validate_order", order_id)
-        invoke_task("update_order_status", order_id, status="VALIDATED", pricing=pricing)
-        return order_id
-
-    def reserve(self, order_id: str, attempt: int = 1) -> Any:
-        """Run FulfillOrder for an order."""
-        lines = self.stored_order(order_id)["items"]
-        return invoke_task("fulfill_order", order_id, attempt, items=lines)
-
-    def stored_order(self, order_id: str) -> Any:
-        """An order as it stands in the table."""
-        from functions.shared.persistence.dynamodb import from_item
-
-        return from_item(self.dynamodb.get_item(TableName="orders", Key={"orderId": {"S": order_id}})["Item"])
-
-    def stock(self, product_id: str) -> int:
-        """A product's stock on hand."""
-        item = self.dynamodb.get_item(TableName="products", Key={"productId": {"S": product_id}})["Item"]
-        return int(item["stock"]["N"])
-
-    def set_order(self, order_id: str, **attributes: object) -> None:
-        """Overwrite attributes of a stored order, to put it into a state that is hard to reach otherwise."""
-        from functions.shared.persistence.dynamodb import UpdateExpression
-
-        update = UpdateExpression()
-        for name, value in attributes.items():
-            update.set(name, value)
-        self.dynamodb.update_item(TableName="orders", Key={"orderId": {"S": order_id}}, **update.parameters())
-
-    def messages(self) -> list[Any]:
-        """All messages that wait on the orders queue; they stay there no longer."""
-        return [json.loads(body) for body in self._receive(ENVIRONMENT["ORDERS_QUEUE_URL"])]
-
-    def events(self) -> list[Any]:
-        """All events that came over the bus since the last call, oldest first."""
-        return [json.loads(body) for body in self._receive(self.events_queue_url)]
-
-    def _receive(self, url: str) -> list[str]:
-        bodies: list[str] = []
-        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                bodies.append(message["Body"])
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return bodies

@@ -12,7 +12,7 @@ from local.engine.recorder import REGION as DECLARED_REGION
 from local.engine.stacks import declare_test_stack
 from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, running_function
 from local.memory.permissions import (
-    Call,
+    AwsCall,
     Permission,
     Place,
     as_told,
@@ -23,8 +23,8 @@ from local.memory.permissions import (
 from local.memory.store import client_error
 
 SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
-OUTSIDE = {"fulfillmentUrl": "https://warehouse.example.com", "fulfillmentSecretArn": SECRET_ARN}
-"""The configuration of a fulfillment system outside."""
+FULFILLMENT_SYSTEM = {"fulfillmentUrl": "https://warehouse.example.com", "fulfillmentSecretArn": SECRET_ARN}
+"""The configuration keys of a stack with a fulfillment system."""
 
 Grants = Mapping[str, frozenset[Permission]]
 """What is granted, by function; resources are called by the variables that tell of them (`as_told`)."""
@@ -66,7 +66,7 @@ class Iam:
         function = running_function.get()
         if function is None:
             return
-        call = Call(service=service, operation=operation, parameters=request)
+        call = AwsCall(service=service, operation=operation, parameters=request)
         for permission in map(_told, permissions_for([call], _HERE)):
             self.used.add((function, permission))
             if not _is_granted(self.granted[function], permission):

@@ -1,9 +1,8 @@
 """Runs several actors at once, in every order in which their calls can follow each other.
 
-Every actor is a thread that waits before each of its calls until it is its turn, so that exactly one runs at
-any time. All orders are tried, but no situation twice: what happens next depends only on the state of the
-cloud and on what each actor has seen so far, so an order that leads into a situation that was met before is
-not followed further.
+Every actor is a thread that waits for its turn before each of its calls, so exactly one runs at any time.
+What follows depends only on the state of the cloud and on the answers that each actor got so far. A sequence
+that reaches a known situation is not followed further.
 """
 
 from __future__ import annotations
@@ -13,20 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.memory.backend import World, installed
-from local.memory.cloud import Call, Hook
+from local.memory.backend import MemoryBackend, installed
+from local.memory.cloud import Hook, ServiceCall
 
-Actor = Callable[[World], object]
-Setting = tuple[World, Sequence[Actor]]
+Actor = Callable[[MemoryBackend], object]
+Setting = tuple[MemoryBackend, Sequence[Actor]]
 
 
 class Dropped(BaseException):
-    """The rest of this order of calls was tried before."""
+    """Ends an actor: the rest of this sequence was explored before."""
 
 
-def _commutes(call: Call, request: Mapping[str, Any]) -> bool:
-    """Whether it makes no difference when a call is made: it reads what no actor changes (users, prices, the
-    secret), or adds to the events, whose order means nothing."""
+def _commutes(call: ServiceCall, request: Mapping[str, Any]) -> bool:
+    """Whether the time of a call makes no difference.
+
+    It reads what no actor changes (users, prices, the secret), or adds to the events, which have no order.
+    """
     if call.service == "dynamodb":
         return call.operation == "BatchGetItem" or request.get("TableName") == "users"
     return call.service in {"events", "secretsmanager"}
@@ -36,7 +37,7 @@ def _commutes(call: Call, request: Mapping[str, Any]) -> bool:
 class _Runner:
     """One actor's thread."""
 
-    seen: list[int] = field(default_factory=list)  # a hash of each answer so far
+    answers: list[int] = field(default_factory=list)  # a hash of each
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     is_done: bool = False
     is_dropped: bool = False
@@ -44,12 +45,12 @@ class _Runner:
 
 
 class _Turns(Hook):
-    """Gives the turn to one actor after the other."""
+    """Lets one actor after the other make its next call."""
 
     is_concurrent = True
 
-    def __init__(self, world: World, actors: Sequence[Actor]) -> None:
-        self._world = world
+    def __init__(self, backend: MemoryBackend, actors: Sequence[Actor]) -> None:
+        self._backend = backend
         self._mine = threading.local()
         self._arrived = threading.Semaphore(0)
         self.runners = [_Runner() for _ in actors]
@@ -61,15 +62,15 @@ class _Turns(Hook):
     def _run(self, runner: _Runner, actor: Actor) -> None:
         self._mine.runner = runner
         try:
-            actor(self._world)
+            actor(self._backend)
         except Dropped:
             pass
-        except BaseException as error:  # noqa: BLE001 - told to the test by `step`
+        except BaseException as error:  # noqa: BLE001  `step` raises it in the test
             runner.error = error
         runner.is_done = True
         self._arrived.release()
 
-    def before(self, call: Call, request: Mapping[str, Any]) -> None:
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
         runner = self._runner()
         if runner is not None and not _commutes(call, request):
             self._arrived.release()
@@ -77,30 +78,31 @@ class _Turns(Hook):
             if runner.is_dropped:
                 raise Dropped
 
-    def after(self, call: Call, request: Mapping[str, Any], answer: object) -> None:
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
         runner = self._runner()
         if runner is not None:
-            runner.seen.append(hash((call, repr(answer))))
+            runner.answers.append(hash((call, repr(answer))))
 
-    def refused(self, call: Call, error: Exception) -> None:
+    def refused(self, call: ServiceCall, request: Mapping[str, Any], error: Exception) -> None:
         runner = self._runner()
         if runner is not None:
-            runner.seen.append(hash((call, repr(getattr(error, "response", error)))))
+            runner.answers.append(hash((call, repr(getattr(error, "response", error)))))
 
     def _runner(self) -> _Runner | None:
         return getattr(self._mine, "runner", None)
 
     def start(self) -> None:
-        """Let every actor go up to its first call."""
+        """Runs every actor up to its first call."""
         for thread in self._threads:
             thread.start()
             self._arrived.acquire()
 
     def alive(self) -> list[int]:
+        """Returns the numbers of the actors that have not ended."""
         return [number for number, runner in enumerate(self.runners) if not runner.is_done]
 
     def step(self, number: int) -> None:
-        """Let one actor make its call, and go on up to its next one."""
+        """Lets one actor make its call, and runs it up to its next one. Raises what the actor raises."""
         runner = self.runners[number]
         runner.turn.release()
         self._arrived.acquire()
@@ -108,7 +110,7 @@ class _Turns(Hook):
             raise runner.error
 
     def drop(self) -> None:
-        """End all that has not ended."""
+        """Ends all actors that have not ended."""
         for number in self.alive():
             runner = self.runners[number]
             runner.is_dropped = True
@@ -117,8 +119,8 @@ class _Turns(Hook):
                 self._arrived.acquire()
 
     def situation(self) -> int:
-        """All that the future depends on."""
-        cloud = self._world.cloud
+        """Returns a hash of everything that decides what can follow."""
+        cloud = self._backend.cloud
         tables = [sorted(table.items.items()) for table in cloud.store.tables.values()]
         return hash(
             (
@@ -126,32 +128,32 @@ class _Turns(Hook):
                 repr([message.body for message in cloud.queue]),
                 repr(sorted(map(repr, cloud.events))),
                 repr([(execution.name, execution.status) for execution in cloud.executions]),
-                repr(sorted(cloud.warehouse.shipments.items())),
-                repr(list(cloud.warehouse.plan)),
-                tuple((tuple(runner.seen), runner.is_done) for runner in self.runners),
+                repr(sorted(cloud.partner.shipments.items())),
+                repr(list(cloud.partner.plan)),
+                tuple((tuple(runner.answers), runner.is_done) for runner in self.runners),
             )
         )
 
 
 @dataclass
 class Explored:
-    """How much there was."""
+    """How much was explored."""
 
-    orders: int = 0  # that were run to their end
-    situations: int = 0  # that differ
+    sequences: int = 0  # that were run to their end
+    situations: int = 0  # different ones
 
 
-def explore(setting: Callable[[], Setting], judge: Callable[[World], object]) -> Explored:
-    """Try all orders; `setting` makes a fresh world with its actors, `judge` looks at each end."""
+def explore(setting: Callable[[], Setting], judge: Callable[[MemoryBackend], object]) -> Explored:
+    """Runs all sequences. `setting` makes a new backend and its actors; `judge` checks each end."""
     explored = Explored()
     met: set[int] = set()
     waiting: list[tuple[int, ...]] = [()]
     while waiting:
         prefix = waiting.pop()
-        world, actors = setting()
-        with installed(world):
-            turns = _Turns(world, actors)
-            world.cloud.hook = turns
+        backend, actors = setting()
+        with installed(backend):
+            turns = _Turns(backend, actors)
+            backend.cloud.hook = turns
             turns.start()
             taken: list[int] = []
             try:
@@ -167,11 +169,11 @@ def explore(setting: Callable[[], Setting], judge: Callable[[World], object]) ->
                     turns.step(alive[0])
                     taken.append(alive[0])
                 else:
-                    world.cloud.hook = Hook()
-                    judge(world)
-                    explored.orders += 1
+                    backend.cloud.hook = Hook()
+                    judge(backend)
+                    explored.sequences += 1
             except BaseException as error:
-                error.add_note(f"in the order {taken}")
+                error.add_note(f"in the sequence {taken}")
                 raise
             finally:
                 turns.drop()

@@ -19,7 +19,7 @@ from policy.resources import EVENT_SOURCE_MAPPING, FUNCTION, ROLE, ROLE_POLICY, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class AwsCall:
     """One call of AWS: the service by its name in botocore, the operation as the API calls it, and its
     parameters."""
 
@@ -91,12 +91,12 @@ class Place:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
-def permissions_for(calls: Iterable[Call], place: Place) -> set[Permission]:
+def permissions_for(calls: Iterable[AwsCall], place: Place) -> set[Permission]:
     """What calls need to be allowed. Raises LookupError for a call that is not known here yet."""
     return {permission for call in calls for permission in _permissions_of(call, place)}
 
 
-def _permissions_of(call: Call, place: Place) -> Iterator[Permission]:
+def _permissions_of(call: AwsCall, place: Place) -> Iterator[Permission]:
     permissions = _SERVICES.get(call.service)
     found = list(permissions(call, place)) if permissions else []
     if not found:
@@ -104,7 +104,7 @@ def _permissions_of(call: Call, place: Place) -> Iterator[Permission]:
     yield from found
 
 
-def _of_dynamodb(call: Call, place: Place) -> Iterator[Permission]:
+def _of_dynamodb(call: AwsCall, place: Place) -> Iterator[Permission]:
     def on(table: str, action: str, index: str | None = None) -> Permission:
         arn = table if table.startswith("arn:") else place.arn("dynamodb", f"table/{table}")
         return Permission(f"dynamodb:{action}", f"{arn}/index/{index}" if index else arn)
@@ -120,7 +120,7 @@ def _of_dynamodb(call: Call, place: Place) -> Iterator[Permission]:
                 yield on(parameters["TableName"], _TRANSACTION_PARTS[part])
 
 
-def _of_sqs(call: Call, place: Place) -> Iterator[Permission]:
+def _of_sqs(call: AwsCall, place: Place) -> Iterator[Permission]:
     action = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}.get(
         call.operation, call.operation
     )
@@ -129,7 +129,7 @@ def _of_sqs(call: Call, place: Place) -> Iterator[Permission]:
         yield Permission(f"sqs:{action}", place.arn("sqs", name))
 
 
-def _of_events(call: Call, place: Place) -> Iterator[Permission]:
+def _of_events(call: AwsCall, place: Place) -> Iterator[Permission]:
     if call.operation == "PutEvents":
         for entry in call.parameters["Entries"]:
             bus = entry.get("EventBusName", "default")
@@ -137,24 +137,24 @@ def _of_events(call: Call, place: Place) -> Iterator[Permission]:
             yield Permission("events:PutEvents", arn)
 
 
-def _of_step_functions(call: Call, _place: Place) -> Iterator[Permission]:
+def _of_step_functions(call: AwsCall, _place: Place) -> Iterator[Permission]:
     for key in ("stateMachineArn", "executionArn"):
         if key in call.parameters:
             yield Permission(f"states:{call.operation}", call.parameters[key])
 
 
-def _of_cloudwatch(call: Call, _place: Place) -> Iterator[Permission]:
+def _of_cloudwatch(call: AwsCall, _place: Place) -> Iterator[Permission]:
     # CloudWatch has no resources for metrics: these are granted on "*" or not at all.
     if call.operation in ("GetMetricData", "GetMetricStatistics"):
         yield Permission(f"cloudwatch:{call.operation}", "*")
 
 
-def _of_secrets_manager(call: Call, _place: Place) -> Iterator[Permission]:
+def _of_secrets_manager(call: AwsCall, _place: Place) -> Iterator[Permission]:
     if call.operation == "GetSecretValue":
         yield Permission("secretsmanager:GetSecretValue", call.parameters["SecretId"])
 
 
-_SERVICES: Final[Mapping[str, Callable[[Call, Place], Iterator[Permission]]]] = {
+_SERVICES: Final[Mapping[str, Callable[[AwsCall, Place], Iterator[Permission]]]] = {
     "cloudwatch": _of_cloudwatch,
     "dynamodb": _of_dynamodb,
     "events": _of_events,

@@ -1,6 +1,6 @@
-"""Ways in which an order can go, each as a client, AWS and an operator make it go; without any fault.
+"""Courses of orders: what clients, AWS and an operator do, without any fault.
 
-A scenario says what it must end in when nothing goes wrong. With faults put in, only the invariants hold.
+A scenario names the final statuses. They hold without faults; with faults only the invariants hold.
 """
 
 from __future__ import annotations
@@ -9,191 +9,192 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 
-from local.memory.backend import World, installed
+from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook
+from local.memory.invariants import check_final_state
 from local.partners.fulfillment import Behavior
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens, and in which statuses its orders end when nothing goes wrong."""
+    """One course, and the final statuses of its orders."""
 
-    play: Callable[[World], None]
+    play: Callable[[MemoryBackend], None]
     ends: tuple[str, ...]
-    is_outside: bool = False
+    uses_fulfillment_system: bool = False
     is_express: bool = False
 
     @property
     def name(self) -> str:
-        """For the test's id."""
+        """The id of its tests."""
         kind = "express" if self.is_express else "standard"
-        return f"{self.play.__name__}-{'outside' if self.is_outside else 'in_place'}-{kind}"
+        return f"{self.play.__name__}-{'shipped' if self.uses_fulfillment_system else 'in_place'}-{kind}"
 
-    def world(self) -> World:
-        """A fresh world to play it in, with two products."""
-        world = World(is_outside=self.is_outside)
-        world.cloud.is_express = self.is_express
-        world.stock_up(p1=5, p2=3)
-        return world
-
-
-def play(scenario: Scenario, hook: Hook) -> World:
-    """Play a scenario in a fresh world, to the end of all that it set going, and check the invariants."""
-    world = scenario.world()
-    world.cloud.hook = hook
-    with installed(world):
-        scenario.play(world)
-        world.settle()
-        world.check()
-    return world
+    def new_backend(self) -> MemoryBackend:
+        """Returns a new backend with two products."""
+        backend = MemoryBackend(uses_fulfillment_system=self.uses_fulfillment_system)
+        backend.cloud.is_express = self.is_express
+        backend.add_products(p1=5, p2=3)
+        return backend
 
 
-def _run_to(world: World, state: str) -> None:
-    """Let the executions run until they are about to enter a state."""
-    world.deliver()
+def play(scenario: Scenario, hook: Hook) -> MemoryBackend:
+    """Plays a scenario on a new backend until nothing is left to run, and checks the invariants."""
+    backend = scenario.new_backend()
+    backend.cloud.hook = hook
+    with installed(backend):
+        scenario.play(backend)
+        backend.run_until_idle()
+        check_final_state(backend)
+    return backend
+
+
+def _run_to(backend: MemoryBackend, state: str) -> None:
+    """Runs the executions until all are about to enter a state."""
+    backend.deliver_messages()
     for _ in range(30):
-        waiting = [execution for execution in world.running() if execution.next.state != state]  # type: ignore[union-attr]
+        waiting = [execution for execution in backend.running_executions() if execution.next.state != state]  # type: ignore[union-attr]
         if not waiting:
             return
-        world.step(waiting[0])
+        backend.step(waiting[0])
 
 
-def happy(world: World) -> None:
-    world.place("k", p1=2, p2=1)
-    world.settle()
+def happy(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2, p2=1)
+    backend.run_until_idle()
 
 
-def unknown_product(world: World) -> None:
-    world.place("k", p1=1, ghost=1)
-    world.settle()
+def unknown_product(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=1, ghost=1)
+    backend.run_until_idle()
 
 
-def too_little_stock(world: World) -> None:
-    world.place("k", p1=2, p2=4)
-    world.settle()
+def too_little_stock(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2, p2=4)
+    backend.run_until_idle()
 
 
-def refused(world: World) -> None:
-    world.cloud.warehouse.plan.append(Behavior.REFUSE)
-    world.place("k", p1=2, p2=1)
-    world.settle()
+def refused(backend: MemoryBackend) -> None:
+    backend.cloud.partner.plan.append(Behavior.REFUSE)
+    backend.place_order("k", p1=2, p2=1)
+    backend.run_until_idle()
 
 
-def cancelled_at_once(world: World) -> None:
-    world.cancel(world.place("k", p1=2))
-    world.settle()
+def cancelled_at_once(backend: MemoryBackend) -> None:
+    backend.cancel_order(backend.place_order("k", p1=2))
+    backend.run_until_idle()
 
 
-def cancelled_when_validated(world: World) -> None:
-    order_id = world.place("k", p1=2)
-    _run_to(world, "FulfillOrder")
-    world.cancel(order_id)
-    world.settle()
+def cancelled_when_validated(backend: MemoryBackend) -> None:
+    order_id = backend.place_order("k", p1=2)
+    _run_to(backend, "FulfillOrder")
+    backend.cancel_order(order_id)
+    backend.run_until_idle()
 
 
-def cancelled_too_late(world: World) -> None:
-    order_id = world.place("k", p1=2)
-    _run_to(world, "MarkFulfilled")
-    world.cancel(order_id)
-    world.settle()
+def cancelled_too_late(backend: MemoryBackend) -> None:
+    order_id = backend.place_order("k", p1=2)
+    _run_to(backend, "MarkFulfilled")
+    backend.cancel_order(order_id)
+    backend.run_until_idle()
 
 
-def send_lost(world: World) -> None:
-    world.place("k", p1=2)
-    world.cloud.queue.clear()
-    world.settle()
+def send_lost(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2)
+    backend.cloud.queue.clear()
+    backend.run_until_idle()
 
 
-def killed_before_fulfillment(world: World) -> None:
-    world.place("k", p1=2)
-    _run_to(world, "FulfillOrder")
-    world.stop_executions()
-    world.settle()
+def killed_before_fulfillment(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2)
+    _run_to(backend, "FulfillOrder")
+    backend.stop_executions()
+    backend.run_until_idle()
 
 
-def killed_after_fulfillment(world: World) -> None:
-    world.place("k", p1=2)
-    _run_to(world, "MarkFulfilled")
-    world.stop_executions()
-    world.settle()
+def killed_after_fulfillment(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2)
+    _run_to(backend, "MarkFulfilled")
+    backend.stop_executions()
+    backend.run_until_idle()
 
 
-def killed_before_release(world: World) -> None:
-    world.cloud.warehouse.plan.append(Behavior.REFUSE)
-    world.place("k", p1=2)
-    _run_to(world, "ReleaseOrder")
-    world.stop_executions()
-    world.settle()
+def killed_before_release(backend: MemoryBackend) -> None:
+    backend.cloud.partner.plan.append(Behavior.REFUSE)
+    backend.place_order("k", p1=2)
+    _run_to(backend, "ReleaseOrder")
+    backend.stop_executions()
+    backend.run_until_idle()
 
 
-def used_up_with_nothing_held(world: World) -> None:
-    world.place("k", p1=2)
+def used_up_with_nothing_held(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2)
     for _ in range(3):
-        world.stop_executions()
-        world.cloud.queue.clear()
-        world.wait(11)
-        world.requeue()
-    world.settle()
+        backend.stop_executions()
+        backend.cloud.queue.clear()
+        backend.wait(11)
+        backend.run_schedule()
+    backend.run_until_idle()
 
 
-def used_up_with_goods_held(world: World) -> None:
-    world.place("k", p1=2, p2=1)
+def used_up_with_goods_held(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2, p2=1)
     for _ in range(3):
-        _run_to(world, "MarkFulfilled")
-        world.stop_executions()
-        world.wait(11)
-        world.requeue()
-    world.settle()
+        _run_to(backend, "MarkFulfilled")
+        backend.stop_executions()
+        backend.wait(11)
+        backend.run_schedule()
+    backend.run_until_idle()
 
 
-def used_up_without_an_answer(world: World) -> None:
-    world.cloud.warehouse.plan.extend(repeat(Behavior.MUTE, 40))
-    world.place("k", p1=2, p2=1)
-    world.settle()
+def used_up_without_an_answer(backend: MemoryBackend) -> None:
+    backend.cloud.partner.plan.extend(repeat(Behavior.MUTE, 40))
+    backend.place_order("k", p1=2, p2=1)
+    backend.run_until_idle()
 
 
-def retried_by_an_operator(world: World) -> None:
-    order_id = world.place("k", p1=2)
+def retried_by_an_operator(backend: MemoryBackend) -> None:
+    order_id = backend.place_order("k", p1=2)
     for _ in range(3):
-        world.stop_executions()
-        world.cloud.queue.clear()
-        world.wait(11)
-        world.requeue()
-    world.settle()
-    if world.status(order_id) == "FAILED":
-        world.retry(order_id)
-    world.settle()
+        backend.stop_executions()
+        backend.cloud.queue.clear()
+        backend.wait(11)
+        backend.run_schedule()
+    backend.run_until_idle()
+    if backend.status(order_id) == "FAILED":
+        backend.retry_order(order_id)
+    backend.run_until_idle()
 
 
-def refused_and_retried(world: World) -> None:
-    refused(world)
-    (order_id,) = world.orders()
-    if world.status(order_id) == "FAILED":
-        world.retry(order_id)
-    world.settle()
+def refused_and_retried(backend: MemoryBackend) -> None:
+    refused(backend)
+    (order_id,) = backend.orders()
+    if backend.status(order_id) == "FAILED":
+        backend.retry_order(order_id)
+    backend.run_until_idle()
 
 
-def late_message(world: World) -> None:
-    order_id = world.place("k", p1=2)
-    late = list(world.cloud.queue)
-    world.cloud.queue.clear()
-    world.wait(11)
-    world.requeue()
-    world.cloud.queue.extend(late)
-    world.settle()
-    assert order_id in world.orders()
+def late_message(backend: MemoryBackend) -> None:
+    order_id = backend.place_order("k", p1=2)
+    late = list(backend.cloud.queue)
+    backend.cloud.queue.clear()
+    backend.wait(11)
+    backend.run_schedule()
+    backend.cloud.queue.extend(late)
+    backend.run_until_idle()
+    assert order_id in backend.orders()
 
 
-def delivered_twice(world: World) -> None:
-    world.place("k", p1=2)
-    world.cloud.queue.append(world.cloud.queue[0]) if world.cloud.queue else None
-    world.settle()
+def delivered_twice(backend: MemoryBackend) -> None:
+    backend.place_order("k", p1=2)
+    backend.cloud.queue.append(backend.cloud.queue[0]) if backend.cloud.queue else None
+    backend.run_until_idle()
 
 
-def two_for_the_last(world: World) -> None:
-    world.place("k1", p2=2)
-    world.place("k2", p2=2)
-    world.settle()
+def two_for_the_last(backend: MemoryBackend) -> None:
+    backend.place_order("k1", p2=2)
+    backend.place_order("k2", p2=2)
+    backend.run_until_idle()
 
 
 _EVERYWHERE = (
@@ -213,7 +214,7 @@ _EVERYWHERE = (
     (delivered_twice, ("FULFILLED",)),
     (two_for_the_last, ("FULFILLED", "REJECTED")),
 )
-# With EXPRESS the name of an execution keeps no second one away, and nobody knows which of them run.
+# With EXPRESS a second execution of the same name can start, and none can be described.
 _EXPRESS = {
     happy,
     killed_after_fulfillment,
@@ -222,16 +223,16 @@ _EXPRESS = {
     late_message,
     delivered_twice,
 }
-_OUTSIDE = (
+_WITH_FULFILLMENT_SYSTEM = (
     (refused, ("FAILED",)),
     (refused_and_retried, ("FULFILLED",)),
     (killed_before_release, ("FULFILLED",)),
     (used_up_without_an_answer, ("FAILED",)),
 )
 SCENARIOS = [
-    Scenario(play, ends, is_outside=is_outside, is_express=is_express)
+    Scenario(play, ends, uses_fulfillment_system=uses_fulfillment_system, is_express=is_express)
     for is_express in (False, True)
-    for is_outside in (False, True)
-    for play, ends in (*_EVERYWHERE, *(_OUTSIDE if is_outside else ()))
+    for uses_fulfillment_system in (False, True)
+    for play, ends in (*_EVERYWHERE, *(_WITH_FULFILLMENT_SYSTEM if uses_fulfillment_system else ()))
     if play in _EXPRESS or not is_express
 ]

@@ -302,6 +302,15 @@ class Store:
             responses[name] = [item for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
+    def _scan(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        table = self.tables[request["TableName"]]
+        keys = list(table.items)
+        start = request.get("ExclusiveStartKey")
+        first = keys.index(start[table.key]["S"]) + 1 if start else 0
+        page = keys[first : first + request["Limit"]]
+        more = {"LastEvaluatedKey": {table.key: {"S": page[-1]}}} if first + len(page) < len(keys) else {}
+        return {"Items": [table.items[key] for key in page], **more}
+
     def _query(self, request: Mapping[str, Any]) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
         hash_key, range_key = table.indexes[request["IndexName"]]

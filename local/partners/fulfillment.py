@@ -1,4 +1,4 @@
-"""A small warehouse: the other side of `docs/fulfillment.md`, well-behaved or not.
+"""A small partner: the other side of `docs/fulfillment.md`, well-behaved or not.
 
     python -m local.partners.fulfillment --secret s3cret --busy 0.05 --drop-answer 0.02
 
@@ -26,7 +26,7 @@ REPLAY_WINDOW = 300  # seconds
 
 
 class Behavior(StrEnum):
-    """How the warehouse treats a request."""
+    """How the fulfillment system treats a request."""
 
     ACCEPT = "accept"  # as the contract says
     REFUSE = "refuse"  # 422, for good
@@ -51,7 +51,7 @@ class Received(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the warehouse answers; `behavior` tells the server how to send it."""
+    """What the fulfillment system answers; `behavior` tells the server how to send it."""
 
     status: int
     body: bytes
@@ -132,13 +132,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.warehouse.handle(headers, self.rfile.read(length))
+        answer = self.server.partner.handle(headers, self.rfile.read(length))
         self.server.report(f"{answer.behavior:<8} {answer.status:>3} {headers.get('idempotency-key', '?')}")
         self.close_connection = True
         if answer.behavior in {Behavior.DROP_ANSWER, Behavior.DROP_REQUEST}:
             return
         if answer.behavior is Behavior.SLOW:
-            self.server.stopping.wait(self.server.warehouse.slowness)
+            self.server.stopping.wait(self.server.partner.slowness)
         head = [f"HTTP/1.1 {answer.status} {answer.behavior}", f"Content-Length: {len(answer.body)}"]
         if answer.behavior is Behavior.REDIRECT:
             head.append(f"Location: {self.server.url}elsewhere")
@@ -161,16 +161,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class PartnerServer(ThreadingHTTPServer):
-    """Serves a warehouse on 127.0.0.1 while the `with` block lasts."""
+    """Serves a fulfillment system on 127.0.0.1 while the `with` block lasts."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(
-        self, warehouse: FulfillmentPartner, port: int = 0, report: Callable[[str], object] = id
+        self, partner: FulfillmentPartner, port: int = 0, report: Callable[[str], object] = id
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.warehouse = warehouse
+        self.partner = partner
         self.report = report
         self.stopping = threading.Event()
 
@@ -219,14 +219,14 @@ def main() -> int:
             )
     options = parser.parse_args()
     shares = {behavior: share for behavior in Behavior if (share := getattr(options, behavior.name, 0.0))}
-    warehouse = FulfillmentPartner(options.secret)
-    warehouse.behavior = mixed_behavior(shares, options.seed)
-    with PartnerServer(warehouse, options.port, lambda line: print(line, flush=True)) as server:
+    partner = FulfillmentPartner(options.secret)
+    partner.behavior = mixed_behavior(shares, options.seed)
+    with PartnerServer(partner, options.port, lambda line: print(line, flush=True)) as server:
         print(f"serving on {server.url}", flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print(f"{len(warehouse.received)} requests, {len(warehouse.shipments)} shipments")
+            print(f"{len(partner.received)} requests, {len(partner.shipments)} shipments")
     return 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench.costs import BUDGETS, DOCUMENT, alarm_metrics, budget, custom_metrics, document
-from bench.lives import Life, live_all
+from bench.order_paths import OrderPath, measure_all_paths
 
 
 @pytest.fixture(scope="module")
-def fulfilled() -> Life:
-    return live_all()[0]
+def fulfilled() -> OrderPath:
+    return measure_all_paths()[0]
 
 
 @pytest.mark.parametrize("workflow", sorted(BUDGETS))
@@ -18,12 +18,12 @@ def test_a_million_orders_stay_within_the_budget(workflow: str) -> None:
     assert budget(workflow) <= BUDGETS[workflow]
 
 
-def test_the_budget_is_for_an_order_of_two_lines_under_a_kilobyte(fulfilled: Life) -> None:
+def test_the_budget_is_for_an_order_of_two_lines_under_a_kilobyte(fulfilled: OrderPath) -> None:
     assert fulfilled.item_bytes < 1024
 
 
 def test_a_fulfilled_order_takes_four_transitions_and_reads_nothing_before_it_writes(
-    fulfilled: Life,
+    fulfilled: OrderPath,
 ) -> None:
     assert fulfilled.transitions == 4
     operations = [call.operation for call in fulfilled.calls]
@@ -38,7 +38,7 @@ def test_a_fulfilled_order_takes_four_transitions_and_reads_nothing_before_it_wr
     ]
 
 
-def test_full_batches_share_what_a_batch_costs(fulfilled: Life) -> None:
+def test_full_batches_share_what_a_batch_costs(fulfilled: OrderPath) -> None:
     alone, shared = (fulfilled.units("EXPRESS", batch=batch) for batch in (1, 10))
 
     assert alone["queueRequests"] == 3
@@ -49,7 +49,7 @@ def test_full_batches_share_what_a_batch_costs(fulfilled: Life) -> None:
 
 def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> None:
     """Whether there are others, `tests/functions/test_metrics.py` looks: none is emitted but those named."""
-    assert custom_metrics(live_all()) == {
+    assert custom_metrics(measure_all_paths()) == {
         *((name, "orders_api") for name in ("OrdersPlaced", "OrdersCancelled")),
         *((name, "update_order_status") for name in ("OrdersFulfilled", "TimeToFulfill", "OrdersFailed")),
         *(("OrdersRejected", reason) for reason in ("unknown_product", "insufficient_stock")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.growth import fill, operations
-from bench.memory import backend
+from bench.metering import metered_backend
 
 SMALL, LARGE = 100, 600
 
@@ -16,12 +16,12 @@ def units() -> dict[int, dict[str, dict[str, float]]]:
     counted: dict[int, dict[str, dict[str, float]]] = {}
     for size in (SMALL, LARGE):
         counted[size] = {}
-        with backend("WARNING") as made:
-            fill(made, size)
+        with metered_backend("WARNING") as meter:
+            fill(meter, size)
             for name, operation in operations().items():
-                made.forget()
-                operation(made)
-                counted[size][name] = made.ledger.total()
+                meter.reset()
+                operation(meter)
+                counted[size][name] = meter.ledger.total()
     return counted
 
 

@@ -117,7 +117,7 @@ def test_a_function_may_do_exactly_what_its_code_does(stack: str, name: str) -> 
 
 
 def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
-    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:warehouse-AbCdEf"
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:partner-AbCdEf"
     run = declare_test_stack(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
     role = run.get(ROLE, "fulfill_order-role")
     policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")

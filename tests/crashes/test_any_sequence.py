@@ -1,7 +1,6 @@
-"""Any life of any orders: clients, AWS, the warehouse and an operator do what they like, in any order.
+"""Any sequence of what clients, AWS, the fulfillment system and an operator do, with faults.
 
-Whatever happens, the invariants of `World.check_always` hold after every step; and once the faults stop,
-every order becomes final.
+The invariants hold after every step. Once the faults stop, every order becomes final.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from functions.shared.domain.orders import OrderStatus, order_id_for
-from local.memory.backend import USER, World, installed
+from functions.shared.domain.orders import order_id_for
+from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook, Killed
-from local.memory.faults import AFTER, BEFORE, CONFLICT, FaultAt
+from local.memory.faults import FAULTS, FaultAt
 from local.memory.functions import ApiClient
+from local.memory.invariants import check_final_state, check_invariants
 from local.partners.fulfillment import Behavior
 
 pytestmark = pytest.mark.usefixtures("without_logs")
@@ -32,7 +32,7 @@ quantities = st.dictionaries(st.sampled_from((*PRODUCTS, "ghost")), st.integers(
 faults = st.one_of(
     st.none(),
     st.none(),
-    st.tuples(st.integers(0, 6), st.sampled_from([*BEFORE, *AFTER, *CONFLICT])),
+    st.tuples(st.integers(0, 6), st.sampled_from(list(FAULTS))),
 )
 
 
@@ -42,41 +42,40 @@ class AnyLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.world = World()
+        self.backend = MemoryBackend()
         self.bodies: dict[str, dict[str, int]] = {}
         self.was_stopped = False
 
-    @initialize(is_outside=st.booleans(), is_express=st.booleans(), stock=st.integers(0, 5))
-    def begin(self, is_outside: bool, is_express: bool, stock: int) -> None:
-        self.world = World(is_outside=is_outside)
-        self.world.cloud.is_express = is_express
-        self.world.stock_up(p1=stock, p2=3, p3=1)
-        self.stack.enter_context(installed(self.world))
+    @initialize(uses_fulfillment_system=st.booleans(), is_express=st.booleans(), stock=st.integers(0, 5))
+    def begin(self, uses_fulfillment_system: bool, is_express: bool, stock: int) -> None:
+        self.backend = MemoryBackend(uses_fulfillment_system=uses_fulfillment_system)
+        self.backend.cloud.is_express = is_express
+        self.backend.add_products(p1=stock, p2=3, p3=1)
+        self.stack.enter_context(installed(self.backend))
 
     def upset(self, fault: tuple[int, str] | None) -> None:
         """Let one of the next step's calls fail."""
         if fault is None:
-            self.world.cloud.hook = Hook()
+            self.backend.cloud.hook = Hook()
             return
         number, kind = fault
-        before = {**BEFORE, **CONFLICT}.get(kind)
-        self.world.cloud.hook = FaultAt(number, before, AFTER.get(kind))
+        self.backend.cloud.hook = FaultAt(number, FAULTS[kind])
 
     # --- clients ---
 
     @rule(key=st.sampled_from(KEYS), wanted=quantities, fault=faults)
     def place(self, key: str, wanted: dict[str, int], fault: tuple[int, str] | None) -> None:
         self.upset(fault)
-        self.world.place(key, **self.bodies.setdefault(key, wanted))
+        self.backend.place_order(key, **self.bodies.setdefault(key, wanted))
 
-    @precondition(lambda self: self.world.orders())
+    @precondition(lambda self: self.backend.orders())
     @rule(data=st.data(), fault=faults)
     def cancel(self, data: Any, fault: tuple[int, str] | None) -> None:
         self.upset(fault)
-        order_id = data.draw(st.sampled_from(sorted(self.world.orders())))
-        status = self.world.cancel(order_id)
+        order_id = data.draw(st.sampled_from(sorted(self.backend.orders())))
+        status = self.backend.cancel_order(order_id)
         assert status in {200, 409}
-        assert (status == 200) is (self.world.status(order_id) == "CANCELLED")
+        assert (status == 200) is (self.backend.status(order_id) == "CANCELLED")
 
     @rule(
         product=st.sampled_from(PRODUCTS),
@@ -84,103 +83,99 @@ class AnyLife(RuleBasedStateMachine):
         fault=faults,
     )
     def edit_product(self, product: str, change: dict[str, int], fault: tuple[int, str] | None) -> None:
-        if product not in self.world.shelved:
+        if product not in self.backend.pieces_added:
             return
-        before = self.world.stock(product)
-        version = self.world.cloud.store.tables["products"].items[product]["version"]["N"]
+        before = self.backend.stock(product)
+        version = self.backend.cloud.store.tables["products"].items[product]["version"]["N"]
         self.upset(fault)
         with suppress(Killed):
             ApiClient().patch(f"/products/{product}", change, headers={"If-Match": f'"{version}"'})
-        self.world.shelved[product] += self.world.stock(product) - before
+        self.backend.pieces_added[product] += self.backend.stock(product) - before
 
     @rule(product=st.sampled_from(PRODUCTS))
     def delete_product(self, product: str) -> None:
         self.upset(None)
         ApiClient().delete(f"/products/{product}")
-        self.world.shelved.pop(product, None)
+        self.backend.pieces_added.pop(product, None)
 
     # --- AWS ---
 
     @rule(count=st.integers(1, 3), fault=faults)
     def deliver(self, count: int, fault: tuple[int, str] | None) -> None:
         self.upset(fault)
-        self.world.deliver(count)
+        self.backend.deliver_messages(count)
 
-    @precondition(lambda self: self.world.cloud.queue)
+    @precondition(lambda self: self.backend.cloud.queue)
     @rule(copies=st.integers(0, 2), turns=st.integers(0, 3))
     def repeat_and_reorder_messages(self, copies: int, turns: int) -> None:
-        queue = self.world.cloud.queue
+        queue = self.backend.cloud.queue
         queue.extend([queue[0]] * copies)
         queue.rotate(turns)
 
-    @precondition(lambda self: self.world.running())
+    @precondition(lambda self: self.backend.running_executions())
     @rule(data=st.data(), steps=st.integers(1, 4), fault=faults)
     def run_execution(self, data: Any, steps: int, fault: tuple[int, str] | None) -> None:
         self.upset(fault)
-        running = self.world.running()
+        running = self.backend.running_executions()
         execution = running[data.draw(st.integers(0, len(running) - 1))]
         for _ in range(steps):
             if execution.end is None:
-                self.world.step(execution)
+                self.backend.step(execution)
 
-    @precondition(lambda self: self.world.running())
+    @precondition(lambda self: self.backend.running_executions())
     @rule()
     def stop_executions(self) -> None:
-        self.world.stop_executions()
+        self.backend.stop_executions()
         self.was_stopped = True
 
-    @precondition(lambda self: self.world.cloud.queue)
+    @precondition(lambda self: self.backend.cloud.queue)
     @rule()
     def lose_messages(self) -> None:
-        self.world.cloud.queue.clear()
+        self.backend.cloud.queue.clear()
 
     @rule(minutes=st.sampled_from((1, 11, 30)), fault=faults)
     def run_schedule(self, minutes: int, fault: tuple[int, str] | None) -> None:
-        self.world.wait(minutes)
+        self.backend.wait(minutes)
         self.upset(fault)
-        self.world.requeue()
+        self.backend.run_schedule()
 
-    # --- the warehouse and the operator ---
+    # --- the fulfillment system and the operator ---
 
     @rule(behavior=st.lists(st.sampled_from(list(Behavior)), min_size=1, max_size=3))
-    def upset_the_warehouse(self, behavior: list[Behavior]) -> None:
-        self.world.cloud.warehouse.plan.extend(behavior)
+    def change_partner_behavior(self, behavior: list[Behavior]) -> None:
+        self.backend.cloud.partner.plan.extend(behavior)
 
-    @precondition(lambda self: self.failed())
+    @precondition(lambda self: self.backend.failed_orders())
     @rule(data=st.data(), fault=faults)
     def retry(self, data: Any, fault: tuple[int, str] | None) -> None:
         self.upset(fault)
-        self.world.retry(data.draw(st.sampled_from(self.failed())))
+        self.backend.retry_order(data.draw(st.sampled_from(self.backend.failed_orders())))
 
-    @precondition(lambda self: self.failed())
+    @precondition(lambda self: self.backend.failed_orders())
     @rule(data=st.data())
     def release(self, data: Any) -> None:
-        # An operator asks the warehouse first.
-        order_id = data.draw(st.sampled_from(self.failed()))
-        if order_id not in self.world.cloud.warehouse.shipments:
+        # An operator asks the fulfillment system first.
+        order_id = data.draw(st.sampled_from(self.backend.failed_orders()))
+        if order_id not in self.backend.cloud.partner.shipments:
             self.upset(None)
-            self.world.release(order_id)
-
-    def failed(self) -> list[str]:
-        orders = self.world.orders().values()
-        return sorted(order.order_id for order in orders if order.status is OrderStatus.FAILED)
+            self.backend.release_goods(order_id)
 
     # --- what must hold ---
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
-        self.world.check_always()
+        check_invariants(self.backend)
 
     @invariant()
     def equal_keys_make_one_order(self) -> None:
-        assert set(self.world.orders()) <= {order_id_for(USER, key) for key in self.bodies}
+        assert set(self.backend.orders()) <= {order_id_for(USER, key) for key in self.bodies}
 
     def teardown(self) -> None:
         with self.stack:
             self.upset(None)
-            self.world.cloud.warehouse.plan.clear()
-            self.world.settle()
-            self.world.check(all_announced=not self.was_stopped)
+            self.backend.cloud.partner.plan.clear()
+            self.backend.run_until_idle()
+            check_final_state(self.backend, all_announced=not self.was_stopped)
 
 
 # Always the same lives, so that a red build is red for everybody; more of them with ANY_LIFE=<how many>.

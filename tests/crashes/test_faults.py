@@ -1,4 +1,4 @@
-"""Every call to AWS and to the warehouse, in every scenario, fails once in every way it can.
+"""Every call to AWS and to the fulfillment system, in every scenario, fails once in every way it can.
 
 Exhaustive: a scenario is played once to list its calls, and then once for each call and each kind of fault.
 After each of these plays every order is final, stock is exact, nothing happened twice.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.memory.faults import AFTER, BEFORE, FaultAt, Outage, faults_of
+from local.memory.faults import FAULTS, FaultAt, Outage, faults_of
 from local.memory.scenarios import SCENARIOS, Scenario, play
 
 pytestmark = pytest.mark.usefixtures("without_logs")
@@ -25,9 +25,9 @@ def test_one_fault_anywhere_loses_doubles_and_strands_nothing(
     assert tuple(order.status.value for order in undisturbed.orders().values()) == scenario.ends
     cases = 0
     for number, call in enumerate(listing.calls):
-        for name, before, after in faults_of(call):
+        for name in faults_of(call):
             try:
-                play(scenario, FaultAt(number, before, after))
+                play(scenario, FaultAt(number, FAULTS[name]))
             except BaseException as error:
                 error.add_note(f"call {number}, {call.service} {call.operation}: {name}")
                 raise
@@ -53,7 +53,7 @@ def test_a_service_that_is_out_for_a_while_loses_doubles_and_strands_nothing(
     cases = 0
     for service in sorted({call.service for call in listing.calls}):
         for start in range(len(listing.calls)):
-            for length in (5, 12):  # longer than the retries of one task, and of two
-                play(scenario, Outage(service, start, length, BEFORE.get(kind), AFTER.get(kind)))
+            for length in (10, 24):  # tries: longer than the retries of one task, and of two
+                play(scenario, Outage(service, start, length, FAULTS[kind]))
                 cases += 1
     count_cases("a service that is out for a while", cases)

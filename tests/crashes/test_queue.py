@@ -2,83 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
-from local.memory.backend import MAX_RECEIVES, World, installed
-from local.memory.cloud import Call, Hook, Message
-from local.memory.store import client_error
+from local.memory.backend import MAX_RECEIVES, MemoryBackend, installed
+from local.memory.faults import Failing, refusal
+from local.memory.invariants import check_final_state
+from local.memory.queues import Message
 
 pytestmark = pytest.mark.usefixtures("without_logs")
 
 
-class Starts(Hook):
-    """Counts the starts of executions, and refuses the first ones."""
-
-    def __init__(self, refuse: int = 0) -> None:
-        self.count = 0
-        self._refuse = refuse
-
-    def before(self, call: Call, request: Mapping[str, Any]) -> None:
-        if call.operation == "StartExecution":
-            self.count += 1
-            if self.count <= self._refuse:
-                raise client_error(call.operation, "ThrottlingException")
+def throttled_starts(times: int) -> Failing:
+    """Throttles the first starts of executions, more often than botocore repeats each."""
+    return Failing(refusal("ThrottlingException"), "StartExecution", times=2 * times)
 
 
 @pytest.mark.parametrize(
     "bad", ["not json", "{}", "[" * 1200, '{"orderId": "a b", "attempt": 1, "correlationId": ""}']
 )
 def test_one_bad_message_of_ten_ends_as_a_dead_letter_and_costs_the_others_nothing(bad: str) -> None:
-    world = World()
-    world.stock_up(p1=9)
-    with installed(world):
+    backend = MemoryBackend()
+    backend.add_products(p1=9)
+    with installed(backend):
         for number in range(9):
-            world.place(f"k{number}", p1=1)
-        world.cloud.queue.insert(4, Message(bad))
-        world.cloud.hook = starts = Starts()
-        world.settle()
-        world.check()
-    assert [order.status.value for order in world.orders().values()] == ["FULFILLED"] * 9
-    assert starts.count == 9
-    assert world.cloud.dead_letters == [Message(bad, MAX_RECEIVES)]
+            backend.place_order(f"k{number}", p1=1)
+        backend.cloud.queue.insert(4, Message(bad))
+        backend.cloud.hook = starts = throttled_starts(0)
+        backend.run_until_idle()
+        check_final_state(backend)
+    assert [order.status.value for order in backend.orders().values()] == ["FULFILLED"] * 9
+    assert starts.calls == 9
+    assert list(backend.cloud.dead_letters) == [Message(bad, MAX_RECEIVES)]
 
 
 def test_a_throttled_start_comes_back_until_it_is_let_through() -> None:
-    world = World()
-    world.stock_up(p1=1)
-    with installed(world):
-        order_id = world.place("k", p1=1)
-        world.cloud.hook = Starts(refuse=3)
-        world.settle()
-        world.check()
-        assert world.status(order_id) == "FULFILLED"
-        assert world.order(order_id).attempt == 1
-    assert world.cloud.dead_letters == []
+    backend = MemoryBackend()
+    backend.add_products(p1=1)
+    with installed(backend):
+        order_id = backend.place_order("k", p1=1)
+        backend.cloud.hook = throttled_starts(3)
+        backend.run_until_idle()
+        check_final_state(backend)
+        assert backend.status(order_id) == "FULFILLED"
+        assert backend.order(order_id).attempt == 1
+    assert not backend.cloud.dead_letters
 
 
 def test_an_order_whose_message_became_a_dead_letter_is_found_by_the_schedule() -> None:
-    world = World()
-    world.stock_up(p1=1)
-    with installed(world):
-        order_id = world.place("k", p1=1)
-        world.cloud.hook = Starts(refuse=MAX_RECEIVES)
-        world.settle()
-        world.check()
-        assert (world.status(order_id), world.order(order_id).attempt) == ("FULFILLED", 2)
-    assert len(world.cloud.dead_letters) == 1
+    backend = MemoryBackend()
+    backend.add_products(p1=1)
+    with installed(backend):
+        order_id = backend.place_order("k", p1=1)
+        backend.cloud.hook = throttled_starts(MAX_RECEIVES)
+        backend.run_until_idle()
+        check_final_state(backend)
+        assert (backend.status(order_id), backend.order(order_id).attempt) == ("FULFILLED", 2)
+    assert len(backend.cloud.dead_letters) == 1
 
 
 def test_a_dead_letter_that_is_redriven_after_all_does_no_harm() -> None:
-    world = World()
-    world.stock_up(p1=2)
-    with installed(world):
-        world.place("k", p1=1)
-        world.cloud.hook = Starts(refuse=MAX_RECEIVES)
-        world.settle()
-        world.cloud.queue.extend(world.cloud.dead_letters)
-        world.settle()
-        world.check()
-    assert world.stock("p1") == 1
+    backend = MemoryBackend()
+    backend.add_products(p1=2)
+    with installed(backend):
+        backend.place_order("k", p1=1)
+        backend.cloud.hook = throttled_starts(MAX_RECEIVES)
+        backend.run_until_idle()
+        backend.cloud.queue.extend(backend.cloud.dead_letters)
+        backend.run_until_idle()
+        check_final_state(backend)
+    assert backend.stock("p1") == 1

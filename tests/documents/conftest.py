@@ -1,3 +1,3 @@
 """The functions run here as in `tests/functions`."""
 
-from tests.functions.conftest import log_lines, world  # noqa: F401
+from tests.functions.conftest import backend, log_lines  # noqa: F401

@@ -7,24 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
-from local.stack import SIGNING_SECRET, RunningStack, running_stack
+from local.stack import RunningStack, running_stack
 from tests.e2e.conftest import Api
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> Iterator[PartnerServer]:
-    """A warehouse that does not know the secret yet."""
-    with PartnerServer(FulfillmentPartner("")) as server:
-        yield server
+def server() -> Iterator[PartnerServer]:
+    """A partner that does not know the secret yet."""
+    with PartnerServer(FulfillmentPartner("")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def express(warehouse: PartnerServer) -> Iterator[RunningStack]:
-    """The stack, pointed at the warehouse."""
-    config = {"workflowType": "EXPRESS", "fulfillmentUrl": f"{warehouse.url}orders"}
+def express(server: PartnerServer) -> Iterator[RunningStack]:
+    """The stack, pointed at the fulfillment system."""
+    config = {"workflowType": "EXPRESS", "fulfillmentUrl": f"{server.url}orders"}
     with running_stack(config=config) as running:
-        secret = running.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
-        warehouse.warehouse.secret = secret["SecretString"]
+        server.partner.secret = str(running.signing_secret)
         yield running
 
 
@@ -34,35 +33,33 @@ def shop(express: RunningStack) -> Api:
     return Api(express.api_url, express.api_keys["free"], express.api_keys["paid"])
 
 
-def test_an_order_is_shipped_by_the_warehouse(shop: Api, warehouse: PartnerServer) -> None:
+def test_an_order_is_shipped_by_the_partner(shop: Api, server: PartnerServer) -> None:
     product = shop.product(stock=5)
     order = shop.final(shop.order(shop.user(), {product: 2}))
     assert order["status"] == "FULFILLED"
-    assert order["shipment"]["shipmentId"] == warehouse.warehouse.shipments[order["orderId"]]
-    assert warehouse.warehouse.contents[order["orderId"]] == {product: 2}
+    assert order["shipment"]["shipmentId"] == server.partner.shipments[order["orderId"]]
+    assert server.partner.contents[order["orderId"]] == {product: 2}
     assert shop.stock(product) == 3
 
 
 @pytest.mark.parametrize("behavior", [Behavior.DROP_ANSWER, Behavior.BUSY, Behavior.GARBLED])
 def test_an_answer_that_was_lost_ends_in_one_shipment_and_exact_stock(
-    shop: Api, warehouse: PartnerServer, behavior: Behavior
+    shop: Api, server: PartnerServer, behavior: Behavior
 ) -> None:
     product = shop.product(stock=5)
     user = shop.user()
-    before = len(warehouse.warehouse.shipments)
-    warehouse.warehouse.plan.append(behavior)
+    before = len(server.partner.shipments)
+    server.partner.plan.append(behavior)
     order = shop.final(shop.order(user, {product: 2}))
     assert order["status"] == "FULFILLED"
-    assert len(warehouse.warehouse.shipments) == before + 1
+    assert len(server.partner.shipments) == before + 1
     assert shop.stock(product) == 3
 
 
-def test_a_refusal_gives_the_goods_back_and_is_told_to_the_client(
-    shop: Api, warehouse: PartnerServer
-) -> None:
+def test_a_refusal_gives_the_goods_back_and_is_told_to_the_client(shop: Api, server: PartnerServer) -> None:
     product = shop.product(stock=5)
     user = shop.user()
-    warehouse.warehouse.plan.append(Behavior.REFUSE)
+    server.partner.plan.append(Behavior.REFUSE)
     order = shop.final(shop.order(user, {product: 2}))
     assert order["status"] == "FAILED"
     assert order["statusReason"].endswith("refused the order (422): we do not deliver there")

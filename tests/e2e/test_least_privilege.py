@@ -19,9 +19,9 @@ from local.aws.wire import Request, Response, tapped
 from local.engine.program import PROJECT_ROOT
 from local.engine.stacks import declare_test_stack
 from local.memory.cloud import Hook
-from local.memory.iam import OUTSIDE, Grants, grants
+from local.memory.iam import FULFILLMENT_SYSTEM, Grants, grants
 from local.memory.permissions import (
-    Call,
+    AwsCall,
     Permission,
     Place,
     as_told,
@@ -59,7 +59,7 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
         api.request("DELETE", f"/{kind}/{found}")
 
 
-def tour_orders(api: Api, warehouse: FulfillmentPartner, billing_url: str) -> None:
+def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None:
     """Every ending of an order that the workflow can reach by itself, and every route of orders and bills."""
     user, product = api.user(), api.product(stock=5)
     sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
@@ -71,7 +71,7 @@ def tour_orders(api: Api, warehouse: FulfillmentPartner, billing_url: str) -> No
     assert api.final(placed[0])["status"] == "FULFILLED"
     assert api.final(api.order(user, {"ghost": 1}))["status"] == "REJECTED"
     assert api.final(api.order(user, {product: 99}))["status"] == "REJECTED"
-    warehouse.plan.append(Behavior.REFUSE)
+    partner.plan.append(Behavior.REFUSE)
     assert api.final(api.order(user, {product: 1}))["status"] == "FAILED"
     assert api.request("GET", f"/users/{user}/orders").json()["items"]
     bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
@@ -111,19 +111,19 @@ def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
 def tour() -> tuple[Permissions, Grants]:
     """What each function needs for the calls that it makes on the tour, and what the project beside the main
     one, `examples/billing`, grants its own. The main one's roles are held in their boundary."""
-    calls: dict[str, list[Call]] = defaultdict(list)
+    calls: dict[str, list[AwsCall]] = defaultdict(list)
 
     def record(request: Request, pass_on: Callable[[], Response]) -> Response:
-        call = Call(service=request.service, operation=request.operation, parameters=request.parameters)
+        call = AwsCall(service=request.service, operation=request.operation, parameters=request.parameters)
         calls[request.function].append(call)
         return pass_on()
 
     with (
-        PartnerServer(FulfillmentPartner("")) as warehouse,
-        running_stack(config={"fulfillmentUrl": f"{warehouse.url}orders"}) as stack,
+        PartnerServer(FulfillmentPartner("")) as server,
+        running_stack(config={"fulfillmentUrl": f"{server.url}orders"}) as stack,
     ):
         secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
-        warehouse.warehouse.secret = secret["SecretString"]
+        server.partner.secret = secret["SecretString"]
         bound_roles(stack, secret["ARN"])
         billing = stack.deploy(PROJECT_ROOT / "examples" / "billing")
         api = Api(stack.api_url, stack.api_keys["free"], stack.api_keys["paid"])
@@ -134,7 +134,7 @@ def tour() -> tuple[Permissions, Grants]:
         with tapped(stack.endpoint, functions, record):
             tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
-            tour_orders(api, warehouse.warehouse, billing.outputs.values["billingUrl"])
+            tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
             tour_schedule(stack, api)
             for path in ("/", "/openapi.json", "/docs"):
                 assert api.request("GET", path).status_code == 200
@@ -165,7 +165,7 @@ def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
     embedded, billing = tour()
     ungranted = {
         f"{function}: {permission}"
-        for function, granted in {**grants("local", **OUTSIDE), **billing}.items()
+        for function, granted in {**grants("local", **FULFILLMENT_SYSTEM), **billing}.items()
         for permission in compare(granted, embedded[function]).ungranted
     }
     assert ungranted == set()
@@ -173,7 +173,7 @@ def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
     for workflow, of_its_kind in crashes.items():
         for granted_by_function in (
             *(grants(stack, workflowType=workflow) for stack in ("dev", "prod", "local")),
-            grants(workflowType=workflow, **OUTSIDE),
+            grants(workflowType=workflow, **FULFILLMENT_SYSTEM),
             billing,
         ):
             for function, granted in granted_by_function.items():

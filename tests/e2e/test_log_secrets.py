@@ -16,18 +16,18 @@ NAME = "Planted Name"
 
 
 @pytest.fixture(scope="module")
-def partner() -> Iterator[PartnerServer]:
-    with PartnerServer(FulfillmentPartner("")) as server:
-        yield server
+def server() -> Iterator[PartnerServer]:
+    with PartnerServer(FulfillmentPartner("")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def verbose(partner: PartnerServer) -> Iterator[RunningStack]:
+def verbose(server: PartnerServer) -> Iterator[RunningStack]:
     """A stack that logs all it can."""
-    config = {"logLevel": "DEBUG", "systemLogLevel": "DEBUG", "fulfillmentUrl": partner.url}
+    config = {"logLevel": "DEBUG", "systemLogLevel": "DEBUG", "fulfillmentUrl": server.url}
     with running_stack(config=config) as running:
         assert running.signing_secret is not None
-        partner.warehouse.secret = running.signing_secret
+        server.partner.secret = running.signing_secret
         yield running
 
 
@@ -42,7 +42,7 @@ def log_lines(stack: RunningStack) -> dict[str, list[str]]:
     }
 
 
-def carry_orders(api: Api, partner: PartnerServer) -> list[str]:
+def carry_orders(api: Api, server: PartnerServer) -> list[str]:
     """Sends orders to each end, and reads and changes users and products. Returns the orders' ids."""
     user = str(api.create("/users", {"name": NAME, "email": EMAIL})["userId"])
     api.request("GET", f"/users/{user}")
@@ -52,16 +52,16 @@ def carry_orders(api: Api, partner: PartnerServer) -> list[str]:
     fulfilled = api.order(user, {product: 1})
     api.final(fulfilled)
     for behavior in (Behavior.REFUSE, Behavior.LOCKED, Behavior.BUSY):
-        partner.warehouse.plan.append(behavior)
+        server.partner.plan.append(behavior)
         api.final(api.order(user, {product: 1}))
     rejected = api.order(user, {product: 100})
     api.final(rejected)
     return [fulfilled, rejected]
 
 
-def test_no_function_logs_a_secret_or_personal_data(verbose: RunningStack, partner: PartnerServer) -> None:
+def test_no_function_logs_a_secret_or_personal_data(verbose: RunningStack, server: PartnerServer) -> None:
     api = Api(verbose.api_url, verbose.api_keys["free"], verbose.api_keys["paid"])
-    fulfilled, rejected = carry_orders(api, partner)
+    fulfilled, rejected = carry_orders(api, server)
     run_schedule(verbose)
     lines = eventually(
         lambda: log_lines(verbose),

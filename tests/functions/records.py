@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from local.memory.functions import HttpAnswer, World
+from local.memory.backend import MemoryBackend
+from local.memory.functions import HttpAnswer
 
 RECORDS: dict[str, dict[str, object]] = {
     "users": {"name": "Ada", "email": "ada@example.com"},
@@ -15,8 +16,8 @@ FIELD = {"users": "name", "products": "title"}
 each_kind = pytest.mark.parametrize("kind", ["users", "products"])
 
 
-def create(world: World, kind: str) -> HttpAnswer:
-    return world.api.post(f"/{kind}", RECORDS[kind])
+def create(backend: MemoryBackend, kind: str) -> HttpAnswer:
+    return backend.api.post(f"/{kind}", RECORDS[kind])
 
 
 def path_of(kind: str, created: HttpAnswer) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from local.memory.backend import World, installed
+from local.memory.backend import MemoryBackend, installed
 from local.memory.functions import LambdaContext, handler_of
 from local.memory.interleaving import Actor, Setting, explore
+from local.memory.invariants import check_final_state, check_invariants
 from local.partners.fulfillment import Behavior
 
 pytestmark = pytest.mark.usefixtures("without_logs")
@@ -18,9 +19,8 @@ CASES = "interleavings that differ"
 
 Count = Callable[[str, int], None]
 
-# How orders are fulfilled: in place, by a warehouse, or by one that refuses, or one that does not answer at
-# once.
-FULFILMENTS: dict[str, list[Behavior] | None] = {
+# In place, or by a fulfillment system that ships, refuses, or loses its answer.
+FULFILLMENTS: dict[str, list[Behavior] | None] = {
     "in_place": None,
     "shipped": [],
     "refused": [Behavior.REFUSE, Behavior.REFUSE],
@@ -28,78 +28,78 @@ FULFILMENTS: dict[str, list[Behavior] | None] = {
 }
 
 
-@pytest.fixture(params=FULFILMENTS)
+@pytest.fixture(params=FULFILLMENTS)
 def fulfillment(request: pytest.FixtureRequest) -> list[Behavior] | None:
-    """The behavior of the warehouse, or None without one."""
-    return FULFILMENTS[request.param]
+    """The behavior of the fulfillment system, or None without one."""
+    return FULFILLMENTS[request.param]
 
 
-def new_world(fulfillment: list[Behavior] | None) -> World:
-    """A world with one order, whose message is still on the queue."""
-    world = World(is_outside=fulfillment is not None)
-    world.cloud.is_express = True  # the harder case: no name keeps a second execution away
-    world.cloud.warehouse.plan.extend(fulfillment or ())
-    world.stock_up(p1=2)
-    with installed(world):
-        world.place(KEY, p1=2)
-    return world
+def new_backend(fulfillment: list[Behavior] | None) -> MemoryBackend:
+    """A backend with one order, whose message is still on the queue."""
+    backend = MemoryBackend(uses_fulfillment_system=fulfillment is not None)
+    backend.cloud.is_express = True  # the harder case: no name keeps a second execution away
+    backend.cloud.partner.plan.extend(fulfillment or ())
+    backend.add_products(p1=2)
+    with installed(backend):
+        backend.place_order(KEY, p1=2)
+    return backend
 
 
 def execution(number: int) -> Actor:
     """Runs the execution that was started as this one, to its end."""
 
-    def run(world: World) -> None:
-        running = world.cloud.executions[number]
+    def run(backend: MemoryBackend) -> None:
+        running = backend.cloud.executions[number]
         while running.end is None:
-            world.step(running)
+            backend.step(running)
 
     return run
 
 
-def consume_and_execute(world: World) -> None:
+def consume_and_execute(backend: MemoryBackend) -> None:
     """Takes what is on the queue, and runs the execution that it starts."""
-    before = len(world.cloud.executions)
-    world.deliver()
-    for number in range(before, len(world.cloud.executions)):
-        execution(number)(world)
+    before = len(backend.cloud.executions)
+    backend.deliver_messages()
+    for number in range(before, len(backend.cloud.executions)):
+        execution(number)(backend)
 
 
-def requeue_and_execute(world: World) -> None:
+def requeue_and_execute(backend: MemoryBackend) -> None:
     """Runs the schedule, and then the execution of the attempt that it began."""
     handler_of("requeue_stalled_orders")({}, LambdaContext())
-    consume_and_execute(world)
+    consume_and_execute(backend)
 
 
 def cancel(answers: list[int]) -> Actor:
     """Cancels the order, and notes the answer."""
 
-    def run(world: World) -> None:
-        (order_id,) = world.cloud.store.tables["orders"].items
-        answers.append(world.cancel(order_id))
+    def run(backend: MemoryBackend) -> None:
+        (order_id,) = backend.cloud.store.tables["orders"].items
+        answers.append(backend.cancel_order(order_id))
 
     return run
 
 
-def settled(world: World) -> None:
+def settled(backend: MemoryBackend) -> None:
     """The judge: whatever the order of calls, everything ends well."""
-    world.check_always()
-    world.settle()
-    world.check()
+    check_invariants(backend)
+    backend.run_until_idle()
+    check_final_state(backend)
 
 
-def start_twice(world: World) -> None:
-    world.cloud.queue.append(world.cloud.queue[0])
-    with installed(world):
-        world.deliver()
+def start_twice(backend: MemoryBackend) -> None:
+    backend.cloud.queue.append(backend.cloud.queue[0])
+    with installed(backend):
+        backend.deliver_messages()
 
 
 def test_two_executions_of_one_attempt_have_one_effect(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfillment)
-        start_twice(world)
-        return world, [execution(0), execution(1)]
+        backend = new_backend(fulfillment)
+        start_twice(backend)
+        return backend, [execution(0), execution(1)]
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
@@ -109,11 +109,11 @@ def test_executions_of_two_attempts_have_one_effect(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfillment)
-        with installed(world):
-            world.deliver()
-        world.wait(11)
-        return world, [execution(0), requeue_and_execute]
+        backend = new_backend(fulfillment)
+        with installed(backend):
+            backend.deliver_messages()
+        backend.wait(11)
+        return backend, [execution(0), requeue_and_execute]
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
@@ -123,15 +123,15 @@ def test_an_order_that_is_given_up_while_it_still_runs_is_not_shipped_after_its_
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfillment)
-        with installed(world):
+        backend = new_backend(fulfillment)
+        with installed(backend):
             for _ in range(2):
-                world.cloud.queue.clear()
-                world.wait(11)
-                world.requeue()
-            world.deliver()
-        world.wait(11)
-        return world, [execution(0), requeue_and_execute]
+                backend.cloud.queue.clear()
+                backend.wait(11)
+                backend.run_schedule()
+            backend.deliver_messages()
+        backend.wait(11)
+        return backend, [execution(0), requeue_and_execute]
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
@@ -139,15 +139,15 @@ def test_an_order_that_is_given_up_while_it_still_runs_is_not_shipped_after_its_
 
 def test_two_schedules_at_once_send_an_order_once(count_cases: Count) -> None:
     def setting() -> Setting:
-        world = new_world(None)
-        world.cloud.queue.clear()
-        world.wait(11)
-        return world, [requeue_and_execute, requeue_and_execute]
+        backend = new_backend(None)
+        backend.cloud.queue.clear()
+        backend.wait(11)
+        return backend, [requeue_and_execute, requeue_and_execute]
 
-    def sent_once(world: World) -> None:
-        (order,) = world.orders().values()
+    def sent_once(backend: MemoryBackend) -> None:
+        (order,) = backend.orders().values()
         assert order.attempt == 2
-        settled(world)
+        settled(backend)
 
     explored = explore(setting, sent_once)
     count_cases(CASES, explored.situations)
@@ -157,11 +157,11 @@ def test_two_orders_for_the_last_goods_sell_them_once(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
-        world = new_world(fulfillment)
-        with installed(world):
-            world.place("another", p1=1)
-            world.deliver()
-        return world, [execution(0), execution(1)]
+        backend = new_backend(fulfillment)
+        with installed(backend):
+            backend.place_order("another", p1=1)
+            backend.deliver_messages()
+        return backend, [execution(0), execution(1)]
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
@@ -171,23 +171,23 @@ def test_two_orders_for_the_last_goods_sell_them_once(
 def test_a_cancel_and_the_reservation_have_one_winner_and_the_client_is_told_which(
     fulfillment: list[Behavior] | None, executions: int, count_cases: Count
 ) -> None:
-    if executions == 2 and fulfillment == FULFILMENTS["refused"]:
+    if executions == 2 and fulfillment == FULFILLMENTS["refused"]:
         pytest.skip("takes twenty seconds, and each half of it is tested above")
     answers: list[int] = []
     winners = set()
 
     def setting() -> Setting:
         answers.clear()
-        world = new_world(fulfillment)
+        backend = new_backend(fulfillment)
         if executions == 2:
-            world.cloud.queue.append(world.cloud.queue[0])
-        with installed(world):
-            world.deliver()
-        return world, [cancel(answers), *(execution(number) for number in range(executions))]
+            backend.cloud.queue.append(backend.cloud.queue[0])
+        with installed(backend):
+            backend.deliver_messages()
+        return backend, [cancel(answers), *(execution(number) for number in range(executions))]
 
-    def one_winner(world: World) -> None:
-        settled(world)
-        (order,) = world.orders().values()
+    def one_winner(backend: MemoryBackend) -> None:
+        settled(backend)
+        (order,) = backend.orders().values()
         (answer,) = answers
         winners.add((answer, order.status.value))
         assert order.status.value not in {"PENDING", "VALIDATED"}
@@ -207,14 +207,14 @@ def test_a_cancel_and_the_requeue_have_one_winner(
 
     def setting() -> Setting:
         answers.clear()
-        world = new_world(fulfillment)
-        world.cloud.queue.clear()
-        world.wait(11)
-        return world, [cancel(answers), requeue_and_execute]
+        backend = new_backend(fulfillment)
+        backend.cloud.queue.clear()
+        backend.wait(11)
+        return backend, [cancel(answers), requeue_and_execute]
 
-    def one_winner(world: World) -> None:
-        settled(world)
-        (order,) = world.orders().values()
+    def one_winner(backend: MemoryBackend) -> None:
+        settled(backend)
+        (order,) = backend.orders().values()
         assert (answers == [200]) is (order.status.value == "CANCELLED")
 
     explored = explore(setting, one_winner)
@@ -225,17 +225,17 @@ def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm
     count_cases: Count,
 ) -> None:
     def setting() -> Setting:
-        world = new_world([Behavior.REFUSE, Behavior.REFUSE])
-        start_twice(world)
-        with installed(world):
-            execution(0)(world)
+        backend = new_backend([Behavior.REFUSE, Behavior.REFUSE])
+        start_twice(backend)
+        with installed(backend):
+            execution(0)(backend)
 
-        def retry_and_execute(world: World) -> None:
-            (order_id,) = world.cloud.store.tables["orders"].items
-            world.retry(order_id)
-            consume_and_execute(world)
+        def retry_and_execute(backend: MemoryBackend) -> None:
+            (order_id,) = backend.cloud.store.tables["orders"].items
+            backend.retry_order(order_id)
+            consume_and_execute(backend)
 
-        return world, [execution(1), retry_and_execute]
+        return backend, [execution(1), retry_and_execute]
 
     explored = explore(setting, settled)
     count_cases(CASES, explored.situations)
@@ -256,19 +256,19 @@ def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm
 def test_an_execution_that_is_superseded_stops_where_it_stands_and_changes_nothing(
     state: str, way: str
 ) -> None:
-    world = new_world(FULFILMENTS.get(way))
+    backend = new_backend(FULFILLMENTS.get(way))
     if way == "sold_out":
-        world.stock_up(p1=1)
-    with installed(world):
-        world.deliver()
-        (running,) = world.running()
+        backend.add_products(p1=1)
+    with installed(backend):
+        backend.deliver_messages()
+        (running,) = backend.running_executions()
         while running.next is not None and running.next.state != state:
-            world.step(running)
-        world.wait(11)
-        assert world.requeue()["requeued"] == 1
-        (before,) = world.orders().values()
+            backend.step(running)
+        backend.wait(11)
+        assert backend.run_schedule()["requeued"] == 1
+        (before,) = backend.orders().values()
         while running.end is None:
-            world.step(running)
+            backend.step(running)
         assert running.end.state == "Stopped"
-        assert list(world.orders().values()) == [before]
-        settled(world)
+        assert list(backend.orders().values()) == [before]
+        settled(backend)

@@ -78,7 +78,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
 
 def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment: dict[str, str]) -> None:
     text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text()
-    up, warehouse, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
+    up, partner, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -90,7 +90,7 @@ def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment
     # The shell fills in the secret, which the order then proves to be the right one.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     with subprocess.Popen(
-        ["bash", "-c", f"exec {warehouse} --port {port}"],
+        ["bash", "-c", f"exec {partner} --port {port}"],
         env=environment,
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,

@@ -14,7 +14,8 @@ from functions.shared.domain.errors import DomainError, OrderRejected, Supersede
 from local.engine.monitored import Named, named_metrics
 from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
-from local.memory.functions import ENVIRONMENT, LambdaContext, World, handler_of, invoke_task
+from local.memory.backend import MemoryBackend
+from local.memory.functions import ENVIRONMENT, LambdaContext, handler_of, invoke_task
 
 # A task of the workflow -> what else it is told.
 TASKS: dict[str, dict[str, Any]] = {
@@ -35,14 +36,14 @@ class Emitted(NamedTuple):
 
 
 @pytest.fixture
-def emitted(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Emitted]]:
+def emitted(backend: MemoryBackend, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Emitted]]:
     """What was emitted since it was asked last."""
     capsys.readouterr()
     return lambda: [value for line in capsys.readouterr().out.splitlines() for value in _values(line)]
 
 
 @pytest.fixture
-def logging_at(world: World) -> Iterator[Callable[[str], None]]:
+def logging_at(backend: MemoryBackend) -> Iterator[Callable[[str], None]]:
     """Sets the least severe level that is logged."""
     from functions.shared.observability import logger
 
@@ -64,18 +65,18 @@ def _values(line: str) -> Iterator[Emitted]:
             yield Emitted(metric["Name"], {name: record[name] for name in dimensions}, metric["Unit"], value)
 
 
-def placed(world: World) -> str:
-    return world.order(world.user(), {world.product(stock=5): 1})
+def placed(backend: MemoryBackend) -> str:
+    return backend.create_order(backend.create_user(), {backend.create_product(stock=5): 1})
 
 
 def moved(order_id: str, status: str, reason: str | None = None, shipment: object = None) -> None:
     invoke_task("update_order_status", order_id, status=status, reason=reason, shipment=shipment)
 
 
-def overtaken(world: World) -> str:
+def overtaken(backend: MemoryBackend) -> str:
     """An order whose first attempt another one is ahead of."""
-    order_id = placed(world)
-    world.set_order(order_id, attempt=2)
+    order_id = placed(backend)
+    backend.set_order(order_id, attempt=2)
     return order_id
 
 
@@ -84,7 +85,7 @@ def superseded(task: str, order_id: str) -> None:
         invoke_task(task, order_id, attempt=1, **TASKS[task])
 
 
-def story(world: World, emitted: Callable[[], list[Emitted]]) -> dict[str, list[Emitted]]:
+def story(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> dict[str, list[Emitted]]:
     """Everything that can become of an order, and what each function emits on the way."""
     told: dict[str, list[Emitted]] = {}
 
@@ -94,27 +95,27 @@ def story(world: World, emitted: Callable[[], list[Emitted]]) -> dict[str, list[
         told.setdefault(function, []).extend(emitted())
         return result
 
-    cancelled = by("orders_api", lambda: placed(world))
-    by("orders_api", lambda: world.api.post(f"/orders/{cancelled}/cancel"))
-    fulfilled = world.validated_order({world.product(): 1})
-    shipment = world.reserve(fulfilled)
+    cancelled = by("orders_api", lambda: placed(backend))
+    by("orders_api", lambda: backend.api.post(f"/orders/{cancelled}/cancel"))
+    fulfilled = backend.create_validated_order({backend.create_product(): 1})
+    shipment = backend.reserve(fulfilled)
     by("update_order_status", lambda: moved(fulfilled, "FULFILLED", shipment=shipment))
-    rejected, failed = placed(world), placed(world)
+    rejected, failed = placed(backend), placed(backend)
     by(
         "update_order_status",
         lambda: moved(rejected, "REJECTED", reason="unknown_user: there is no such user"),
     )
     by("update_order_status", lambda: moved(failed, "FAILED", reason="refused"))
-    requeued, given_up = placed(world), placed(world)
+    requeued, given_up = placed(backend), placed(backend)
     for order_id, attempt in ((requeued, 1), (given_up, 3)):
-        world.set_order(order_id, openSince="2026-01-01T00:00:00.000Z", attempt=attempt)
+        backend.set_order(order_id, openSince="2026-01-01T00:00:00.000Z", attempt=attempt)
     by("requeue_stalled_orders", lambda: handler_of("requeue_stalled_orders")({}, LambdaContext()))
     for task in TASKS:
-        by(task, partial(superseded, task, overtaken(world)))
+        by(task, partial(superseded, task, overtaken(backend)))
     return told
 
 
-def in_the_program(told: dict[str, list[Emitted]]) -> set[tuple[str, frozenset[str], str]]:
+def in_program(told: dict[str, list[Emitted]]) -> set[tuple[str, frozenset[str], str]]:
     """Name, dimensions' names and function, as the program configures the functions."""
     return {
         (metric.name, frozenset(metric.dimensions), function)
@@ -130,18 +131,18 @@ def own(metrics_named: set[Named]) -> set[Named]:
 
 @pytest.fixture
 def told(
-    world: World, emitted: Callable[[], list[Emitted]], monkeypatch: pytest.MonkeyPatch
+    backend: MemoryBackend, emitted: Callable[[], list[Emitted]], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[Emitted]]:
     from functions.requeue_stalled_orders import handler
 
     monkeypatch.setattr(handler, "_is_running", lambda _message: False)
-    return story(world, emitted)
+    return story(backend, emitted)
 
 
 def test_every_metric_that_is_named_is_emitted_by_the_function_that_is_named(
     told: dict[str, list[Emitted]],
 ) -> None:
-    emitted_ones = in_the_program(told)
+    emitted_ones = in_program(told)
     for metric in own(named_metrics(declare_test_stack())):
         assert metric.namespace == "orderflow/dev"
         functions = metric.values or {"update_order_status"}  # a search names no function
@@ -150,7 +151,7 @@ def test_every_metric_that_is_named_is_emitted_by_the_function_that_is_named(
 
 def test_every_metric_that_is_emitted_is_watched_or_shown(told: dict[str, list[Emitted]]) -> None:
     named = {metric.name for metric in own(named_metrics(declare_test_stack()))}
-    assert {name for name, _, _ in in_the_program(told)} == named
+    assert {name for name, _, _ in in_program(told)} == named
 
 
 def test_metrics_are_counted_in_their_units(told: dict[str, list[Emitted]]) -> None:
@@ -177,22 +178,25 @@ def test_a_function_emits_under_its_own_name(told: dict[str, list[Emitted]]) -> 
     assert services == {ENVIRONMENT["POWERTOOLS_SERVICE_NAME"]}
 
 
-def test_a_repeat_counts_nothing(world: World, emitted: Callable[[], list[Emitted]]) -> None:
-    order_id = placed(world)
-    world.api.post(f"/orders/{order_id}/cancel")
+def test_a_repeat_counts_nothing(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> None:
+    order_id = placed(backend)
+    backend.api.post(f"/orders/{order_id}/cancel")
     emitted()
-    world.api.post(f"/orders/{order_id}/cancel")
+    backend.api.post(f"/orders/{order_id}/cancel")
     assert emitted() == []
 
 
 @pytest.mark.parametrize("level", LOG_LEVELS)
 def test_what_a_task_finds_is_counted_however_little_is_logged(
-    world: World, emitted: Callable[[], list[Emitted]], logging_at: Callable[[str], None], level: str
+    backend: MemoryBackend,
+    emitted: Callable[[], list[Emitted]],
+    logging_at: Callable[[str], None],
+    level: str,
 ) -> None:
     """The alarm on a task's errors takes these off: uncounted, every cancelled order would ring it."""
     logging_at(level)
     for task in TASKS:
-        order_id = overtaken(world)
+        order_id = overtaken(backend)
         emitted()
         superseded(task, order_id)
         assert [(metric.name, metric.value) for metric in emitted()] == [("TaskOutcomes", 1)], task
@@ -215,8 +219,10 @@ def test_exactly_what_the_workflow_catches_by_name_is_counted(
     assert [metric.name for metric in emitted()] == ["TaskOutcomes"] * (kind.__name__ in caught)
 
 
-def test_a_task_that_succeeds_emits_nothing(world: World, emitted: Callable[[], list[Emitted]]) -> None:
-    order_id = placed(world)
+def test_a_task_that_succeeds_emits_nothing(
+    backend: MemoryBackend, emitted: Callable[[], list[Emitted]]
+) -> None:
+    order_id = placed(backend)
     emitted()
     invoke_task("validate_order", order_id)
     assert emitted() == []

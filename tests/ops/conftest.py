@@ -1,4 +1,4 @@
-"""The operator's commands run here as a user runs them, against moto's AWS."""
+"""The operator's commands run here as a user runs them, on the backend in memory."""
 
 from __future__ import annotations
 
@@ -9,27 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from typer.testing import CliRunner
 
-from local.memory.functions import ACCOUNT, ENVIRONMENT, REGION, World, invoke_task
-from tests.functions.conftest import world
+from local.memory.backend import OUTPUTS, MemoryBackend
+from local.memory.functions import ENVIRONMENT, invoke_task
+from tests.functions.conftest import backend
 
-__all__ = ["world"]
+__all__ = ["OUTPUTS", "backend"]
 
 # Powertools reads these when it is imported, which the tests here do while they are collected.
 for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
     os.environ.setdefault(_name, ENVIRONMENT[_name])
-
-DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters"
-OUTPUTS = {
-    "tableNames": {"users": "users", "products": "products", "orders": "orders"},
-    "queueUrl": ENVIRONMENT["ORDERS_QUEUE_URL"],
-    "deadLetterQueueUrl": DEAD_LETTERS,
-    "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
-    "eventBusName": "orderflow",
-}
 
 
 @dataclass(frozen=True)
@@ -50,16 +41,10 @@ Ops = Callable[..., Said]
 
 
 @pytest.fixture
-def ops(world: World, tmp_path: Path) -> Ops:
-    """Runs `python -m ops` with these arguments on the stack of `world`, with `typed` on standard input."""
+def ops(backend: MemoryBackend, tmp_path: Path) -> Ops:
+    """Runs `python -m ops` with these arguments on the stack of `backend`, with `typed` on standard input."""
     from ops.cli import app
 
-    world.sqs.create_queue(QueueName="orders-dead-letters")
-    boto3.client("stepfunctions").create_state_machine(
-        name="order_fulfillment",
-        definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
-        roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
-    )
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps(OUTPUTS))
 
@@ -74,18 +59,18 @@ def ops(world: World, tmp_path: Path) -> Ops:
 
 
 @pytest.fixture
-def failed_order(world: World) -> str:
+def failed_order(backend: MemoryBackend) -> str:
     """The id of an order that failed in its third attempt, handed over and with two of ten pieces held."""
-    order_id = world.validated_order({world.product(stock=10): 2})
-    world.reserve(order_id)
-    reservation = {**world.stored_order(order_id)["reservation"], "handedOver": True}
-    world.set_order(order_id, reservation=reservation, attempt=3)
+    order_id = backend.create_validated_order({backend.create_product(stock=10): 2})
+    backend.reserve(order_id)
+    reservation = {**backend.stored_order(order_id)["reservation"], "handedOver": True}
+    backend.set_order(order_id, reservation=reservation, attempt=3)
     invoke_task("update_order_status", order_id, 3, status="FAILED", reason="attempts_used_up: no end")
-    world.events()
-    world.messages()
+    backend.take_events()
+    backend.take_messages()
     return order_id
 
 
-def product_of(world: World, order_id: str) -> str:
+def product_of(backend: MemoryBackend, order_id: str) -> str:
     """The product on an order's first line."""
-    return str(world.stored_order(order_id)["items"][0]["productId"])
+    return str(backend.stored_order(order_id)["items"][0]["productId"])

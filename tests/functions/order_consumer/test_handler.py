@@ -6,25 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 
-from local.memory.functions import ENVIRONMENT, REGION, World, invoke
-
-ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})
-
-
-@pytest.fixture
-def state_machine(world: World) -> Any:
-    """A state machine under the ARN that the consumer is told, and the client to look at it."""
-    iam = boto3.client("iam")
-    role = iam.create_role(RoleName="states", AssumeRolePolicyDocument=ROLE)["Role"]["Arn"]
-    client = boto3.client("stepfunctions")
-    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
-    arn = client.create_state_machine(name="order_fulfillment", definition=definition, roleArn=role)
-    assert arn["stateMachineArn"] == ENVIRONMENT["STATE_MACHINE_ARN"]
-    return client
+from local.memory.backend import MemoryBackend
+from local.memory.faults import Failing, refusal
+from local.memory.functions import REGION, invoke
 
 
 def batch(*bodies: object) -> dict[str, Any]:
@@ -52,20 +38,19 @@ def failed(answer: Any) -> list[str]:
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
-def executions(client: Any) -> list[str]:
-    listed = client.list_executions(stateMachineArn=ENVIRONMENT["STATE_MACHINE_ARN"])["executions"]
-    return sorted(execution["name"] for execution in listed)
+def executions(backend: MemoryBackend) -> list[str]:
+    return sorted(execution.name for execution in backend.cloud.executions)
 
 
-def test_every_message_starts_the_execution_of_its_attempt(world: World, state_machine: Any) -> None:
+def test_every_message_starts_the_execution_of_its_attempt(backend: MemoryBackend) -> None:
     assert failed(invoke("order_consumer", batch(message("a"), message("b", 2)))) == []
-    assert executions(state_machine) == ["a-1", "b-2"]
+    assert executions(backend) == ["a-1", "b-2"]
 
 
-def test_a_second_delivery_is_a_success_and_starts_nothing(world: World, state_machine: Any) -> None:
+def test_a_second_delivery_is_a_success_and_starts_nothing(backend: MemoryBackend) -> None:
     for _ in range(2):
         assert failed(invoke("order_consumer", batch(message("a")))) == []
-    assert executions(state_machine) == ["a-1"]
+    assert executions(backend) == ["a-1"]
 
 
 @pytest.mark.parametrize(
@@ -82,20 +67,17 @@ def test_a_second_delivery_is_a_success_and_starts_nothing(world: World, state_m
     ],
 )
 def test_one_bad_message_comes_back_alone_with_its_reason_logged(
-    world: World, state_machine: Any, bad: object, log_lines: Callable[[], list[dict[str, Any]]]
+    backend: MemoryBackend, bad: object, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     good = [message(f"o-{number}") for number in range(9)]
     assert failed(invoke("order_consumer", batch(*good[:4], bad, *good[4:]))) == ["m-4"]
-    assert len(executions(state_machine)) == 9
+    assert len(executions(backend)) == 9
     errors = [line for line in log_lines() if line["level"] == "ERROR"]
     assert [(line["message"], line["message_id"]) for line in errors] == [("not an order message", "m-4")]
     assert "order_id" not in errors[0]
 
 
-def test_a_message_whose_execution_cannot_be_started_comes_back(world: World) -> None:
-    from functions.order_consumer import handler
-
-    with Stubber(handler._step_functions) as stub:
-        stub.add_client_error("start_execution", "ThrottlingException", http_status_code=400)
-        stub.add_client_error("start_execution", "ThrottlingException", http_status_code=400)
+def test_a_message_whose_execution_cannot_be_started_comes_back(backend: MemoryBackend) -> None:
+    with backend.hooked(Failing(refusal("ThrottlingException"), "StartExecution")):
         assert failed(invoke("order_consumer", batch(message("a")))) == ["m-0"]
+    assert executions(backend) == []

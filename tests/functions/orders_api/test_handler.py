@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from local.memory.functions import World, invoke_task
+from local.memory.backend import MemoryBackend
+from local.memory.functions import invoke_task
 
 
-def test_an_unknown_order_is_a_404(world: World) -> None:
-    for answer in (world.api.get("/orders/none"), world.api.post("/orders/none/cancel")):
+def test_an_unknown_order_is_a_404(backend: MemoryBackend) -> None:
+    for answer in (backend.api.get("/orders/none"), backend.api.post("/orders/none/cancel")):
         assert (answer.status, answer.body["code"]) == (404, "not_found")
 
 
-def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -> None:
+def test_the_orders_of_a_user_are_listed_newest_first_over_pages(backend: MemoryBackend) -> None:
     placed = []
     for minute in range(5):
-        placed.append(world.order("u-1", {"p-1": 1}))
-        world.set_order(placed[-1], createdAt=f"2026-01-01T00:0{minute}:00.000Z")
-    world.order("u-2", {"p-1": 1})
+        placed.append(backend.create_order("u-1", {"p-1": 1}))
+        backend.set_order(placed[-1], createdAt=f"2026-01-01T00:0{minute}:00.000Z")
+    backend.create_order("u-2", {"p-1": 1})
     seen: list[str] = []
     token = None
     while True:
         query = {"limit": "2"} | ({"nextToken": token} if token else {})
-        page = world.api.get("/users/u-1/orders", query=query).body
+        page = backend.api.get("/users/u-1/orders", query=query).body
         seen.extend(order["orderId"] for order in page["items"])
         token = page.get("nextToken")
         if token is None:
@@ -30,41 +31,43 @@ def test_the_orders_of_a_user_are_listed_newest_first_over_pages(world: World) -
     assert seen == placed[::-1]
 
 
-def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(world: World) -> None:
-    order_id = world.order("u-1", {"p-1": 1})
+def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(backend: MemoryBackend) -> None:
+    order_id = backend.create_order("u-1", {"p-1": 1})
     for _ in range(2):
-        answer = world.api.post(f"/orders/{order_id}/cancel")
+        answer = backend.api.post(f"/orders/{order_id}/cancel")
         assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
     assert [entry["status"] for entry in answer.body["history"]] == ["PENDING", "CANCELLED"]
-    events = world.events()
+    events = backend.take_events()
     assert [event["detail-type"] for event in events] == ["OrderCancelled", "OrderCancelled"]
     assert len({event["detail"]["eventId"] for event in events}) == 1
-    assert "openShard" not in world.stored_order(order_id)
+    assert "openShard" not in backend.stored_order(order_id)
 
 
-def test_an_order_whose_goods_are_reserved_cannot_be_cancelled(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.reserve(order_id)
-    answer = world.api.post(f"/orders/{order_id}/cancel")
+def test_an_order_whose_goods_are_reserved_cannot_be_cancelled(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.reserve(order_id)
+    answer = backend.api.post(f"/orders/{order_id}/cancel")
     assert (answer.status, answer.body["code"]) == (409, "too_late_to_cancel")
-    assert world.stored_order(order_id)["status"] == "VALIDATED"
+    assert backend.stored_order(order_id)["status"] == "VALIDATED"
 
 
-def test_a_validated_order_without_a_reservation_can_be_cancelled_and_is_never_reserved(world: World) -> None:
-    product = world.product(stock=5)
-    order_id = world.validated_order({product: 1})
-    assert world.api.post(f"/orders/{order_id}/cancel").status == 200
+def test_a_validated_order_without_a_reservation_can_be_cancelled_and_is_never_reserved(
+    backend: MemoryBackend,
+) -> None:
+    product = backend.create_product(stock=5)
+    order_id = backend.create_validated_order({product: 1})
+    assert backend.api.post(f"/orders/{order_id}/cancel").status == 200
     from functions.shared.domain.errors import OrderCancelled
 
     with pytest.raises(OrderCancelled):
-        world.reserve(order_id)
+        backend.reserve(order_id)
     with pytest.raises(OrderCancelled):
         invoke_task("validate_order", order_id)
-    assert world.stock(product) == 5
+    assert backend.stock(product) == 5
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 256])
-def test_an_idempotency_key_that_cannot_be_one_is_a_422(world: World, key: str) -> None:
+def test_an_idempotency_key_that_cannot_be_one_is_a_422(backend: MemoryBackend, key: str) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
-    answer = world.api.post("/orders", body, headers={"Idempotency-Key": key})
+    answer = backend.api.post("/orders", body, headers={"Idempotency-Key": key})
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, "Idempotency-Key")

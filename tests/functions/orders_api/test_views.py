@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 
 
-def test_the_answer_tells_nothing_of_how_we_work(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.reserve(order_id)
-    body = world.api.get(f"/orders/{order_id}").body
+def test_the_answer_tells_nothing_of_how_we_work(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.reserve(order_id)
+    body = backend.api.get(f"/orders/{order_id}").body
     assert set(body) == {
         "orderId",
         "userId",

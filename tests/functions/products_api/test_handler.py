@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 from tests.functions.records import RECORDS, create, path_of
 
 
@@ -21,27 +21,27 @@ from tests.functions.records import RECORDS, create, path_of
     ],
 )
 def test_an_invalid_field_is_a_422_that_names_it_and_stores_nothing(
-    world: World, change: dict[str, object], field: str
+    backend: MemoryBackend, change: dict[str, object], field: str
 ) -> None:
-    answer = world.api.post("/products", RECORDS["products"] | change)
+    answer = backend.api.post("/products", RECORDS["products"] | change)
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, field)
-    assert world.dynamodb.scan(TableName="products")["Count"] == 0
+    assert backend.count("products") == 0
 
 
-def test_a_product_without_a_currency_has_the_default(world: World) -> None:
-    assert world.api.post("/products", RECORDS["products"]).body["currency"] == "EUR"
+def test_a_product_without_a_currency_has_the_default(backend: MemoryBackend) -> None:
+    assert backend.api.post("/products", RECORDS["products"]).body["currency"] == "EUR"
 
 
-def test_a_change_of_stock_must_name_the_version_it_is_based_on(world: World) -> None:
-    path = path_of("products", create(world, "products"))
-    assert world.api.patch(path, {"stock": 7}).status == 428
+def test_a_change_of_stock_must_name_the_version_it_is_based_on(backend: MemoryBackend) -> None:
+    path = path_of("products", create(backend, "products"))
+    assert backend.api.patch(path, {"stock": 7}).status == 428
     # `*` names no version: it would overwrite what reservations changed meanwhile.
-    assert world.api.patch(path, {"stock": 7}, headers={"If-Match": "*"}).status == 428
-    patched = world.api.patch(path, {"stock": 7}, headers={"If-Match": '"1"'})
+    assert backend.api.patch(path, {"stock": 7}, headers={"If-Match": "*"}).status == 428
+    patched = backend.api.patch(path, {"stock": 7}, headers={"If-Match": '"1"'})
     assert (patched.status, patched.body["stock"]) == (200, 7)
-    assert world.api.patch(path, {"title": "Desk"}, headers={"If-Match": "*"}).status == 200
+    assert backend.api.patch(path, {"title": "Desk"}, headers={"If-Match": "*"}).status == 200
 
 
-def test_a_description_of_null_removes_it(world: World) -> None:
-    path = path_of("products", create(world, "products"))
-    assert "description" not in world.api.patch(path, {"description": None}).body
+def test_a_description_of_null_removes_it(backend: MemoryBackend) -> None:
+    path = path_of("products", create(backend, "products"))
+    assert "description" not in backend.api.patch(path, {"description": None}).body

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.memory.functions import LambdaContext, World, handler_of
+from local.memory.backend import MemoryBackend
+from local.memory.functions import LambdaContext, handler_of
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 
@@ -15,11 +16,17 @@ def requeue(context: Any = None) -> Any:
     return {outcome: count for outcome, count in report.items() if count}
 
 
-def stalled_order(world: World, *, validated: bool = False, attempt: int = 1, **attributes: object) -> str:
+def stalled_order(
+    backend: MemoryBackend, *, validated: bool = False, attempt: int = 1, **attributes: object
+) -> str:
     """An order that is open for long; its first message is gone."""
-    quantities = {world.product(stock=5): 2}
-    order_id = world.validated_order(quantities) if validated else world.order(world.user(), quantities)
-    world.messages()
-    world.events()
-    world.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
+    quantities = {backend.create_product(stock=5): 2}
+    order_id = (
+        backend.create_validated_order(quantities)
+        if validated
+        else backend.create_order(backend.create_user(), quantities)
+    )
+    backend.take_messages()
+    backend.take_events()
+    backend.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
     return order_id

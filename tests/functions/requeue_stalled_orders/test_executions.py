@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator
-
+import msgspec
 import pytest
-from botocore.stub import Stubber
 
-from local.memory.functions import ENVIRONMENT, World
+from functions.shared.order_queue import OrderMessage
+from local.memory.backend import MemoryBackend
+from local.memory.cloud import Execution
+from local.memory.queues import Message
+from local.memory.state_machine import End
 from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
 
 
-@pytest.fixture
-def executions(world: World) -> Iterator[Callable[[str, str], None]]:
-    """Makes Step Functions answer the status of one execution, and nothing of others."""
-    from functions.requeue_stalled_orders import handler
-
-    client = handler._is_running.__self__._client  # type: ignore[union-attr]
-    arn = ENVIRONMENT["STATE_MACHINE_ARN"].replace("stateMachine", "execution")
-    with Stubber(client) as stub:
-
-        def tell(name: str, status: str) -> None:
-            execution = {"executionArn": f"{arn}:{name}", "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"]}
-            start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-            stub.add_response(
-                "describe_execution",
-                {**execution, "status": status, "startDate": start},
-                {"executionArn": f"{arn}:{name}"},
-            )
-
-        yield tell
-        stub.assert_no_pending_responses()
+def start_execution(backend: MemoryBackend, order_id: str) -> Execution:
+    """Starts the execution of the order's first attempt."""
+    message = OrderMessage(order_id, 1, "cid-1")
+    backend.cloud.queue.append(Message(msgspec.json.encode(message).decode()))
+    backend.deliver_messages()
+    return backend.running_executions()[-1]
 
 
-def test_an_order_whose_execution_ended_is_sent_again(
-    world: World, executions: Callable[[str, str], None]
-) -> None:
-    order_id = stalled_order(world)
-    executions(f"{order_id}-1", "TIMED_OUT")
+def test_an_order_whose_execution_ended_is_sent_again(backend: MemoryBackend) -> None:
+    execution = start_execution(backend, stalled_order(backend))
+    execution.end = End("TIMED_OUT", "ValidateOrder")
     assert requeue() == {"requeued": 1, "complete": True}
 
 
-def test_an_order_whose_execution_still_runs_is_left_alone(
-    world: World, executions: Callable[[str, str], None]
-) -> None:
-    order_id = stalled_order(world)
-    executions(f"{order_id}-1", "RUNNING")
-    before = world.stored_order(order_id)
+def test_an_order_whose_execution_still_runs_is_left_alone(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend)
+    start_execution(backend, order_id)
+    before = backend.stored_order(order_id)
     assert requeue() == {"running": 1, "complete": True}
-    assert world.stored_order(order_id) == before
-    assert world.messages() == []
+    assert backend.stored_order(order_id) == before
+    assert backend.take_messages() == []
 
 
-def test_of_express_executions_nothing_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_express_executions_nothing_is_asked(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from functions.requeue_stalled_orders import handler
     from functions.requeue_stalled_orders.signs_of_life import never_running
 
     monkeypatch.setattr(handler, "_is_running", never_running)
-    order_id = stalled_order(world)
+    order_id = stalled_order(backend)
     assert requeue() == {"requeued": 1, "complete": True}
-    assert [message["orderId"] for message in world.messages()] == [order_id]
+    assert [message["orderId"] for message in backend.take_messages()] == [order_id]

@@ -7,9 +7,8 @@ import json
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
-from tests.functions.requeue_stalled_orders.test_backlog import measure_oldest_message
 
 
 def measured(capsys: pytest.CaptureFixture[str]) -> tuple[float, float, float]:
@@ -21,39 +20,41 @@ def measured(capsys: pytest.CaptureFixture[str]) -> tuple[float, float, float]:
     return stalled, requeued, exhausted
 
 
-def test_its_metrics_say_what_it_found_and_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    stalled_order(world)
-    stalled_order(world, attempt=3)
+def test_its_metrics_say_what_it_found_and_did(
+    backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stalled_order(backend)
+    stalled_order(backend, attempt=3)
     capsys.readouterr()
     requeue()
     assert measured(capsys) == (2, 1, 1)
 
 
-def test_a_run_that_finds_nothing_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_finds_nothing_says_so(backend: MemoryBackend, capsys: pytest.CaptureFixture[str]) -> None:
     requeue()
     assert measured(capsys) == (0, 0, 0)
 
 
 def test_a_run_that_does_nothing_while_the_queue_is_behind_still_shows_that_somebody_looked(
-    world: World, capsys: pytest.CaptureFixture[str]
+    backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stalled_order(world)
-    measure_oldest_message(3600, minutes_ago=1)
+    stalled_order(backend)
+    backend.measure_oldest_message(3600, minutes_ago=1)
     capsys.readouterr()
     assert requeue() == {"skipped": True}
     assert measured(capsys) == (0, 0, 0)
 
 
 def test_a_run_that_fails_midway_tells_what_it_did_until_then(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from functions.requeue_stalled_orders import handler
 
     def unreachable(_messages: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://sqs")
 
-    stalled_order(world)
-    stalled_order(world, attempt=3)
+    stalled_order(backend)
+    stalled_order(backend, attempt=3)
     monkeypatch.setattr(handler._queue, "send_all", unreachable)
     capsys.readouterr()
     with pytest.raises(EndpointConnectionError):

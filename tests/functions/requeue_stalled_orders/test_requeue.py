@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 
 from functions.shared.domain.errors import OrderCancelled
-from local.memory.functions import LambdaContext, World, invoke_task
+from local.memory.backend import MemoryBackend
+from local.memory.cloud import Hook, ServiceCall
+from local.memory.faults import Failing
+from local.memory.functions import LambdaContext, invoke_task
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, requeue, stalled_order
 
-ROLE = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+class RefusedEntries(Hook):
+    """Lets the queue refuse entries of its batches, by their ids."""
+
+    def __init__(self, refused: list[set[str]]) -> None:
+        self._refused = refused
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        if call.operation == "SendMessageBatch":
+            refused = self._refused.pop(0)
+            answer["Successful"] = [entry for entry in answer["Successful"] if entry["Id"] not in refused]
+            answer["Failed"] = [{"Id": number, "Code": "InternalError"} for number in sorted(refused)]
 
 
-def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(world: World) -> None:
-    order_id = stalled_order(world)
+def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend)
     assert requeue() == {"requeued": 1, "complete": True}
-    assert world.messages() == [
+    assert backend.take_messages() == [
         {"orderId": order_id, "attempt": 2, "correlationId": LambdaContext().aws_request_id}
     ]
-    order = world.stored_order(order_id)
+    order = backend.stored_order(order_id)
     assert (order["status"], order["attempt"]) == ("PENDING", 2)
     assert order["openSince"] > LONG_AGO
 
 
-def test_an_order_is_sent_once_and_then_waits_again(world: World) -> None:
-    stalled_order(world)
+def test_an_order_is_sent_once_and_then_waits_again(backend: MemoryBackend) -> None:
+    stalled_order(backend)
     requeue()
     assert requeue() == {"complete": True}
-    assert len(world.messages()) == 1
+    assert len(backend.take_messages()) == 1
 
 
-def test_an_order_that_is_open_for_a_short_time_is_left_alone(world: World) -> None:
-    order_id = world.order(world.user(), {world.product(): 1})
-    before = world.stored_order(order_id)
+def test_an_order_that_is_open_for_a_short_time_is_left_alone(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    before = backend.stored_order(order_id)
     assert requeue() == {"complete": True}
-    assert world.stored_order(order_id) == before
+    assert backend.stored_order(order_id) == before
 
 
-def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(world: World) -> None:
-    order_id = stalled_order(world, validated=True)
-    world.reserve(order_id)
+def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, validated=True)
+    backend.reserve(order_id)
     requeue()
     assert invoke_task("validate_order", order_id, 2)["total"] == 2 * 1999
     invoke_task(
@@ -54,155 +66,139 @@ def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(world: World
         status="VALIDATED",
         pricing=invoke_task("validate_order", order_id, 2),
     )
-    shipment = world.reserve(order_id, attempt=2)
+    shipment = backend.reserve(order_id, attempt=2)
     invoke_task("update_order_status", order_id, 2, status="FULFILLED", shipment=shipment)
-    assert world.stored_order(order_id)["status"] == "FULFILLED"
+    assert backend.stored_order(order_id)["status"] == "FULFILLED"
 
 
-def test_an_order_that_holds_nothing_fails_after_its_last_attempt(world: World) -> None:
-    order_id = stalled_order(world, attempt=3)
+def test_an_order_that_holds_nothing_fails_after_its_last_attempt(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, attempt=3)
     assert requeue() == {"exhausted": 1, "complete": True}
-    order = world.stored_order(order_id)
+    order = backend.stored_order(order_id)
     assert (order["status"], order["statusReason"]) == (
         "FAILED",
         "attempts_used_up: 3 attempts came to no end",
     )
     assert "openShard" not in order
-    assert [event["detail-type"] for event in world.events()] == ["OrderFailed"]
-    assert world.messages() == []
+    assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]
+    assert backend.take_messages() == []
 
 
-def test_goods_that_were_not_handed_over_go_back_on_the_shelf(world: World) -> None:
-    order_id = stalled_order(world, validated=True)
-    world.reserve(order_id)
-    (line,) = world.stored_order(order_id)["items"]
-    world.set_order(order_id, attempt=3)
+def test_goods_that_were_not_handed_over_go_back_on_the_shelf(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, validated=True)
+    backend.reserve(order_id)
+    (line,) = backend.stored_order(order_id)["items"]
+    backend.set_order(order_id, attempt=3)
     assert requeue() == {"exhausted": 1, "complete": True}
-    assert world.stock(line["productId"]) == 5
-    order = world.stored_order(order_id)
+    assert backend.stock(line["productId"]) == 5
+    order = backend.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "RELEASED")
 
 
-def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(world: World) -> None:
-    order_id = stalled_order(world, validated=True)
-    world.reserve(order_id)
-    (line,) = world.stored_order(order_id)["items"]
-    world.set_order(order_id, attempt=3, reservation={"state": "HELD", "attempt": 1, "handedOver": True})
+def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, validated=True)
+    backend.reserve(order_id)
+    (line,) = backend.stored_order(order_id)["items"]
+    backend.set_order(order_id, attempt=3, reservation={"state": "HELD", "attempt": 1, "handedOver": True})
     assert requeue() == {"exhausted": 1, "complete": True}
-    order = world.stored_order(order_id)
+    order = backend.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")
     assert order["statusReason"].endswith(
         "; the goods stay held, for the fulfillment system may have shipped them"
     )
-    assert world.stock(line["productId"]) == 3
+    assert backend.stock(line["productId"]) == 3
 
 
-def test_whatever_still_runs_for_the_last_attempt_can_change_nothing_more(world: World) -> None:
-    order_id = stalled_order(world, validated=True, attempt=3)
+def test_whatever_still_runs_for_the_last_attempt_can_change_nothing_more(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, validated=True, attempt=3)
     requeue()
     for task in ("validate_order", "release_order"):
         with pytest.raises(Exception, match=r"FAILED in attempt 4"):
             invoke_task(task, order_id, 3)
     with pytest.raises(Exception, match=r"FAILED in attempt 4"):
-        world.reserve(order_id, attempt=3)
+        backend.reserve(order_id, attempt=3)
 
 
-def test_an_order_that_an_operator_retried_has_all_its_attempts_again(world: World) -> None:
+def test_an_order_that_an_operator_retried_has_all_its_attempts_again(backend: MemoryBackend) -> None:
     from functions.orders_api import handler as orders_api
 
-    order_id = stalled_order(world, attempt=3)
+    order_id = stalled_order(backend, attempt=3)
     requeue()
     orders_api._lifecycle.retry(orders_api._orders.get(order_id))
     for attempt in (6, 7):
-        world.set_order(order_id, openSince=LONG_AGO)
+        backend.set_order(order_id, openSince=LONG_AGO)
         assert requeue() == {"requeued": 1, "complete": True}
-        assert world.stored_order(order_id)["attempt"] == attempt
-    world.set_order(order_id, openSince=LONG_AGO)
+        assert backend.stored_order(order_id)["attempt"] == attempt
+    backend.set_order(order_id, openSince=LONG_AGO)
     assert requeue() == {"exhausted": 1, "complete": True}
-    order = world.stored_order(order_id)
+    order = backend.stored_order(order_id)
     assert [entry["status"] for entry in order["history"]] == ["PENDING", "FAILED", "PENDING", "FAILED"]
     assert order["statusReason"] == "attempts_used_up: 3 attempts came to no end"
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
 def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_index(
-    world: World, status: str
+    backend: MemoryBackend, status: str
 ) -> None:
-    order_id = stalled_order(world)
-    (entry,) = world.stored_order(order_id)["history"]
-    world.set_order(order_id, status=status, history=[entry, {"status": status, "at": LONG_AGO}])
+    order_id = stalled_order(backend)
+    (entry,) = backend.stored_order(order_id)["history"]
+    backend.set_order(order_id, status=status, history=[entry, {"status": status, "at": LONG_AGO}])
     assert requeue() == {"finished": 1, "complete": True}
-    assert [event["detail"]["status"] for event in world.events()] == [status]
-    order = world.stored_order(order_id)
+    assert [event["detail"]["status"] for event in backend.take_events()] == [status]
+    order = backend.stored_order(order_id)
     assert "openShard" not in order
     assert order["attempt"] == 1
     assert requeue() == {"complete": True}
 
 
 def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
-    world: World, log_lines: Callable[[], list[dict[str, Any]]]
+    backend: MemoryBackend, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    bad = stalled_order(world, items="nonsense")
-    good = [stalled_order(world) for _ in range(3)]
+    bad = stalled_order(backend, items="nonsense")
+    good = [stalled_order(backend) for _ in range(3)]
     assert requeue() == {"requeued": 3, "failed": 1, "complete": True}
-    assert sorted(message["orderId"] for message in world.messages()) == sorted(good)
+    assert sorted(message["orderId"] for message in backend.take_messages()) == sorted(good)
     errors = [line for line in log_lines() if line["level"] == "ERROR"]
     assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not seen to", bad)]
 
 
 def test_an_order_that_is_cancelled_under_our_hands_is_left_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.requeue_stalled_orders import handler
 
-    order_id = stalled_order(world)
+    order_id = stalled_order(backend)
     begin = handler._orders.begin_attempt
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
-        world.api.post(f"/orders/{order_id}/cancel")
+        backend.api.post(f"/orders/{order_id}/cancel")
         return begin(*args, **kwargs)
 
     monkeypatch.setattr(handler._orders, "begin_attempt", overtaken)
     assert requeue() == {"movedOn": 1, "complete": True}
-    assert world.stored_order(order_id)["status"] == "CANCELLED"
+    assert backend.stored_order(order_id)["status"] == "CANCELLED"
     with pytest.raises(OrderCancelled):
         invoke_task("validate_order", order_id)
 
 
-def test_what_the_queue_does_not_take_is_tried_once_more_and_then_waits(world: World) -> None:
-    from functions.requeue_stalled_orders import handler
-
-    order_ids = sorted(stalled_order(world) for _ in range(3))
-    refused = {"Code": "InternalError", "SenderFault": False}
-    with Stubber(handler._queue._client) as stub:
-        stub.add_response(
-            "send_message_batch",
-            {"Successful": [], "Failed": [{"Id": "0", **refused}, {"Id": "2", **refused}]},
-        )
-        stub.add_response("send_message_batch", {"Successful": [], "Failed": [{"Id": "1", **refused}]})
+def test_what_the_queue_does_not_take_is_tried_once_more_and_then_waits(backend: MemoryBackend) -> None:
+    order_ids = sorted(stalled_order(backend) for _ in range(3))
+    with backend.hooked(RefusedEntries([{"0", "2"}, {"1"}])):
         assert requeue() == {"requeued": 2, "failed": 1, "complete": True}
     for order_id in order_ids:
-        world.set_order(order_id, openSince=LONG_AGO)
+        backend.set_order(order_id, openSince=LONG_AGO)
     assert requeue() == {"requeued": 3, "complete": True}
 
 
-def test_without_the_queue_it_stops_before_it_uses_up_more_attempts(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from functions.requeue_stalled_orders import handler
-
-    order_ids = [stalled_order(world) for _ in range(12)]
-
-    def unreachable(_messages: object) -> None:
-        raise EndpointConnectionError(endpoint_url="https://sqs")
-
-    monkeypatch.setattr(handler._queue, "send_all", unreachable)
-    with pytest.raises(EndpointConnectionError):
+def test_without_the_queue_it_stops_before_it_uses_up_more_attempts(backend: MemoryBackend) -> None:
+    order_ids = [stalled_order(backend) for _ in range(12)]
+    unreachable = Failing(EndpointConnectionError(endpoint_url="https://sqs"), "SendMessageBatch")
+    with backend.hooked(unreachable), pytest.raises(EndpointConnectionError):
         requeue()
-    assert sorted(world.stored_order(order_id)["attempt"] for order_id in order_ids) == [1, 1] + [2] * 10
+    assert sorted(backend.stored_order(order_id)["attempt"] for order_id in order_ids) == [1, 1] + [2] * 10
 
 
-def test_it_stops_before_its_time_is_up_and_says_so(world: World) -> None:
+def test_it_stops_before_its_time_is_up_and_says_so(backend: MemoryBackend) -> None:
     class Hurried:
         """A context in which the time is nearly up after three orders."""
 
@@ -215,7 +211,7 @@ def test_it_stops_before_its_time_is_up_and_says_so(world: World) -> None:
             return next(self.times)
 
     for _ in range(5):
-        stalled_order(world)
+        stalled_order(backend)
     assert requeue(Hurried()) == {"requeued": 3}
-    assert len(world.messages()) == 3
+    assert len(backend.take_messages()) == 3
     assert requeue() == {"requeued": 2, "complete": True}

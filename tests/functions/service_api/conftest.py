@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from local.memory.functions import LambdaContext, World, handler_of
+from local.memory.backend import MemoryBackend
+from local.memory.functions import LambdaContext, handler_of
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = ROOT / "docs" / "openapi.json"
@@ -16,7 +17,7 @@ Get = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def get(world: World, monkeypatch: pytest.MonkeyPatch) -> Get:
+def get(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> Get:
     """Sends a GET, and gives the answer as Lambda hands it to API Gateway."""
     handler = handler_of("service_api")
     from functions.service_api import documents

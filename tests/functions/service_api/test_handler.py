@@ -7,19 +7,20 @@ import sys
 
 import pytest
 
-from local.memory.functions import World
-from tests.functions.dynamodb_hooks import recorded_calls
+from local.memory.backend import MemoryBackend
+from local.memory.faults import Recorder
 from tests.functions.service_api.conftest import CONTRACT, ROOT, Get
 
 
-def test_health_tells_the_stack_and_the_version_and_reads_nothing(world: World) -> None:
-    with recorded_calls() as calls:
-        answer = world.api.get("/")
+def test_health_tells_the_stack_and_the_version_and_reads_nothing(backend: MemoryBackend) -> None:
+    recorder = Recorder()
+    with backend.hooked(recorder):
+        answer = backend.api.get("/")
     assert (answer.status, answer.body) == (
         200,
         {"status": "ok", "service": "orderflow", "stack": "test", "version": "0123456789ab"},
     )
-    assert calls == []
+    assert recorder.calls == []
 
 
 def test_the_contract_is_served_as_it_is_kept(get: Get) -> None:
@@ -40,7 +41,7 @@ def test_a_document_that_the_client_has_is_not_sent_again(get: Get, path: str) -
     assert get(path, If_None_Match='"other"')["statusCode"] == 200
 
 
-def test_health_does_not_pay_for_the_page(world: World) -> None:
+def test_health_does_not_pay_for_the_page(backend: MemoryBackend) -> None:
     code = (
         "import sys, functions.service_api.handler\n"
         "heavy = {'pydantic', 'tools', 'aws_lambda_powertools.event_handler.openapi.swagger_ui', 'boto3'}\n"

@@ -9,8 +9,9 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from local.memory.functions import HttpAnswer, LambdaContext, World
-from tests.functions.dynamodb_hooks import raised, refused
+from local.memory.backend import MemoryBackend
+from local.memory.faults import Failing, refusal
+from local.memory.functions import HttpAnswer, LambdaContext
 from tests.functions.records import RECORDS
 
 
@@ -27,40 +28,40 @@ from tests.functions.records import RECORDS
     ],
 )
 def test_a_body_that_is_not_what_it_should_be_has_its_own_status(
-    world: World, body: str, content_type: str, status: int, code: str | None
+    backend: MemoryBackend, body: str, content_type: str, status: int, code: str | None
 ) -> None:
-    answer = world.api.post("/users", body, headers={"Content-Type": content_type})
+    answer = backend.api.post("/users", body, headers={"Content-Type": content_type})
     assert (answer.status, answer.body.get("code")) == (status, code)
 
 
 @pytest.mark.parametrize(
     "body", ["[" * 30_000, '{"name":' * 8_000, "1e400", "NaN", '{"name": "\\ud800"}', "\0"]
 )
-def test_a_body_that_no_reader_of_json_takes_is_a_400(world: World, body: str) -> None:
-    answer = world.api.post("/users", body)
+def test_a_body_that_no_reader_of_json_takes_is_a_400(backend: MemoryBackend, body: str) -> None:
+    answer = backend.api.post("/users", body)
     assert (answer.status, answer.body["code"]) == (400, "malformed_body")
 
 
-def test_a_body_may_be_64_kb_and_not_a_byte_more(world: World) -> None:
+def test_a_body_may_be_64_kb_and_not_a_byte_more(backend: MemoryBackend) -> None:
     body = json.dumps({"name": "Ada", "email": "ada@example.com"})
-    assert world.api.post("/users", body.ljust(64 * 1024)).status == 201
-    assert world.api.post("/users", body.ljust(64 * 1024 + 1)).status == 413
+    assert backend.api.post("/users", body.ljust(64 * 1024)).status == 201
+    assert backend.api.post("/users", body.ljust(64 * 1024 + 1)).status == 413
 
 
 @pytest.mark.parametrize("record_id", ["a b", "x" * 65, "ä", "a.b", "%00", "x" * 3000])
 @pytest.mark.parametrize("path", ["/users/{}", "/products/{}", "/orders/{}", "/users/{}/orders"])
-def test_an_id_that_no_record_can_have_is_a_404(world: World, path: str, record_id: str) -> None:
-    answer = world.api.get(path.format(record_id))
+def test_an_id_that_no_record_can_have_is_a_404(backend: MemoryBackend, path: str, record_id: str) -> None:
+    answer = backend.api.get(path.format(record_id))
     assert (answer.status, answer.body["code"]) == (404, "not_found")
 
 
-def test_an_unknown_route_is_a_404(world: World) -> None:
-    assert world.api.request("PUT", "/users/u-1", {}).status == 404
+def test_an_unknown_route_is_a_404(backend: MemoryBackend) -> None:
+    assert backend.api.request("PUT", "/users/u-1", {}).status == 404
 
 
-def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(world: World) -> None:
-    world.dynamodb.delete_table(TableName="users")
-    answer = world.api.get("/users/u-1")
+def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(backend: MemoryBackend) -> None:
+    with backend.hooked(Failing(refusal("ResourceNotFoundException"))):
+        answer = backend.api.get("/users/u-1")
     assert answer.status == 500
     assert answer.body == {
         "type": "about:blank",
@@ -85,17 +86,17 @@ NEVER = (
     "dynamodb",
     "line ",
 )
-REQUESTS: dict[str, Callable[[World], HttpAnswer]] = {
-    "a read": lambda world: world.api.get("/users/u-1"),
-    "a list": lambda world: world.api.get("/products"),
-    "a list by user": lambda world: world.api.get("/users/u-1/orders"),
-    "a creation": lambda world: world.api.post("/users", {"name": "Ada", "email": "ada@example.com"}),
-    "a change": lambda world: world.api.patch("/products/p-1", {"title": "x"}),
-    "a deletion": lambda world: world.api.delete("/users/u-1"),
-    "an order": lambda world: world.api.post(
+REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
+    "a read": lambda backend: backend.api.get("/users/u-1"),
+    "a list": lambda backend: backend.api.get("/products"),
+    "a list by user": lambda backend: backend.api.get("/users/u-1/orders"),
+    "a creation": lambda backend: backend.api.post("/users", {"name": "Ada", "email": "ada@example.com"}),
+    "a change": lambda backend: backend.api.patch("/products/p-1", {"title": "x"}),
+    "a deletion": lambda backend: backend.api.delete("/users/u-1"),
+    "an order": lambda backend: backend.api.post(
         "/orders", {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 1}]}
     ),
-    "a cancel": lambda world: world.api.post("/orders/o-1/cancel"),
+    "a cancel": lambda backend: backend.api.post("/orders/o-1/cancel"),
 }
 each_request = pytest.mark.parametrize("send", REQUESTS.values(), ids=REQUESTS)
 
@@ -112,10 +113,10 @@ def assert_tells_nothing(answer: HttpAnswer) -> None:
     "code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException", "UnheardOf"]
 )
 def test_a_refusal_that_is_ours_to_repair_is_a_500_that_tells_nothing(
-    world: World, send: Callable[[World], HttpAnswer], code: str
+    backend: MemoryBackend, send: Callable[[MemoryBackend], HttpAnswer], code: str
 ) -> None:
-    with refused(code, SECRET):
-        answer = send(world)
+    with backend.hooked(Failing(refusal(code, SECRET))):
+        answer = send(backend)
     assert (answer.status, answer.body["code"]) == (500, "internal_error")
     assert_tells_nothing(answer)
 
@@ -130,10 +131,10 @@ def test_a_refusal_that_is_ours_to_repair_is_a_500_that_tells_nothing(
     ],
 )
 def test_a_refusal_that_passes_is_a_503_to_be_tried_again(
-    world: World, send: Callable[[World], HttpAnswer], code: str, status: int
+    backend: MemoryBackend, send: Callable[[MemoryBackend], HttpAnswer], code: str, status: int
 ) -> None:
-    with refused(code, SECRET, status):
-        answer = send(world)
+    with backend.hooked(Failing(refusal(code, SECRET, status))):
+        answer = send(backend)
     assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
     assert_tells_nothing(answer)
 
@@ -151,19 +152,19 @@ def test_a_refusal_that_passes_is_a_503_to_be_tried_again(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_exception_never_shows(world: World, error: Exception, status: int) -> None:
+def test_an_exception_never_shows(backend: MemoryBackend, error: Exception, status: int) -> None:
     for send in REQUESTS.values():
-        with raised(error):
-            answer = send(world)
+        with backend.hooked(Failing(error)):
+            answer = send(backend)
         assert answer.status == status
         assert_tells_nothing(answer)
 
 
 def test_what_an_answer_hides_stands_in_the_log(
-    world: World, log_lines: Callable[[], list[dict[str, Any]]]
+    backend: MemoryBackend, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    with refused("AccessDeniedException", SECRET):
-        world.api.get("/users/u-1")
+    with backend.hooked(Failing(refusal("AccessDeniedException", SECRET))):
+        backend.api.get("/users/u-1")
     unexpected = next(line for line in log_lines() if line["message"] == "unexpected error")
     assert SECRET in unexpected["exception"]
     assert unexpected["correlation_id"] == "request-1"
@@ -192,7 +193,7 @@ def answer_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[st
 
 @pytest.mark.parametrize("origin", ["https://a.example.com", "https://b.example.com"])
 def test_an_error_can_be_read_by_a_page_of_each_allowed_origin(
-    world: World, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str
+    backend: MemoryBackend, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str
 ) -> None:
     headers = answer_to(origin)
     assert (headers["Access-Control-Allow-Origin"], headers["Vary"]) == ([origin], ["Origin"])
@@ -202,14 +203,14 @@ def test_an_error_can_be_read_by_a_page_of_each_allowed_origin(
     "origin", ["https://evil.example.com", "https://a.example.com.evil.com", "null", None]
 )
 def test_an_error_cannot_be_read_by_a_page_of_another_origin(
-    world: World, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str | None
+    backend: MemoryBackend, answer_to: Callable[[str | None], dict[str, list[str]]], origin: str | None
 ) -> None:
     headers = answer_to(origin)
     assert "Access-Control-Allow-Origin" not in headers
     assert headers["Vary"] == ["Origin"]
 
 
-def test_answers_carry_cors_headers_for_a_page_of_another_origin(world: World) -> None:
-    answer = world.api.get("/users", headers={"Origin": "https://shop.example.com"})
+def test_answers_carry_cors_headers_for_a_page_of_another_origin(backend: MemoryBackend) -> None:
+    answer = backend.api.get("/users", headers={"Origin": "https://shop.example.com"})
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "ETag,Location"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,17 @@ from local.memory.functions import World
     ],
 )
 def test_a_wrong_field_is_named_by_its_path_with_what_was_expected_in_words(
-    world: World, path: str, body: object, field: str, message: str
+    backend: MemoryBackend, path: str, body: object, field: str, message: str
 ) -> None:
-    answer = world.api.post(path, json.dumps(body))
+    answer = backend.api.post(path, json.dumps(body))
     assert (answer.status, answer.body["code"]) == (422, "invalid_input")
     assert answer.body["errors"] == [{"field": field, "message": message}]
     assert answer.body["detail"] == f"Invalid {field}: {message}."
 
 
-def test_all_wrong_fields_of_a_body_are_named_at_once(world: World) -> None:
+def test_all_wrong_fields_of_a_body_are_named_at_once(backend: MemoryBackend) -> None:
     items = [{"productId": "", "quantity": 0}, {"quantity": 1}, {"productId": "p", "quantity": 1, "price": 1}]
-    answer = world.api.post("/orders", {"items": items, "total": 1})
+    answer = backend.api.post("/orders", {"items": items, "total": 1})
     wrong = [
         "userId",
         "items[0].productId",
@@ -91,7 +91,7 @@ def test_all_wrong_fields_of_a_body_are_named_at_once(world: World) -> None:
     assert answer.body["detail"] == f"6 fields are invalid: {', '.join(wrong)}."
 
 
-def test_a_body_full_of_mistakes_is_answered_in_bounds(world: World) -> None:
-    answer = world.api.post("/users", {f"{number}" + "x" * 500: 1 for number in range(100)})
+def test_a_body_full_of_mistakes_is_answered_in_bounds(backend: MemoryBackend) -> None:
+    answer = backend.api.post("/users", {f"{number}" + "x" * 500: 1 for number in range(100)})
     assert len(answer.body["errors"]) == 20
     assert len(json.dumps(answer.body)) < 20_000

@@ -7,22 +7,23 @@ import json
 import pytest
 
 from functions.shared.domain.errors import OrderCancelled, Superseded
-from local.memory.functions import World, invoke_task
+from local.memory.backend import MemoryBackend
+from local.memory.functions import invoke_task
 
 
-def statuses(world: World, order_id: str) -> list[str]:
-    return [entry["status"] for entry in world.stored_order(order_id)["history"]]
+def statuses(backend: MemoryBackend, order_id: str) -> list[str]:
+    return [entry["status"] for entry in backend.stored_order(order_id)["history"]]
 
 
-def test_a_move_is_written_to_the_history_and_announced(world: World) -> None:
-    order_id = world.validated_order({world.product(price=100): 2})
-    order = world.stored_order(order_id)
-    assert (order["status"], order["total"], statuses(world, order_id)) == (
+def test_a_move_is_written_to_the_history_and_announced(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(price=100): 2})
+    order = backend.stored_order(order_id)
+    assert (order["status"], order["total"], statuses(backend, order_id)) == (
         "VALIDATED",
         200,
         ["PENDING", "VALIDATED"],
     )
-    (event,) = world.events()
+    (event,) = backend.take_events()
     assert event["detail-type"] == "OrderValidated"
     assert event["detail"] == {
         "version": 1,
@@ -36,63 +37,67 @@ def test_a_move_is_written_to_the_history_and_announced(world: World) -> None:
     }
 
 
-def test_a_repeated_move_changes_nothing_and_is_announced_again_under_the_same_id(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    before = world.stored_order(order_id)
+def test_a_repeated_move_changes_nothing_and_is_announced_again_under_the_same_id(
+    backend: MemoryBackend,
+) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    before = backend.stored_order(order_id)
     invoke_task(
         "update_order_status",
         order_id,
         status="VALIDATED",
         pricing={"items": [], "total": 0, "currency": "X"},
     )
-    assert world.stored_order(order_id) == before
-    first, second = world.events()
+    assert backend.stored_order(order_id) == before
+    first, second = backend.take_events()
     assert first["detail"] == second["detail"]
 
 
-def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_ones(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    shipment = world.reserve(order_id)
+def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_ones(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    shipment = backend.reserve(order_id)
     invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
-    order = world.stored_order(order_id)
+    order = backend.stored_order(order_id)
     assert (order["status"], order["shipment"]) == ("FULFILLED", shipment)
     assert "openShard" not in order
     assert "openSince" not in order
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
-def test_an_order_that_holds_goods_can_only_be_fulfilled(world: World, status: str) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.reserve(order_id)
+def test_an_order_that_holds_goods_can_only_be_fulfilled(backend: MemoryBackend, status: str) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.reserve(order_id)
     with pytest.raises(Superseded):
         invoke_task("update_order_status", order_id, status=status, reason="x")
-    assert world.stored_order(order_id)["status"] == "VALIDATED"
+    assert backend.stored_order(order_id)["status"] == "VALIDATED"
 
 
-def test_an_order_that_holds_no_goods_cannot_be_fulfilled(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
+def test_an_order_that_holds_no_goods_cannot_be_fulfilled(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
     with pytest.raises(Superseded):
         invoke_task("update_order_status", order_id, status="FULFILLED", shipment={"shipmentId": "s"})
 
 
-def test_a_move_of_an_earlier_attempt_is_superseded_and_changes_nothing(world: World) -> None:
-    order_id = world.validated_order({world.product(): 1})
-    world.set_order(order_id, attempt=2)
-    before = world.stored_order(order_id)
+def test_a_move_of_an_earlier_attempt_is_superseded_and_changes_nothing(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.set_order(order_id, attempt=2)
+    before = backend.stored_order(order_id)
     with pytest.raises(Superseded):
         invoke_task("update_order_status", order_id, 1, status="REJECTED", reason="x")
-    assert world.stored_order(order_id) == before
+    assert backend.stored_order(order_id) == before
 
 
-def test_a_move_of_a_cancelled_order_stops(world: World) -> None:
-    order_id = world.order(world.user(), {world.product(): 1})
-    world.api.post(f"/orders/{order_id}/cancel")
+def test_a_move_of_a_cancelled_order_stops(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.api.post(f"/orders/{order_id}/cancel")
     with pytest.raises(OrderCancelled):
         invoke_task("update_order_status", order_id, status="REJECTED", reason="x")
 
 
-def test_metrics_count_a_rejection_by_its_reason(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    order_id = world.order(world.user(), {world.product(): 1})
+def test_metrics_count_a_rejection_by_its_reason(
+    backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     capsys.readouterr()
     invoke_task("update_order_status", order_id, status="REJECTED", reason="unknown_user: there is no user x")
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]

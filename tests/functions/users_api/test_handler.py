@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 from tests.functions.records import RECORDS
 
 
@@ -18,8 +18,8 @@ from tests.functions.records import RECORDS
     ],
 )
 def test_an_invalid_field_is_a_422_that_names_it_and_stores_nothing(
-    world: World, change: dict[str, object], field: str
+    backend: MemoryBackend, change: dict[str, object], field: str
 ) -> None:
-    answer = world.api.post("/users", RECORDS["users"] | change)
+    answer = backend.api.post("/users", RECORDS["users"] | change)
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, field)
-    assert world.dynamodb.scan(TableName="users")["Count"] == 0
+    assert backend.count("users") == 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from functions.shared.domain.errors import OrderRejected, Superseded
-from local.memory.functions import World, invoke_task
+from local.memory.backend import MemoryBackend
+from local.memory.functions import invoke_task
 
 
-def test_validation_prices_the_order_from_the_products(world: World) -> None:
-    lamp, desk = world.product(price=1999), world.product(price=15000)
-    order_id = world.order(world.user(), {lamp: 2, desk: 1})
+def test_validation_prices_the_order_from_the_products(backend: MemoryBackend) -> None:
+    lamp, desk = backend.create_product(price=1999), backend.create_product(price=15000)
+    order_id = backend.create_order(backend.create_user(), {lamp: 2, desk: 1})
     assert invoke_task("validate_order", order_id) == {
         "items": [
             {"productId": lamp, "quantity": 2, "title": "Lamp", "unitPrice": 1999},
@@ -21,29 +22,29 @@ def test_validation_prices_the_order_from_the_products(world: World) -> None:
     }
 
 
-def test_an_order_of_an_unknown_user_is_rejected(world: World) -> None:
-    order_id = world.order("nobody", {world.product(): 1})
+def test_an_order_of_an_unknown_user_is_rejected(backend: MemoryBackend) -> None:
+    order_id = backend.create_order("nobody", {backend.create_product(): 1})
     with pytest.raises(OrderRejected, match=r"^unknown_user"):
         invoke_task("validate_order", order_id)
 
 
-def test_an_order_of_an_unknown_product_is_rejected(world: World) -> None:
-    order_id = world.order(world.user(), {world.product(): 1, "ghost": 1})
+def test_an_order_of_an_unknown_product_is_rejected(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1, "ghost": 1})
     with pytest.raises(OrderRejected, match=r"^unknown_product: .*ghost$"):
         invoke_task("validate_order", order_id)
 
 
-def test_an_order_keeps_the_prices_it_was_validated_with(world: World) -> None:
-    product = world.product(price=100)
-    order_id = world.validated_order({product: 1})
-    world.api.patch(f"/products/{product}", {"price": 999})
+def test_an_order_keeps_the_prices_it_was_validated_with(backend: MemoryBackend) -> None:
+    product = backend.create_product(price=100)
+    order_id = backend.create_validated_order({product: 1})
+    backend.api.patch(f"/products/{product}", {"price": 999})
     assert invoke_task("validate_order", order_id)["total"] == 100
-    world.api.delete(f"/products/{product}")
+    backend.api.delete(f"/products/{product}")
     assert invoke_task("validate_order", order_id)["total"] == 100
 
 
-def test_validation_of_an_earlier_attempt_is_superseded(world: World) -> None:
-    order_id = world.order(world.user(), {world.product(): 1})
-    world.set_order(order_id, attempt=2)
+def test_validation_of_an_earlier_attempt_is_superseded(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.set_order(order_id, attempt=2)
     with pytest.raises(Superseded):
         invoke_task("validate_order", order_id, 1)

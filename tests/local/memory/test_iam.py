@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from local.memory.backend import World, installed
+from local.memory.backend import MemoryBackend, installed
 from local.memory.iam import grants
+from local.memory.invariants import check_invariants
 from local.memory.permissions import Permission
 
 pytestmark = pytest.mark.usefixtures("without_logs")
 
 
-def without(function: str, permission: Permission) -> World:
-    """A world with a stalled order, in which one function lacks one permission."""
-    world = World()
-    world.stock_up(p1=1)
-    with installed(world):
-        world.place("k", p1=1)
-        world.cloud.queue.clear()
-        world.wait(11)
+def without(function: str, permission: Permission) -> MemoryBackend:
+    """A backend with a stalled order, in which one function lacks one permission."""
+    backend = MemoryBackend()
+    backend.add_products(p1=1)
+    with installed(backend):
+        backend.place_order("k", p1=1)
+        backend.cloud.queue.clear()
+        backend.wait(11)
         granted = dict(grants(workflowType="STANDARD"))
         assert permission in granted[function]
         granted[function] -= {permission}
-        world.cloud.iam.granted = granted
-        world.requeue()
-    return world
+        backend.cloud.iam.granted = granted
+        backend.run_schedule()
+    return backend
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def without(function: str, permission: Permission) -> World:
     ],
 )
 def test_a_call_without_a_grant_is_denied_and_noticed(permission: Permission) -> None:
-    world = without("requeue_stalled_orders", permission)
-    assert world.cloud.iam.denied == {("requeue_stalled_orders", permission)}
+    backend = without("requeue_stalled_orders", permission)
+    assert backend.cloud.iam.denied == {("requeue_stalled_orders", permission)}
     with pytest.raises(AssertionError):
-        world.check_always()
+        check_invariants(backend)

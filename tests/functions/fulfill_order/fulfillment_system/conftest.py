@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import boto3
 import pytest
 
 from functions.shared.domain.orders import OrderLine, Shipment
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
+from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.partners.fulfillment import FulfillmentPartner, PartnerServer
 
 SECRET = "a secret that nobody may see"
 
 
 @pytest.fixture
-def warehouse() -> FulfillmentPartner:
+def partner() -> FulfillmentPartner:
     return FulfillmentPartner(SECRET)
 
 
 @pytest.fixture
-def server(warehouse: FulfillmentPartner) -> Iterator[PartnerServer]:
-    with PartnerServer(warehouse) as server:
+def server(partner: FulfillmentPartner) -> Iterator[PartnerServer]:
+    with PartnerServer(partner) as server:
         yield server
 
 
 @pytest.fixture
-def secrets(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Secrets Manager, holding the secret under the name that the stack knows."""
-    client = boto3.client("secretsmanager")
-    arn = client.create_secret(Name="fulfillment", SecretString=SECRET)["ARN"]
-    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", arn)
-    return client
-
-
-@pytest.fixture
 def outside(
-    world: World, server: PartnerServer, secrets: Any, monkeypatch: pytest.MonkeyPatch
+    backend: MemoryBackend, server: PartnerServer, monkeypatch: pytest.MonkeyPatch
 ) -> FulfillmentPartner:
-    """The warehouse, with FulfillOrder configured as the local stack does it."""
+    """The partner, with FulfillOrder configured and granted as in a stack that has one."""
+    configure(backend, f"{server.url}orders?from=tests", monkeypatch)
+    return server.partner
+
+
+def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configures FulfillOrder for a fulfillment system under this URL."""
     from functions.fulfill_order import handler
 
-    monkeypatch.setenv("FULFILLMENT_URL", f"{server.url}orders?from=tests")
+    backend.cloud.partner.secret = SECRET
+    backend.cloud.iam.granted = grants(**FULFILLMENT_SYSTEM)
+    monkeypatch.setenv("FULFILLMENT_SECRET_ARN", SECRET_ARN)
+    monkeypatch.setenv("FULFILLMENT_URL", url)
     monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
     monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
-    return server.warehouse
 
 
 def ship(attempt: int = 1) -> Shipment:

@@ -7,7 +7,6 @@ import json
 import ssl
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,9 +18,9 @@ from functions.shared.domain.errors import (
     FulfillmentUnavailable,
 )
 from functions.shared.domain.orders import Shipment
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
-from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, ship
+from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, configure, ship
 
 
 def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
@@ -165,9 +164,9 @@ def test_a_success_without_a_shipment_is_no_answer(status: int, body: bytes) -> 
 def test_an_answer_that_takes_too_long_is_cut_off_in_time(
     outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch, behavior: Behavior
 ) -> None:
-    from functions.fulfill_order import client as warehouse
+    from functions.fulfill_order import client as fulfillment_client
 
-    monkeypatch.setattr(warehouse, "TIMEOUT", 0.5)
+    monkeypatch.setattr(fulfillment_client, "TIMEOUT", 0.5)
     outside.plan.append(behavior)
     start = time.monotonic()
     with pytest.raises(FulfillmentUnavailable):
@@ -175,52 +174,47 @@ def test_an_answer_that_takes_too_long_is_cut_off_in_time(
     assert 0.4 < time.monotonic() - start < 1.5
 
 
-def test_nobody_listening_is_no_answer(world: World, secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from functions.fulfill_order import handler
-
+def test_nobody_listening_is_no_answer(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     with PartnerServer(FulfillmentPartner(SECRET)) as server:
-        monkeypatch.setenv("FULFILLMENT_URL", server.url)
-        monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
-    monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
+        configure(backend, server.url, monkeypatch)
     with pytest.raises(FulfillmentUnavailable):
         ship()
 
 
 def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts, from now on, how often the secret is read."""
-    from functions.fulfill_order import client as warehouse
+    from functions.fulfill_order import client as fulfillment_client
 
     reads: list[int] = []
-    renew = warehouse.SigningSecret.renew
+    renew = fulfillment_client.SigningSecret.renew
 
-    def counted(self: warehouse.SigningSecret) -> bool:
+    def counted(self: fulfillment_client.SigningSecret) -> bool:
         reads.append(1)
         return renew(self)
 
-    monkeypatch.setattr(warehouse.SigningSecret, "renew", counted)
+    monkeypatch.setattr(fulfillment_client.SigningSecret, "renew", counted)
     return reads
 
 
 def test_the_secret_is_read_once_and_again_when_its_time_is_up(
     outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from functions.fulfill_order import client as warehouse
+    from functions.fulfill_order import client as fulfillment_client
 
     reads = secret_reads(monkeypatch)
     for _ in range(3):
         ship()
     assert len(reads) == 1
-    monkeypatch.setattr(warehouse, "SECRET_LIFETIME", 0.0)
+    monkeypatch.setattr(fulfillment_client, "SECRET_LIFETIME", 0.0)
     ship()
     assert len(reads) > 1
 
 
 def test_a_rotated_secret_is_noticed_by_the_refused_signature(
-    outside: FulfillmentPartner, secrets: Any
+    backend: MemoryBackend, outside: FulfillmentPartner
 ) -> None:
     ship()
-    outside.secret = "the next one"
-    secrets.put_secret_value(SecretId="fulfillment", SecretString="the next one")
+    outside.secret = backend.cloud.partner.secret = "the next one"
     assert ship() == Shipment(shipment_id="parcel-1")
     assert len(outside.received) == 3
 
@@ -236,14 +230,14 @@ def test_a_signature_that_stays_refused_fails_no_order(
 
 
 def test_the_secret_is_never_logged_nor_told(
-    world: World, outside: FulfillmentPartner, capfd: pytest.CaptureFixture[str]
+    backend: MemoryBackend, outside: FulfillmentPartner, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    order_id = world.validated_order({world.product(): 1})
+    order_id = backend.create_validated_order({backend.create_product(): 1})
     outside.plan.extend([Behavior.LOCKED, Behavior.BUSY, Behavior.REFUSE])
     told = []
     for _ in range(3):
         with pytest.raises((FulfillmentUnavailable, FulfillmentRefused)) as raised:
-            world.reserve(order_id)
+            backend.reserve(order_id)
         told.append(str(raised.value))
     written = capfd.readouterr()
     assert SECRET not in "".join([*told, written.out, written.err])
@@ -252,8 +246,8 @@ def test_the_secret_is_never_logged_nor_told(
 def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) -> None:
     from functions.fulfill_order.client import open_transport, read_url
 
-    warehouse = FulfillmentPartner(SECRET)
-    with PartnerServer(warehouse) as server:
+    partner = FulfillmentPartner(SECRET)
+    with PartnerServer(partner) as server:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self_signed(tmp_path))
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -261,7 +255,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) 
         with pytest.raises(FulfillmentUnavailable) as raised:
             open_transport()(url, b"{}", {}, 2.0)
     assert isinstance(raised.value.__cause__, ssl.SSLCertVerificationError)
-    assert warehouse.received == []
+    assert partner.received == []
 
 
 def self_signed(folder: Path) -> Path:

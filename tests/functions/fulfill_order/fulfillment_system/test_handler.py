@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from functions.shared.environment import InvalidEnvironmentVariable
-from local.memory.functions import World
+from local.memory.backend import MemoryBackend
 
 
 @pytest.mark.parametrize(
     ("url", "allow_http"),
     [
-        ("http://warehouse.example/orders", False),
-        ("http://warehouse.example/orders", True),
+        ("http://partner.example/orders", False),
+        ("http://partner.example/orders", True),
         ("http://127.0.0.1:8787/", False),
         ("http://127.0.0.1.example:8787/", True),
-        ("https://user:password@warehouse.example/", False),
+        ("https://user:password@partner.example/", False),
         ("https://", False),
-        ("ftp://warehouse.example/", True),
-        ("warehouse.example", True),
+        ("ftp://partner.example/", True),
+        ("partner.example", True),
     ],
 )
 def test_only_https_without_credentials_is_accepted_at_the_start(
-    world: World, monkeypatch: pytest.MonkeyPatch, url: str, allow_http: bool
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, url: str, allow_http: bool
 ) -> None:
     from functions.fulfill_order import handler
 
@@ -33,7 +33,9 @@ def test_only_https_without_credentials_is_accepted_at_the_start(
         handler._outside()
 
 
-def test_without_a_url_orders_are_fulfilled_in_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_url_orders_are_fulfilled_in_place(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from functions.fulfill_order import handler
 
     monkeypatch.setenv("FULFILLMENT_URL", "")

@@ -8,9 +8,9 @@ import math
 
 import pytest
 
-from functions.shared.persistence.dynamodb import AttributeValue, Item, to_item
-from local.memory.functions import World
-from tests.functions.dynamodb_hooks import Call, recorded_calls
+from functions.shared.persistence.dynamodb import AttributeValue, Item
+from local.memory.backend import MemoryBackend
+from local.memory.faults import RecordedCall, Recorder
 from tests.functions.records import create, each_kind
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -49,21 +49,20 @@ def record(kind: str, number: int) -> dict[str, object]:
     }
 
 
-def fill(world: World, kind: str, count: int) -> list[str]:
+def fill(backend: MemoryBackend, kind: str, count: int) -> list[str]:
     """Put records of a kind into its table, and answer their ids in the order in which they were made."""
-    requests = [{"PutRequest": {"Item": to_item(record(kind, number))}} for number in range(count)]
-    for start in range(0, count, 25):
-        world.dynamodb.batch_write_item(RequestItems={kind: requests[start : start + 25]})
+    for number in range(count):
+        backend.put(kind, record(kind, number))
     return [f"id-{number:06}" for number in range(count)]
 
 
-def walk(world: World, kind: str, limit: int) -> list[str]:
+def walk(backend: MemoryBackend, kind: str, limit: int) -> list[str]:
     """The ids on all pages of a list."""
     found: list[str] = []
     token = None
     while True:
         query = {"limit": str(limit)} | ({"nextToken": token} if token else {})
-        page = world.api.get(LISTS[kind], query=query).body
+        page = backend.api.get(LISTS[kind], query=query).body
         assert len(page["items"]) <= limit
         found += [item[ID[kind]] for item in page["items"]]
         token = page.get("nextToken")
@@ -92,7 +91,7 @@ def item_size(item: Item) -> int:
     return sum(len(name.encode()) + size(value) for name, value in item.items())
 
 
-def read_units(call: Call) -> float:
+def read_units(call: RecordedCall) -> float:
     """Read capacity units of an eventually consistent read: half a unit for each 4 KB, rounded up over the
     whole page of a Scan or Query, and per item of a BatchGetItem."""
     assert "FilterExpression" not in call.parameters  # else more would be read than came back
@@ -107,50 +106,54 @@ def read_units(call: Call) -> float:
 
 @each_list
 def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_in_a_small_table(
-    world: World, kind: str
+    backend: MemoryBackend, kind: str
 ) -> None:
-    few = fill(world, kind, 20)
-    with recorded_calls() as first_page:
-        world.api.get(LISTS[kind], query={"limit": "7"})
-    many = fill(world, kind, 1000)
-    with recorded_calls() as all_pages:
-        seen = walk(world, kind, 7)
+    few = fill(backend, kind, 20)
+    first_page, all_pages = Recorder(), Recorder()
+    with backend.hooked(first_page):
+        backend.api.get(LISTS[kind], query={"limit": "7"})
+    many = fill(backend, kind, 1000)
+    with backend.hooked(all_pages):
+        seen = walk(backend, kind, 7)
     assert set(few) < set(many)
     assert sorted(seen) == many
-    per_page = len(first_page)
+    per_page = len(first_page.calls)
     costs = [
-        sum(map(read_units, all_pages[start : start + per_page]))
-        for start in range(0, len(all_pages), per_page)
+        sum(map(read_units, all_pages.calls[start : start + per_page]))
+        for start in range(0, len(all_pages.calls), per_page)
     ]
-    assert max(costs) == sum(map(read_units, first_page))
+    assert max(costs) == sum(map(read_units, first_page.calls))
     assert len(costs) == math.ceil(1000 / 7)
 
 
-def test_a_page_of_a_users_orders_is_one_query_and_one_batch(world: World) -> None:
-    fill(world, "orders", 30)
-    with recorded_calls() as calls:
-        world.api.get("/users/u-1/orders", query={"limit": "20"})
-    assert [call.operation for call in calls] == ["Query", "BatchGetItem"]
+def test_a_page_of_a_users_orders_is_one_query_and_one_batch(backend: MemoryBackend) -> None:
+    fill(backend, "orders", 30)
+    recorder = Recorder()
+    with backend.hooked(recorder):
+        backend.api.get("/users/u-1/orders", query={"limit": "20"})
+    assert [call.operation for call in recorder.calls] == ["Query", "BatchGetItem"]
 
 
-def test_the_orders_of_a_user_come_newest_first_and_only_hers(world: World) -> None:
-    placed = fill(world, "orders", 25)
-    world.order("u-2", {"p-1": 1})
-    assert walk(world, "orders", 4) == placed[::-1]
+def test_the_orders_of_a_user_come_newest_first_and_only_hers(backend: MemoryBackend) -> None:
+    placed = fill(backend, "orders", 25)
+    backend.create_order("u-2", {"p-1": 1})
+    assert walk(backend, "orders", 4) == placed[::-1]
 
 
-def test_a_user_without_orders_has_an_empty_page(world: World) -> None:
-    answer = world.api.get("/users/nobody/orders")
+def test_a_user_without_orders_has_an_empty_page(backend: MemoryBackend) -> None:
+    answer = backend.api.get("/users/nobody/orders")
     assert (answer.status, answer.body) == (200, {"items": []})
 
 
 @each_kind
-def test_a_list_is_walked_by_pages_and_shows_each_record_once(world: World, kind: str) -> None:
-    created = {create(world, kind).body[ID[kind]] for _ in range(7)}
+def test_a_list_is_walked_by_pages_and_shows_each_record_once(backend: MemoryBackend, kind: str) -> None:
+    created = {create(backend, kind).body[ID[kind]] for _ in range(7)}
     seen: list[str] = []
     token = None
     while True:
-        page = world.api.get(f"/{kind}", query={"limit": "3"} | ({"nextToken": token} if token else {})).body
+        page = backend.api.get(
+            f"/{kind}", query={"limit": "3"} | ({"nextToken": token} if token else {})
+        ).body
         assert len(page["items"]) <= 3
         seen.extend(item[ID[kind]] for item in page["items"])
         token = page.get("nextToken")
@@ -161,8 +164,8 @@ def test_a_list_is_walked_by_pages_and_shows_each_record_once(world: World, kind
 
 @each_kind
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "", "999999999999", "٣"])
-def test_a_limit_out_of_bounds_is_a_422(world: World, kind: str, limit: str) -> None:
-    answer = world.api.get(f"/{kind}", query={"limit": limit})
+def test_a_limit_out_of_bounds_is_a_422(backend: MemoryBackend, kind: str, limit: str) -> None:
+    answer = backend.api.get(f"/{kind}", query={"limit": limit})
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, "limit")
 
 
@@ -187,25 +190,27 @@ def _token(content: object) -> str:
         _token({"list": "product", "key": {"productId": "a\nb"}}),
     ],
 )
-def test_a_page_token_that_the_list_did_not_hand_out_is_a_400(world: World, kind: str, token: str) -> None:
-    answer = world.api.get(f"/{kind}", query={"nextToken": token})
+def test_a_page_token_that_the_list_did_not_hand_out_is_a_400(
+    backend: MemoryBackend, kind: str, token: str
+) -> None:
+    answer = backend.api.get(f"/{kind}", query={"nextToken": token})
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
 
 
-def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(world: World) -> None:
+def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(backend: MemoryBackend) -> None:
     for user in ("u-1", "u-1", "u-2"):
-        world.order(user, {"p-1": 1})
-    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+        backend.create_order(user, {"p-1": 1})
+    token = backend.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
     content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     content["key"]["userId"] = "u-2"
     forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-    answer = world.api.get("/users/u-1/orders", query={"nextToken": forged})
+    answer = backend.api.get("/users/u-1/orders", query={"nextToken": forged})
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
 
 
-def test_a_page_token_of_another_user_is_a_400(world: World) -> None:
+def test_a_page_token_of_another_user_is_a_400(backend: MemoryBackend) -> None:
     for _ in range(2):
-        world.order("u-1", {"p-1": 1})
-    token = world.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
-    answer = world.api.get("/users/u-2/orders", query={"nextToken": token})
+        backend.create_order("u-1", {"p-1": 1})
+    token = backend.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
+    answer = backend.api.get("/users/u-2/orders", query={"nextToken": token})
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")

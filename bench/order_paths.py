@@ -1,0 +1,132 @@
+"""The paths that an order can take, each run once and counted in what AWS bills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.billing import BilledCall, Units, add, item_size
+from bench.metering import MeteredBackend, metered_backend
+from local.partners.fulfillment import Behavior
+
+# The assumptions of the budgets. Lambda's own time per invocation and a run's length are given, not measured
+# here: they depend on AWS, and `python -m bench warm` shows how little of the time is ours.
+LAMBDA_SECONDS: Final = 0.020
+LAMBDA_GB: Final = 128 / 1024
+RUN_SECONDS: Final = 0.3
+RUN_GB: Final = 64 / 1024  # EXPRESS bills memory in steps of 64 MB; a run of ours fits into one
+BATCH: Final = 10  # messages of a full batch
+
+_USER: Final = {"name": "Ada Lovelace", "email": "ada@example.com"}
+_TITLES: Final = ("Desk lamp, brass", "Light bulb, E27, warm white")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPath:
+    """What one order of two lines used, from its POST to its end, and what it left behind."""
+
+    name: str
+    end: str
+    calls: tuple[BilledCall, ...]
+    invocations: Mapping[str, int]  # of each function, at batch 1
+    transitions: int
+    requests: int  # to the API
+    item_bytes: int  # the order's item at its end
+    log_bytes: int
+    metrics: frozenset[tuple[str, ...]] = field(repr=False)
+
+    def units(self, workflow: str, *, batch: int) -> Units:
+        """Returns what is billed for this order without telemetry. The consumer gets `batch` messages."""
+        # An order has its share of the consumer's invocation and of Lambda's requests for a batch.
+        invocations = sum(self.invocations.values()) - 1 + 1 / batch
+        units: Units = {}
+        for call in self.calls:
+            add(units, call.units)
+        add(
+            units,
+            {
+                "apiRequests": self.requests,
+                "invocations": invocations,
+                "gbSeconds": invocations * LAMBDA_SECONDS * LAMBDA_GB,
+                "queueRequests": 2 / batch,
+            },
+        )
+        if workflow == "STANDARD":
+            add(units, {"transitions": self.transitions})
+        else:
+            add(units, {"expressRequests": 1, "expressGbSeconds": RUN_SECONDS * RUN_GB})
+        return units
+
+
+def measure_all_paths(log_level: str = "INFO") -> list[OrderPath]:
+    """Runs every path, in the order of the documentation. Takes about a second."""
+    return [_measure(name, end, run, log_level) for name, (end, run) in _PATHS.items()]
+
+
+Run = Callable[[MeteredBackend, str, list[str]], str]
+"""Runs one order of a user over some of these products, and returns its id."""
+
+
+def _fulfilled(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    order = _place(meter, user, products)
+    meter.backend.run_workflow()
+    return order
+
+
+def _unknown_product(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    return _fulfilled(meter, user, [products[0], "no-such-product"])
+
+
+def _out_of_stock(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    return _fulfilled(meter, user, [products[0], products[2]])
+
+
+def _refused(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    meter.backend.cloud.partner.plan.append(Behavior.REFUSE)
+    return _fulfilled(meter, user, products)
+
+
+def _cancelled(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    order = _place(meter, user, products)
+    meter.request("POST", f"/orders/{order}/cancel")
+    meter.backend.run_workflow()
+    return order
+
+
+_PATHS: Final[Mapping[str, tuple[str, Run]]] = {
+    "fulfilled": ("FULFILLED", _fulfilled),
+    "rejected, unknown product": ("REJECTED", _unknown_product),
+    "rejected, out of stock": ("REJECTED", _out_of_stock),
+    "refused and released": ("FAILED", _refused),
+    "cancelled before the workflow": ("CANCELLED", _cancelled),
+}
+
+
+def _place(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    lines = [{"productId": product, "quantity": 2} for product in products[:2]]
+    return str(meter.request("POST", "/orders", {"userId": user, "items": lines})["orderId"])
+
+
+def _measure(name: str, end: str, run: Run, log_level: str) -> OrderPath:
+    with metered_backend(log_level, uses_fulfillment_system=run is _refused) as meter:
+        user = meter.request("POST", "/users", _USER)["userId"]
+        products = [
+            meter.request("POST", "/products", {"title": title, "price": 1999, "stock": stock})
+            for title, stock in (*((title, 100) for title in _TITLES), ("Rare lamp", 1))
+        ]
+        meter.reset()
+        order = run(meter, user, [product["productId"] for product in products])
+        if meter.backend.status(order) != end:
+            raise RuntimeError(f"the order ended {meter.backend.status(order)}, not {end}")
+        return OrderPath(
+            name=name,
+            end=end,
+            calls=tuple(meter.ledger.calls),
+            invocations=dict(meter.invocations),
+            transitions=meter.transitions,
+            requests=meter.invocations["orders_api"],
+            item_bytes=item_size(meter.backend.cloud.store.tables["orders"].items[order]),
+            log_bytes=meter.telemetry.log_bytes,
+            metrics=frozenset(meter.telemetry.metrics),
+        )

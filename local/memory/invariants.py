@@ -1,0 +1,119 @@
+"""What is always true of the backend, whatever failed: stock, reservations, shipments, history, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from functions.shared.domain.orders import (
+    LEGAL_MOVES,
+    Order,
+    OrderStatus,
+    StatusChange,
+    event_id_of,
+    stock_allows,
+)
+
+if TYPE_CHECKING:
+    from local.memory.backend import MemoryBackend
+
+
+def check_invariants(backend: MemoryBackend) -> None:
+    """Checks what is true at every moment. Raises AssertionError."""
+    cloud = backend.cloud
+    assert not cloud.iam.denied
+    orders = backend.orders()
+    for order in orders.values():
+        assert not order.is_open or (order.open_shard and order.open_since), f"lost: {order}"
+        _check_history(order)
+        if order.status not in {OrderStatus.PENDING, OrderStatus.VALIDATED}:
+            held_for_an_operator = order.status is OrderStatus.FAILED
+            assert stock_allows(order, order.status) or held_for_an_operator, order
+    _check_stock(backend, orders)
+    _check_shipments(backend, orders)
+    for reservations in cloud.reservations.values():
+        states = [state for state, _ in reservations]
+        assert states == ["HELD", "RELEASED"] * (len(states) // 2) + ["HELD"] * (len(states) % 2)
+        held = [attempt for state, attempt in reservations if state == "HELD"]
+        assert len(held) == len(set(held)), f"held twice by one attempt: {reservations}"
+
+
+def check_final_state(backend: MemoryBackend, *, all_announced: bool = True) -> None:
+    """Checks what is true when nothing is left to run. Raises AssertionError.
+
+    With `all_announced=False` events may be missing: an execution was stopped between a move and its event.
+    """
+    assert backend.unexpected_errors == []
+    check_invariants(backend)
+    orders = backend.orders()
+    for order in orders.values():
+        assert not order.is_open, order
+        assert order.open_shard is None, order
+        if order.status is OrderStatus.FAILED and order.holds_stock:
+            assert "stay held" in (order.status_reason or ""), f"the reason does not say it: {order}"
+        if order.status is OrderStatus.FULFILLED:
+            expected = backend.cloud.partner.shipments.get(order.order_id)
+            assert order.shipment is not None
+            assert order.shipment.shipment_id == (expected or f"shipment-{order.order_id}"), order
+    _check_events(backend, orders, all_announced=all_announced)
+
+
+def _check_history(order: Order) -> None:
+    statuses = [entry.status for entry in order.history]
+    assert statuses[0] is OrderStatus.PENDING
+    assert statuses[-1] is order.status
+    for before, after in pairwise(statuses):
+        assert after in LEGAL_MOVES[before], order
+    if order.total is not None:
+        assert order.total == sum((line.unit_price or 0) * line.quantity for line in order.items)
+
+
+def _check_stock(backend: MemoryBackend, orders: Mapping[str, Order]) -> None:
+    for product, added in backend.pieces_added.items():
+        item = backend.cloud.store.tables["products"].items.get(product)
+        if item is None:
+            continue
+        on_hand = int(item["stock"]["N"])
+        held = sum(
+            line.quantity
+            for order in orders.values()
+            if order.holds_stock
+            for line in order.items
+            if line.product_id == product
+        )
+        assert on_hand >= 0
+        assert on_hand + held == added, (product, on_hand, held, added)
+
+
+def _check_shipments(backend: MemoryBackend, orders: Mapping[str, Order]) -> None:
+    for order_id, contents in backend.cloud.partner.contents.items():
+        order = orders[order_id]
+        assert contents == {line.product_id: line.quantity for line in order.items}
+        assert order.is_handed_over, f"shipped, but not held: {order}"
+
+
+def _check_events(backend: MemoryBackend, orders: Mapping[str, Order], *, all_announced: bool) -> None:
+    expected = {}
+    for order in orders.values():
+        for number, entry in enumerate(order.history):
+            if entry.status is OrderStatus.PENDING:
+                continue
+            previous = order.history[number - 1].status
+            change = StatusChange(number, entry.status, previous, entry.at, entry.reason)
+            event_id = event_id_of(order.order_id, change)
+            expected[event_id] = (order.order_id, entry.status, previous, entry.at)
+    details = [entry["Detail"] for entry in backend.cloud.events]
+    announced = {
+        detail["eventId"]: (
+            detail["orderId"],
+            detail["status"],
+            detail["previousStatus"],
+            detail["occurredAt"],
+        )
+        for detail in details
+    }
+    assert announced.items() <= expected.items()
+    assert announced == expected or not all_announced
+    assert len({json.dumps(detail, sort_keys=True) for detail in details}) == len(announced)
