@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -30,11 +32,28 @@ _ACCESS_LOG: Final = json.dumps(
 )
 
 
-class RestApi(pulumi.ComponentResource):
-    """Routes are added one by one, then `deploy` makes them reachable under the stage `v1`.
+@dataclass(frozen=True, kw_only=True)
+class _Route:
+    method: str
+    path: str
+    function: LambdaFunction
+    key_required: bool
 
-    What stands in routes, preflights and gateway errors is hashed; the stage is deployed anew exactly when
-    that hash changes (API Gateway by itself never redeploys).
+
+class RestApi(pulumi.ComponentResource):
+    """A REST API: `route` adds its routes, then `deploy` declares them and serves them under the stage `v1`.
+
+    A deployment is a snapshot of the API, and API Gateway makes none by itself. A new one is made when the
+    hash of all routes, preflights and gateway responses changes.
+
+    A removed route must be deleted before that snapshot. Pulumi deletes what is no longer declared at the end
+    of an update. By then it has made the new deployment, which would still hold the route
+    (https://github.com/pulumi/pulumi-aws/issues/3289, https://github.com/pulumi/pulumi-aws/issues/3683).
+    Therefore all methods and gateway responses take the API's id from one model, whose name is a hash of
+    their list. When the list changes, the model is deleted before it is replaced. The engine first deletes
+    all that depends on it, the removed ones included. It then declares the others again, and deploys. Until
+    then, the stage serves its old snapshot. Resources (paths) keep their ids, because other projects declare
+    methods below them.
     """
 
     id: pulumi.Output[str]
@@ -70,49 +89,32 @@ class RestApi(pulumi.ComponentResource):
         self.name = self._api.name
         self.root_resource_id = self._api.root_resource_id
         self.resource_ids = {"/": self.root_resource_id}
-        self._methods: dict[str, list[str]] = {}
-        self._functions: dict[str, LambdaFunction] = {}
-        # Everything that a deployment takes a snapshot of, and what of it makes a new snapshot necessary.
+        self._routes: list[_Route] = []
+        # The contents of a deployment, and the values whose change requires a new one.
         self._deployed: list[pulumi.Resource] = []
         self._fingerprint: list[Any] = []
 
     def route(self, method: str, path: str, function: LambdaFunction, *, key_required: bool = True) -> None:
-        """Have `method` on `path` answered by the function, by default only for callers with a key.
+        """Adds a route that the function answers, by default only for clients with a key.
 
         A path is `/` or whole segments, of which those in braces are parameters (`/users/{userId}`).
         """
-        name = self._child_name(path, method)
-        resource_id = self._resource(path)
-        declared = aws.apigateway.Method(
-            name,
-            rest_api=self.id,
-            resource_id=resource_id,
-            http_method=method,
-            authorization="NONE",
-            api_key_required=key_required,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        integration = aws.apigateway.Integration(
-            name,
-            rest_api=self.id,
-            resource_id=resource_id,
-            http_method=declared.http_method,
-            type="AWS_PROXY",
-            integration_http_method="POST",
-            uri=function.invoke_arn,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self._methods.setdefault(path, []).append(method)
-        self._functions[function.name] = function
-        self._deployed += [declared, integration]
-        self._fingerprint.append([method, path, key_required, function.invoke_arn])
+        self._routes.append(_Route(method=method, path=path, function=function, key_required=key_required))
 
     def deploy(self) -> None:
-        """Make the routes reachable. Called once, after the last route."""
-        for path, methods in self._methods.items():
-            self._add_preflight(path, methods)
+        """Declares the routes and serves them. Called once, after the last route."""
+        methods: dict[str, list[str]] = {}
+        for route in self._routes:
+            methods.setdefault(route.path, []).append(route.method)
+        functions = {route.function.name: route.function for route in self._routes}
+        # The id of the API, for all that must be deleted before a deployment: see the class.
+        self._id_for_contents = self._contents_list(methods).rest_api
+        for route in self._routes:
+            self._add_route(route)
+        for path, of_path in methods.items():
+            self._add_preflight(path, of_path)
         self._add_problems()
-        permissions = [self._permit(function) for function in self._functions.values()]
+        permissions = [self._permit(function) for function in functions.values()]
         deployment = aws.apigateway.Deployment(
             self._name,
             rest_api=self.id,
@@ -123,7 +125,7 @@ class RestApi(pulumi.ComponentResource):
                 depends_on=[
                     *self._deployed,
                     *permissions,
-                    *(policy for function in self._functions.values() for policy in function.policies),
+                    *(policy for function in functions.values() for policy in function.policies),
                 ],
             ),
         )
@@ -174,6 +176,46 @@ class RestApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _contents_list(self, methods: Mapping[str, Sequence[str]]) -> aws.apigateway.Model:
+        """A model that is replaced when a route, a path or a gateway response is added or removed."""
+        contents = sorted(f"{method} {path}" for path in methods for method in methods[path])
+        return aws.apigateway.Model(
+            f"{self._name}-contents",
+            rest_api=self.id,
+            # Letters and digits only.
+            name=f"Contents{_digest(json.dumps([contents, sorted(api_responses.PROBLEMS)]))[:16]}",
+            description="No schema. Its name changes when a method or gateway response is added or removed.",
+            content_type="application/json",
+            schema="{}",
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+
+    def _add_route(self, route: _Route) -> None:
+        name = self._child_name(route.path, route.method)
+        resource_id = self._resource(route.path)
+        child = pulumi.ResourceOptions(parent=self)
+        method = aws.apigateway.Method(
+            name,
+            rest_api=self._id_for_contents,
+            resource_id=resource_id,
+            http_method=route.method,
+            authorization="NONE",
+            api_key_required=route.key_required,
+            opts=child,
+        )
+        integration = aws.apigateway.Integration(
+            name,
+            rest_api=self._id_for_contents,
+            resource_id=resource_id,
+            http_method=method.http_method,
+            type="AWS_PROXY",
+            integration_http_method="POST",
+            uri=route.function.invoke_arn,
+            opts=child,
+        )
+        self._deployed += [method, integration]
+        self._fingerprint.append([route.method, route.path, route.key_required, route.function.invoke_arn])
+
     def _resource(self, path: str) -> pulumi.Output[str]:
         """The id of the path's resource; the first call declares it, and those above it."""
         if path not in self.resource_ids:
@@ -200,7 +242,7 @@ class RestApi(pulumi.ComponentResource):
         template = api_responses.preflight_template(self._settings.cors_origins)
         method = aws.apigateway.Method(
             name,
-            rest_api=self.id,
+            rest_api=self._id_for_contents,
             resource_id=self.resource_ids[path],
             http_method="OPTIONS",
             authorization="NONE",
@@ -209,7 +251,7 @@ class RestApi(pulumi.ComponentResource):
         )
         integration = aws.apigateway.Integration(
             name,
-            rest_api=self.id,
+            rest_api=self._id_for_contents,
             resource_id=self.resource_ids[path],
             http_method=method.http_method,
             type="MOCK",
@@ -218,7 +260,7 @@ class RestApi(pulumi.ComponentResource):
         )
         method_response = aws.apigateway.MethodResponse(
             name,
-            rest_api=self.id,
+            rest_api=self._id_for_contents,
             resource_id=self.resource_ids[path],
             http_method=method.http_method,
             status_code="204",
@@ -227,7 +269,7 @@ class RestApi(pulumi.ComponentResource):
         )
         integration_response = aws.apigateway.IntegrationResponse(
             name,
-            rest_api=self.id,
+            rest_api=self._id_for_contents,
             resource_id=self.resource_ids[path],
             http_method=integration.http_method,
             status_code=method_response.status_code,
@@ -244,7 +286,7 @@ class RestApi(pulumi.ComponentResource):
             template = api_responses.problem_template(problem)
             response = aws.apigateway.Response(
                 f"{self._name}-{response_type.lower()}",
-                rest_api_id=self.id,
+                rest_api_id=self._id_for_contents,
                 response_type=response_type,
                 status_code=None if problem.status is None else str(problem.status),
                 response_parameters=headers,

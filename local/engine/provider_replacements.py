@@ -63,6 +63,7 @@ REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:apigateway/method:Method": ("restApi", "resourceId", "httpMethod"),
     "aws:apigateway/methodResponse:MethodResponse": ("restApi", "resourceId", "httpMethod", "statusCode"),
     "aws:apigateway/methodSettings:MethodSettings": ("restApi", "stageName", "methodPath"),
+    "aws:apigateway/model:Model": ("restApi", "contentType", "name"),
     "aws:apigateway/resource:Resource": ("restApi",),
     "aws:apigateway/response:Response": ("restApiId", "responseType"),
     "aws:apigateway/restApi:RestApi": (),

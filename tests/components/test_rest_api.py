@@ -44,6 +44,9 @@ ROUTES = {
     },
 }
 INTEGRATION = "aws:apigateway/integration:Integration"
+INTEGRATION_RESPONSE = "aws:apigateway/integrationResponse:IntegrationResponse"
+METHOD_RESPONSE = "aws:apigateway/methodResponse:MethodResponse"
+MODEL = "aws:apigateway/model:Model"
 each_stack = pytest.mark.parametrize("stack", STACKS)
 
 
@@ -279,6 +282,37 @@ def trigger_of(folder: Path, routes: str) -> str:
 )
 def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) != trigger_of(tmp_path / "after", changed)
+
+
+def contents(folder: Path, routes: str) -> str:
+    """The name of the model on which all contents of a deployment depend."""
+    folder.mkdir()
+    (model,) = recorded_program(folder, PROGRAM.format(routes=routes)).of_type(MODEL)
+    return str(model.inputs["name"])
+
+
+def test_the_contents_are_declared_again_only_when_a_route_is_added_or_removed(tmp_path: Path) -> None:
+    before = contents(tmp_path / "before", ROUTE)
+    assert contents(tmp_path / "same", ROUTE) == before
+    assert contents(tmp_path / "other", 'api.route("GET", "/items", two, key_required=False)') == before
+    assert contents(tmp_path / "method", f'{ROUTE}\napi.route("PUT", "/items", one)') != before
+    assert contents(tmp_path / "path", f'{ROUTE}\napi.route("GET", "/more", one)') != before
+    assert contents(tmp_path / "instead", 'api.route("GET", "/more", one)') != before
+
+
+@each_stack
+def test_all_contents_of_a_deployment_are_deleted_before_the_model_is_replaced(stack: str) -> None:
+    """tests/engine/test_removed_route.py shows what the engine makes of it."""
+    run = declare_test_stack(stack)
+    (model,) = run.of_type(MODEL)
+    assert model.delete_before_replace
+    for token in (METHOD, INTEGRATION, METHOD_RESPONSE, INTEGRATION_RESPONSE):
+        for resource in run.of_type(token):
+            assert resource.property_dependencies["restApi"] == (model.urn,), resource.name
+    for response in run.of_type("aws:apigateway/response:Response"):
+        assert response.property_dependencies["restApiId"] == (model.urn,)
+    for resource in run.of_type(RESOURCE):
+        assert not depends_on(run, resource, model), resource.name
 
 
 def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:

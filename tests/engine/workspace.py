@@ -18,7 +18,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local.engine.program import PROJECT_ROOT
 from local.engine.provider import ACCOUNT_FILE, changed_inputs
-from local.engine.provider_account import Account, Stored
+from local.engine.provider_account import Account, Call, Stored
 from local.engine.stacks import CONFIGURATIONS, EVERYTHING
 
 REGION: Final = "eu-west-1"
@@ -163,6 +163,10 @@ class Workspace:
     def resources(self) -> list[Stored]:
         """Returns what is in the account."""
         return Account(self.account_file).resources()
+
+    def calls(self) -> list[Call]:
+        """Returns what has been asked of the account, in its order."""
+        return Account(self.account_file).calls()
 
     def state(self) -> dict[str, Any]:
         """Returns the deployment as `pulumi stack export` prints it."""
