@@ -45,6 +45,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/python -m tools.prose
+	$(BIN)/lint-imports --no-logo
 
 types: install
 	$(BIN)/mypy .

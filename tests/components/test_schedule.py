@@ -3,19 +3,12 @@
 import pytest
 
 from local.engine.program import ProgramRun
-from local.engine.recorder import ACCOUNT_ID
 from local.engine.stacks import declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
-    ROLE,
     ROLE_POLICY,
     STACKS,
-    Grant,
     depends_on,
-    grants_of,
-    policies_of,
-    role_of,
-    statements,
 )
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"
@@ -56,27 +49,6 @@ def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) ->
 
 
 @each_stack
-def test_the_schedule_may_invoke_this_function_and_nothing_else(stack: str) -> None:
-    run = declare_test_stack(stack)
-    role = role_of(run, run.get(SCHEDULE, "requeue").inputs["target"]["roleArn"])
-    granted = {grant for policy in policies_of(run, role) for grant in grants_of(policy)}
-    assert granted == {Grant(action="lambda:InvokeFunction", resource=requeue_arn(run))}
-
-
-@each_stack
-def test_only_schedules_of_this_group_may_take_its_role(stack: str) -> None:
-    run = declare_test_stack(stack)
-    (statement,) = statements(run.get(ROLE, "requeue-role"))
-    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    assert statement["Condition"] == {
-        "StringEquals": {
-            "aws:SourceAccount": ACCOUNT_ID,
-            "aws:SourceArn": run.get(GROUP, "requeue").outputs["arn"],
-        }
-    }
-
-
-@each_stack
 def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
     run = declare_test_stack(stack)
     for policy in run.of_type(ROLE_POLICY):
@@ -86,9 +58,6 @@ def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
 
 def test_executions_of_an_express_machine_are_not_looked_up() -> None:
     run = declare_test_stack(workflowType="EXPRESS")
-    role = run.get(ROLE, f"{NAME}-role")
-    actions = {grant.action for policy in policies_of(run, role) for grant in grants_of(policy)}
-    assert "states:DescribeExecution" not in actions
     assert run.get(FUNCTION, NAME).inputs["environment"]["variables"]["WORKFLOW_TYPE"] == "EXPRESS"
 
 

@@ -5,12 +5,13 @@ there, everything else of configurations of the tests' own.
 """
 
 import re
+from typing import Any
 
 import pytest
 
 from local.engine.program import PROJECT_ROOT
 from local.engine.sdk_types import arguments_class
-from local.engine.stacks import declare_repository_stack
+from local.engine.stacks import EVERYTHING, declare_repository_stack, declare_test_stack
 from policy.access import is_excepted
 from policy.exceptions import OPEN_METHODS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.protection import TAGGABLE
@@ -18,7 +19,7 @@ from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
 from tests.policy.evaluation import config_of, evaluate, recorded, recording
 
-each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
+each_stack = pytest.mark.parametrize("stack", ["dev", "prod", "local"])
 
 
 @each_stack
@@ -28,8 +29,11 @@ def test_the_stack_breaks_no_rule(stack: str, preview: bool) -> None:
     assert evaluate(RULES, recorded(run), config_of(run)) == []
 
 
-def test_a_stack_with_every_optional_part_breaks_no_rule() -> None:
-    run = recording("prod", everything=True)
+@pytest.mark.parametrize(
+    "config", [EVERYTHING, {"aws:region": "ap-southeast-2"}], ids=["everything", "elsewhere"]
+)
+def test_a_stack_with_another_configuration_breaks_no_rule(config: dict[str, Any]) -> None:
+    run = declare_test_stack("prod", **config)
     assert evaluate(RULES, recorded(run), config_of(run)) == []
 
 

@@ -20,13 +20,7 @@ from local.engine.stack_config import ConfigError, load_stack_config
 from local.engine.stacks import EVERYTHING, configuration, declare_repository_stack, declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
-    ROLE,
-    ROLE_POLICY,
     STACKS,
-    as_list,
-    grants_of,
-    policies_of,
-    statements,
 )
 
 # The repository's stacks, whatever somebody has set in them, and what somebody may set.
@@ -51,23 +45,6 @@ def configured(run: ProgramRun, key: str) -> Any:
     """A value of the program's configuration that is an object."""
     return json.loads(run.config.values[f"orderflow:{key}"])
 
-
-# AWS has no narrower resource for these.
-UNBOUNDED_ACTIONS = {
-    "cloudwatch:GetMetricStatistics",
-    "logs:CreateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:DescribeLogGroups",
-    "logs:DescribeResourcePolicies",
-    "logs:GetLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:UpdateLogDelivery",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
-}
 
 EXPORTS = {
     "apiUrl",
@@ -144,37 +121,6 @@ def number(text: str) -> tuple[int, ...]:
 
 def test_production_differs_from_development_by_values_only() -> None:
     assert identities(declare_test_stack("prod")) == identities(declare_test_stack("dev"))
-
-
-@each_run
-def test_no_role_may_take_an_action_by_wildcard(name: str) -> None:
-    for policy in run_of(name).of_type(ROLE_POLICY):
-        for grant in grants_of(policy):
-            assert "*" not in grant.action, policy.name
-
-
-@each_run
-def test_only_what_has_no_arn_is_granted_on_everything(name: str) -> None:
-    for policy in run_of(name).of_type(ROLE_POLICY):
-        for grant in grants_of(policy):
-            if grant.action in UNBOUNDED_ACTIONS:
-                continue
-            if grant.action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-                assert re.fullmatch(r"arn:aws:logs:[^*]+:log-group:[^*]+:\*", grant.resource)
-            elif grant.action == "states:DescribeExecution":
-                assert re.fullmatch(r"arn:aws:states:[^*]+:execution:[^*]+:\*", grant.resource)
-            else:
-                assert "*" not in grant.resource, f"{policy.name}: {grant}"
-
-
-@each_run
-def test_every_role_is_trusted_by_one_service_and_has_a_policy(name: str) -> None:
-    run = run_of(name)
-    for role in run.of_type(ROLE):
-        (statement,) = statements(role)
-        (service,) = as_list(statement["Principal"]["Service"])
-        assert service.endswith(".amazonaws.com")
-        assert policies_of(run, role)
 
 
 @each_run

@@ -1,7 +1,4 @@
-"""What the embedded AWS does not enforce, checked over the recorded program, and the comparison itself.
-
-`tests/e2e/test_least_privilege.py` compares each function's grants with the calls of its code.
-"""
+"""What every role is granted and who may assume it. `test_calls.py` compares the functions' own grants."""
 
 from __future__ import annotations
 
@@ -15,19 +12,15 @@ from local.engine.program import ProgramRun, Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
 from local.memory.permissions import (
-    AwsCall,
-    Difference,
     Permission,
     Place,
-    as_told,
-    compare,
     grants_of_role,
-    permissions_for,
 )
 from policy.resources import (
     API_INTEGRATION,
     EVENT_SOURCE_MAPPING,
     FUNCTION,
+    LOG_GROUP,
     PERMISSION,
     QUEUE,
     REST_API,
@@ -187,118 +180,18 @@ def test_a_schedule_may_invoke_only_its_target_and_only_from_its_own_group(stack
         assert conditions == {"aws:SourceAccount": ACCOUNT_ID, "aws:SourceArn": group.outputs["arn"]}
 
 
-# --- The comparison itself --------------------------------------------------------------------------------
-
-TABLE = PLACE.arn("dynamodb", "table/orders")
-OTHER = PLACE.arn("dynamodb", "table/other")
-QUEUE_URL = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/orders"
-TRANSACTION = [
-    {"Update": {"TableName": "orders"}},
-    {"ConditionCheck": {"TableName": "orders"}},
-    {"Put": {"TableName": "other"}},
-]
-EVENT = {"EventBusName": "orderflow"}
-
-# Service, operation, parameters, and the actions and resources that IAM asks for.
-NEEDS: list[tuple[str, str, dict[str, Any], set[tuple[str, str]]]] = [
-    ("dynamodb", "GetItem", {"TableName": "orders"}, {("dynamodb:GetItem", TABLE)}),
-    ("dynamodb", "Query", {"TableName": "orders"}, {("dynamodb:Query", TABLE)}),
-    (
-        "dynamodb",
-        "Query",
-        {"TableName": "orders", "IndexName": "byUser"},
-        {("dynamodb:Query", f"{TABLE}/index/byUser")},
-    ),
-    (
-        "dynamodb",
-        "BatchGetItem",
-        {"RequestItems": {"orders": {}, "other": {}}},
-        {("dynamodb:BatchGetItem", TABLE), ("dynamodb:BatchGetItem", OTHER)},
-    ),
-    (
-        "dynamodb",
-        "TransactWriteItems",
-        {"TransactItems": TRANSACTION},
-        {("dynamodb:UpdateItem", TABLE), ("dynamodb:ConditionCheckItem", TABLE), ("dynamodb:PutItem", OTHER)},
-    ),
-    (
-        "sqs",
-        "SendMessageBatch",
-        {"QueueUrl": QUEUE_URL},
-        {("sqs:SendMessage", PLACE.arn("sqs", "orders"))},
-    ),
-    (
-        "events",
-        "PutEvents",
-        {"Entries": [EVENT, EVENT]},
-        {("events:PutEvents", PLACE.arn("events", "event-bus/orderflow"))},
-    ),
-    ("stepfunctions", "StartExecution", {"stateMachineArn": "arn:m"}, {("states:StartExecution", "arn:m")}),
-    ("cloudwatch", "GetMetricStatistics", {}, {("cloudwatch:GetMetricStatistics", "*")}),
-    ("secretsmanager", "GetSecretValue", {"SecretId": "arn:s"}, {("secretsmanager:GetSecretValue", "arn:s")}),
-]
+# --- Logs and traces --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("service", "operation", "parameters", "needed"), NEEDS)
-def test_a_call_needs_the_actions_that_iam_asks_for(
-    service: str, operation: str, parameters: dict[str, Any], needed: set[tuple[str, str]]
-) -> None:
-    call = AwsCall(service=service, operation=operation, parameters=parameters)
-    assert permissions_for([call], PLACE) == {Permission(*pair) for pair in needed}
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        AwsCall(service="s3", operation="GetObject", parameters={"Bucket": "b"}),
-        AwsCall(service="dynamodb", operation="DescribeTable", parameters={"TableName": "orders"}),
-    ],
-)
-def test_a_call_that_is_not_known_is_not_passed_over(call: AwsCall) -> None:
-    with pytest.raises(LookupError, match=call.operation):
-        permissions_for([call], PLACE)
-
-
-def test_the_comparison_finds_what_is_granted_in_vain_and_what_is_not_granted() -> None:
-    used, vain, missing = (Permission(f"dynamodb:{name}", TABLE) for name in ("GetItem", "Scan", "PutItem"))
-    difference = compare([used, vain], [used, missing])
-    assert difference.unused == {vain}
-    assert difference.ungranted == {missing}
-    assert compare([used], [used]) == Difference(unused=frozenset(), ungranted=frozenset())
-
-
-def test_a_grant_on_an_index_is_none_on_its_table() -> None:
-    index, table = (Permission("dynamodb:Query", arn) for arn in (f"{TABLE}/index/byUser", TABLE))
-    assert compare([index], [table]).ungranted == {table}
-
-
-def test_a_grant_on_all_executions_of_a_machine_covers_one_of_them() -> None:
-    executions = PLACE.arn("states", "execution:flow")
-    grant = Permission("states:DescribeExecution", f"{executions}:*")
-    one = Permission("states:DescribeExecution", f"{executions}:order-1")
-    assert compare([grant], [one]) == Difference(unused=frozenset(), ungranted=frozenset())
-    other = Permission("states:DescribeExecution", PLACE.arn("states", "execution:other:order-1"))
-    assert compare([grant], [other]).ungranted == {other}
-
-
-def test_resources_are_compared_by_what_tells_a_function_of_them() -> None:
-    environment = {
-        "ORDERS_TABLE": "orders",
-        "ORDERS_QUEUE_URL": QUEUE_URL,
-        "EVENT_BUS_NAME": "orderflow",
-        "STATE_MACHINE_ARN": PLACE.arn("states", "stateMachine:flow"),
-        "POWERTOOLS_SERVICE_NAME": "orders",
-    }
-    names = {
-        TABLE: "ORDERS_TABLE",
-        f"{TABLE}/index/byUser": "ORDERS_TABLE/index/byUser",
-        f"{TABLE}-2": f"{TABLE}-2",
-        PLACE.arn("sqs", "orders"): "ORDERS_QUEUE_URL",
-        PLACE.arn("events", "event-bus/orderflow"): "EVENT_BUS_NAME",
-        PLACE.arn("states", "stateMachine:flow"): "STATE_MACHINE_ARN",
-        PLACE.arn("states", "execution:flow:*"): "executions of STATE_MACHINE_ARN:*",
-        OTHER: OTHER,
-        "*": "*",
-    }
-    for arn, name in names.items():
-        assert as_told([Permission("a:B", arn)], environment, PLACE) == {Permission("a:B", name)}
+@each_stack
+def test_a_function_writes_only_to_its_own_log_group(stack: str) -> None:
+    run = declare_test_stack(stack)
+    for function in run.of_type(FUNCTION):
+        group = run.get(LOG_GROUP, f"{function.name}-logs").outputs["arn"]
+        grants = grants_of_role(run, f"{function.name}-role")
+        assert {grant for grant in grants if grant.action.startswith(("logs:", "xray:"))} == {
+            Permission("logs:CreateLogStream", f"{group}:*"),
+            Permission("logs:PutLogEvents", f"{group}:*"),
+            Permission("xray:PutTraceSegments", "*"),
+            Permission("xray:PutTelemetryRecords", "*"),
+        }
