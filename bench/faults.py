@@ -27,10 +27,12 @@ import msgspec
 import requests
 
 from functions.shared import clock
-from functions.shared.domain.orders import LEGAL_MOVES, Order, OrderStatus
+from functions.shared.domain.moves import LEGAL_MOVES
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.dynamodb import from_item
-from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder, OrderRepository
+from functions.shared.persistence.open_index import OPEN_SHARDS, OpenOrder
+from functions.shared.persistence.orders import OrderRepository
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer, mixed_behavior
 from local.stack import RunningStack, running_stack
 
@@ -123,7 +125,7 @@ class Trial:
         tables = stack.outputs["tableNames"]
         self._products_table: str = tables["products"]
         self._orders_table: str = tables["orders"]
-        self._orders = OrderRepository(stack.client("dynamodb"), self._orders_table, self._products_table)
+        self._orders = OrderRepository(stack.client("dynamodb"), self._orders_table)
         self._queue = OrderQueue(stack.client("sqs"), stack.outputs["queueUrl"])
         self._requeue = stack.functions["requeue_stalled_orders"]
         self._local = threading.local()
@@ -223,7 +225,7 @@ class Trial:
         for shard in OPEN_SHARDS:
             start = None
             while True:
-                entries, start = self._orders.list_open(shard, "9", 1000, start)
+                entries, start = self._orders.open_index.list(shard, "9", 1000, start)
                 found += entries
                 if start is None:
                     break

@@ -13,9 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
 from functions.shared.domain.errors import NotFound, Superseded
-from functions.shared.domain.orders import Identifier, Move, Order, OrderStatus
+from functions.shared.domain.ids import Identifier
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.order_queue import OrderMessage
-from functions.shared.persistence.orders import OPEN_SHARDS, OpenOrder
+from functions.shared.persistence.open_index import OPEN_SHARDS, OpenOrder
 from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.targets import Target
 
@@ -67,7 +69,7 @@ def stalled(target: Target, *, minutes: int, limit: int) -> tuple[list[Inspected
     before = clock.minutes_before(clock.now(), minutes)
     entries: list[OpenOrder] = []
     for shard in OPEN_SHARDS:
-        entries += target.orders.list_open(shard, before, limit + 1, None)[0]
+        entries += target.orders.open_index.list(shard, before, limit + 1, None)[0]
     entries.sort(key=lambda entry: entry.since)
     found = []
     for entry in entries[:limit]:
@@ -109,8 +111,7 @@ def cancel(target: Target, order_id: str) -> Done:
     move = Move(
         order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now(), reason="cancelled by an operator"
     )
-    order = target.lifecycle.make_final_move(move)
-    changed = order.updated_at == move.at  # not for a repeat
+    changed = target.lifecycle.make_final_move(move).changed
     order = target.orders.get(order_id)
     sentence = (
         f"Order {order_id} is cancelled."
@@ -170,7 +171,7 @@ def release(target: Target, order_id: str) -> Done:
         raise Refused(
             f"Order {order_id} is {order.status.value}; only a FAILED order's goods are put back by hand."
         )
-    changed = target.orders.release(order, at=clock.now(), even_if_handed_over=True)
+    changed = target.reservations.release(order, at=clock.now(), even_if_handed_over=True)
     order = target.orders.get(order_id)
     if not changed:
         return Done(order, False, f"Order {order_id} holds no goods; nothing changed.")

@@ -20,6 +20,7 @@ from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 from ops.dead_letters import DeadLetterQueue
 from ops.executions import Executions
 
@@ -67,9 +68,14 @@ class Target:
 
     @cached_property
     def orders(self) -> OrderRepository:
-        """Its orders, and the stock they hold."""
+        """Its orders."""
+        return OrderRepository(self.client("dynamodb"), self.outputs.table_names.orders)
+
+    @cached_property
+    def reservations(self) -> Reservations:
+        """The stock that its orders hold."""
         tables = self.outputs.table_names
-        return OrderRepository(self.client("dynamodb"), tables.orders, tables.products)
+        return Reservations(self.client("dynamodb"), tables.orders, tables.products)
 
     @cached_property
     def lifecycle(self) -> OrderLifecycle:

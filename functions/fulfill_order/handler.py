@@ -6,15 +6,15 @@ from functions.fulfill_order.fulfillment import FulfillmentSystem, fulfill
 from functions.shared import aws, clock
 from functions.shared.domain.orders import OrderLine, Shipment
 from functions.shared.environment import optional, required
-from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 from functions.shared.task import Task, task_handler
 
 
-def _outside() -> FulfillmentSystem | None:
+def _open_fulfillment_system() -> FulfillmentSystem | None:
     url = optional("FULFILLMENT_URL")
     if url is None:
         return None
-    from functions.fulfill_order import client  # only then: not every stack pays for it at a cold start
+    from functions.fulfill_order import client  # only then: others do not pay for it at a cold start
 
     return client.FulfillmentClient(
         client.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),
@@ -23,25 +23,25 @@ def _outside() -> FulfillmentSystem | None:
     )
 
 
-_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
-_fulfillment_system = _outside()
+_reservations = Reservations(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_fulfillment_system = _open_fulfillment_system()
 
 
 class FulfillTask(Task, frozen=True, rename="camel"):
-    """The task with the order's lines, which ValidateOrder answered."""
+    """The task with the order's lines, from the result of ValidateOrder."""
 
     items: list[OrderLine]
 
 
 @task_handler(FulfillTask)
 def lambda_handler(task: FulfillTask) -> Shipment:
-    """Answer the shipment, or raise `OrderRejected` for want of stock."""
+    """Returns the shipment. Raises what `fulfill` raises."""
     return fulfill(
         task.order_id,
         task.attempt,
         task.items,
         correlation_id=task.correlation_id,
-        orders=_orders,
-        outside=_fulfillment_system,
+        reservations=_reservations,
+        system=_fulfillment_system,
         at=clock.now(),
     )

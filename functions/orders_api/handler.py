@@ -10,7 +10,8 @@ from functions.orders_api.placing import place_order
 from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
 from functions.shared.domain.errors import IdempotencyKeyReused, InvalidInput, TooLateToCancel
-from functions.shared.domain.orders import Move, NewOrder, OrderStatus
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import NewOrder, OrderStatus
 from functions.shared.environment import required
 from functions.shared.events import EventBus
 from functions.shared.http import Answer, Api
@@ -70,8 +71,8 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
 def cancel_order(order_id: str) -> Answer[OrderView]:
     """Cancel an order, unless its goods are reserved already: then 409."""
     move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
-    order = _lifecycle.make_final_move(move)
-    if order.updated_at == move.at:  # not for a repeat
+    order, changed = _lifecycle.make_final_move(move)
+    if changed:
         emit(counts=("OrdersCancelled",))
     return Answer(HTTPStatus.OK, view(order))
 

@@ -7,7 +7,8 @@ import uuid
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.domain.errors import IdempotencyKeyReused
-from functions.shared.domain.orders import NewOrder, Order, new_order, order_id_for
+from functions.shared.domain.ids import order_id_for
+from functions.shared.domain.orders import NewOrder, Order, new_order
 from functions.shared.observability import logger
 from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.orders import OrderRepository

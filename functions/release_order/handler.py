@@ -6,12 +6,15 @@ from functions.release_order.release import release
 from functions.shared import aws, clock
 from functions.shared.environment import required
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 from functions.shared.task import Task, task_handler
 
-_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_dynamodb = aws.client("dynamodb")
+_orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
+_reservations = Reservations(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
 
 
 @task_handler(Task)
 def lambda_handler(task: Task) -> None:
-    """Put the goods back; an order that holds none is left as it is."""
-    release(task.order_id, task.attempt, orders=_orders, at=clock.now())
+    """Returns the goods to the stock. An order that holds none does not change."""
+    release(task.order_id, task.attempt, orders=_orders, reservations=_reservations, at=clock.now())

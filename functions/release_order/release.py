@@ -1,18 +1,21 @@
-"""How a refused order gives its goods back."""
+"""Returns the goods of a refused order."""
 
 from __future__ import annotations
 
-from functions.shared.domain.orders import OrderStatus, raise_no_longer_current
+from functions.shared.domain.moves import raise_no_longer_current
+from functions.shared.domain.orders import OrderStatus
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 
 
-def release(order_id: str, attempt: int, *, orders: OrderRepository, at: str) -> None:
-    """Put the goods of an order back, once.
+def release(
+    order_id: str, attempt: int, *, orders: OrderRepository, reservations: Reservations, at: str
+) -> None:
+    """Returns the goods of a refused order to the stock, once, also when it was handed over.
 
-    The refusal was definitive, so it does not matter that the order was handed over. Raises `OrderCancelled`,
-    `Superseded`, `StoreContention`, `NotFound`.
+    Raises `OrderCancelled`, `Superseded`, `StoreContention`, `NotFound`.
     """
     order = orders.get(order_id)
     if order.status is OrderStatus.CANCELLED or order.attempt != attempt:
         raise_no_longer_current(order)
-    orders.release(order, at=at, even_if_handed_over=True)
+    reservations.release(order, at=at, even_if_handed_over=True)

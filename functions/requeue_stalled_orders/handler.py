@@ -1,12 +1,13 @@
-"""Invoked by a schedule: no order that was accepted is ever forgotten."""
+"""Invoked by a schedule: continues every accepted order that stalled."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
+from functions.requeue_stalled_orders.backlog import Backlog
+from functions.requeue_stalled_orders.executions import Executions, never_running
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
-from functions.requeue_stalled_orders.signs_of_life import Backlog, Executions, never_running
 from functions.shared import aws, clock
 from functions.shared.environment import required
 from functions.shared.events import EventBus
@@ -14,14 +15,17 @@ from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 
-# Milliseconds that must be left to begin with another order: enough for it and for the last batch of
-# messages, should every call go to the end of its timeouts.
+# Milliseconds that must be left to begin with another order. They are enough for it and for the last batch
+# of messages, even if every call reaches its timeout.
 _RESERVE = 20_000
 
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
 _max_attempts = int(required("MAX_ATTEMPTS"))
-_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_dynamodb = aws.client("dynamodb")
+_orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
+_reservations = Reservations(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
 _backlog = Backlog(aws.client("cloudwatch"), required("ORDERS_QUEUE_URL"))
@@ -34,19 +38,20 @@ _is_running = (
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
-    """See to the stalled orders; answers how many met which end, and whether all were seen to.
+    """Processes stalled orders. Returns the number of orders per outcome, and whether all were processed.
 
-    Does nothing while the queue itself is that far behind: then the orders are waiting their turn, and their
-    attempts must not be used up by it.
+    Does nothing while the consumer of the queue is as far behind. Those orders wait for their turn, and must
+    not use up attempts.
     """
     at = clock.now()
     age = _backlog.age(at)
     if age >= _stalled_after_minutes * 60:
         logger.warning("the queue is behind, no order is requeued", oldest_message_seconds=age)
-        _measure(Counter())  # or a long backlog would ring as if nobody looked
+        _measure(Counter())  # or the alarm on a missing schedule would ring
         return {"skipped": True}
     requeue = Requeue(
         orders=_orders,
+        reservations=_reservations,
         queue=_queue,
         lifecycle=_lifecycle,
         is_running=_is_running,
@@ -61,7 +66,7 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
     finally:
         _measure(requeue.outcomes)
     report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome}
-    logger.info("stalled orders seen to", extra={**report, "complete": is_complete})
+    logger.info("stalled orders processed", extra={**report, "complete": is_complete})
     return {**report, "complete": is_complete}
 
 

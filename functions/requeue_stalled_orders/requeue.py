@@ -1,4 +1,4 @@
-"""What is done about an order that waits for too long in the index of open ones."""
+"""Processes the orders that are in the index of open orders for too long."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ from collections import Counter, deque
 from collections.abc import Callable
 from enum import StrEnum
 
-from functions.requeue_stalled_orders.signs_of_life import IsRunning
+from functions.requeue_stalled_orders.executions import IsRunning
 from functions.shared import clock
 from functions.shared.domain.errors import OrderCancelled, Superseded
-from functions.shared.domain.orders import Move, Order, OrderStatus
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import logger
 from functions.shared.order_queue import MAX_BATCH, OrderMessage, OrderQueue
 from functions.shared.persistence.dynamodb import Item
-from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+from functions.shared.persistence.open_index import OPEN_SHARDS
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
 
 _PAGE = 100
 
 
 class Outcome(StrEnum):
-    """What became of an order that was found in the index."""
+    """The result of processing one order of the index."""
 
     REQUEUED = "requeued"  # its next attempt is on the queue
     EXHAUSTED = "exhausted"  # its attempts are used up: FAILED
     FINISHED = "finished"  # it was final; its event went out again
     RUNNING = "running"  # its execution runs: left alone
-    MOVED_ON = "movedOn"  # it changed while we looked: left alone
+    MOVED_ON = "movedOn"  # it changed meanwhile: left alone
     FAILED = "failed"  # something went wrong; it stays in the index for the next run
 
 
 class Requeue:
     """One run over all shards of the index.
 
-    Every order is read, judged and changed by itself, and every change is fenced by its attempt: a run may
-    stop anywhere, run twice, or race a workflow, and does no harm.
+    Every change requires the attempt that was read. So a run may stop anywhere, run twice, or run at the same
+    time as a workflow.
     """
 
     def __init__(
         self,
         *,
         orders: OrderRepository,
+        reservations: Reservations,
         queue: OrderQueue,
         lifecycle: OrderLifecycle,
         is_running: IsRunning,
@@ -48,6 +52,7 @@ class Requeue:
         correlation_id: str,
     ) -> None:
         self._orders = orders
+        self._reservations = reservations
         self._queue = queue
         self._lifecycle = lifecycle
         self._is_running = is_running
@@ -57,44 +62,44 @@ class Requeue:
         self.outcomes: Counter[Outcome] = Counter()
 
     def run(self, before: str, has_time: Callable[[], bool]) -> bool:
-        """See to every order that is in the index since before a time, the oldest of each shard first.
+        """Processes every order that is in the index since before a time, the oldest of each shard first.
 
-        Returns whether all were seen to; False when the time was up before. `outcomes` tells what was done,
-        also when it raises: botocore's errors, when the index cannot be read or the queue takes nothing.
-        Without the queue it stops at once, for every order that is not sent has used up an attempt.
+        Returns False if time ran out before all orders were processed. Raises botocore's errors when the
+        index cannot be read or the queue takes nothing. It stops at once then, because each order that is not
+        sent uses up an attempt. `outcomes` is complete in every case.
         """
-        # A page of each shard in turn, so that none has to wait for the others' end.
+        # One page of each shard in turn, so that no shard waits for the end of another.
         pages: deque[tuple[str, Item | None]] = deque((shard, None) for shard in OPEN_SHARDS)
         while pages:
             shard, start = pages.popleft()
-            entries, following = self._orders.list_open(shard, before, _PAGE, start)
+            entries, following = self._orders.open_index.list(shard, before, _PAGE, start)
             for entry in entries:
                 if not has_time():
                     self._send()
                     return False
-                self._see_to(entry.order_id, before)
+                self._process_order(entry.order_id, before)
             if following is not None:
                 pages.append((shard, following))
         self._send()
         return True
 
-    def _see_to(self, order_id: str, before: str) -> None:
+    def _process_order(self, order_id: str, before: str) -> None:
         with logger.append_context_keys(order_id=order_id):
             try:
-                outcome = self._treat(order_id, before)
+                outcome = self._process(order_id, before)
             except (Superseded, OrderCancelled):
                 outcome = Outcome.MOVED_ON
             except Exception:  # noqa: BLE001
-                # Whatever is wrong with this order, the others must not wait for it.
-                logger.exception("stalled order not seen to")
+                # One order's error must not stop the others.
+                logger.exception("stalled order not processed")
                 outcome = Outcome.FAILED
         if outcome is not None:
             self.outcomes[outcome] += 1
         if len(self._unsent) == MAX_BATCH:
             self._send()
 
-    def _treat(self, order_id: str, before: str) -> Outcome | None:
-        """Returns None for an order that is to be sent: what becomes of it is known only then."""
+    def _process(self, order_id: str, before: str) -> Outcome | None:
+        """Returns the outcome, or None for an order that is about to be sent."""
         order = self._orders.get(order_id)
         if order.open_since is None or order.open_since >= before:
             return Outcome.MOVED_ON  # the index lags behind
@@ -112,12 +117,15 @@ class Requeue:
         return None
 
     def _give_up(self, order: Order) -> None:
-        """Fail an order whose new attempt nobody is told of, so that nobody but us can change it."""
+        """Fails the order under a new attempt.
+
+        No message is sent for that attempt, so no execution can change the order.
+        """
         reason = f"attempts_used_up: {order.attempts_used - 1} attempts came to no end"
         if order.is_handed_over:
             reason += "; the goods stay held, for the fulfillment system may have shipped them"
         elif order.holds_stock:
-            self._orders.release(order, at=clock.now(), even_if_handed_over=False)
+            self._reservations.release(order, at=clock.now(), even_if_handed_over=False)
         logger.error("order failed: its attempts are used up", handed_over=order.is_handed_over)
         self._lifecycle.make_final_move(
             Move(

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from functions.shared.domain.errors import DependencyUnavailable
-from functions.shared.domain.orders import Order, OrderStatus, StatusChange, event_id_of
+from functions.shared.domain.ids import event_id_for
+from functions.shared.domain.moves import StatusChange
+from functions.shared.domain.orders import Order, OrderStatus
 
 SOURCE = "orderflow.orders"
 VERSION = 1
@@ -58,7 +60,7 @@ class EventBus:
     def _entry(self, order: Order, change: StatusChange) -> dict[str, str]:
         event = OrderEvent(
             version=VERSION,
-            event_id=event_id_of(order.order_id, change),
+            event_id=event_id_for(order.order_id, change.number),
             order_id=order.order_id,
             user_id=order.user_id,
             status=change.status,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from functions.shared.domain.orders import Identifier
+from functions.shared.domain.ids import Identifier
 
 # The most messages that SQS takes in one request.
 MAX_BATCH = 10

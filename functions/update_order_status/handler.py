@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from functions.shared import aws, clock
-from functions.shared.domain.orders import Move, Order, OrderStatus, Pricing, Shipment
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import Order, OrderStatus, Pricing, Shipment
 from functions.shared.environment import required
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
@@ -47,8 +48,8 @@ def lambda_handler(task: MoveTask) -> Moved:
         pricing=task.pricing,
         shipment=task.shipment,
     )
-    order = _lifecycle.advance(move)
-    if order.updated_at == move.at:  # not for a repeat
+    order, changed = _lifecycle.advance(move)
+    if changed:
         _measure(order)
     return Moved(order_id=order.order_id, status=task.status)
 

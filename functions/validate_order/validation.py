@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functions.shared.domain.errors import OrderRejected
-from functions.shared.domain.orders import Order, Pricing, price, raise_no_longer_current
+from functions.shared.domain.moves import raise_no_longer_current
+from functions.shared.domain.orders import Order, Pricing
+from functions.shared.domain.pricing import price
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.orders import OrderRepository

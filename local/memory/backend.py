@@ -23,7 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.packaging import function_names
 from functions.shared import clock
 from functions.shared.domain.errors import DomainError
-from functions.shared.domain.orders import Order, OrderStatus, order_id_for
+from functions.shared.domain.ids import order_id_for
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.dynamodb import from_item, struct_to_item, to_item
@@ -343,7 +344,7 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         from functions.fulfill_order import client
         from functions.fulfill_order import handler as fulfilling
         from functions.requeue_stalled_orders import handler as requeueing
-        from functions.requeue_stalled_orders.signs_of_life import Executions, never_running
+        from functions.requeue_stalled_orders.executions import Executions, never_running
         from functions.shared import aws
 
         cloud = backend.cloud

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from functions.shared.domain.orders import order_id_for
+from functions.shared.domain.ids import order_id_for
 from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook, Killed
 from local.memory.faults import FAULTS, FaultAt

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from functions.shared.domain.orders import OrderStatus, sources_of
+from functions.shared.domain.moves import sources_of
+from functions.shared.domain.orders import OrderStatus
 from local.memory.backend import installed
 from local.memory.scenarios import SCENARIOS, Scenario
 

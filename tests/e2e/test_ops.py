@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from functions.shared import clock
-from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, Order, OrderStatus, new_order
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import NewOrder, NewOrderLine, Order, OrderStatus, new_order
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
 from ops.targets import PROJECT_ROOT, Target, on_aws

@@ -13,7 +13,8 @@ from cfnlint.api import ManualArgs, lint
 
 from components.workflow import fill_in
 from functions.shared.domain import errors
-from functions.shared.domain.orders import LEGAL_MOVES, OrderStatus
+from functions.shared.domain.moves import LEGAL_MOVES
+from functions.shared.domain.orders import OrderStatus
 from local.engine.stacks import declare_test_stack
 from local.memory.state_machine import FILE, FUNCTIONS, definition
 

@@ -40,7 +40,7 @@ def test_of_express_executions_nothing_is_asked(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.requeue_stalled_orders import handler
-    from functions.requeue_stalled_orders.signs_of_life import never_running
+    from functions.requeue_stalled_orders.executions import never_running
 
     monkeypatch.setattr(handler, "_is_running", never_running)
     order_id = stalled_order(backend)

@@ -159,7 +159,7 @@ def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
     assert requeue() == {"requeued": 3, "failed": 1, "complete": True}
     assert sorted(message["orderId"] for message in backend.take_messages()) == sorted(good)
     errors = [line for line in log_lines() if line["level"] == "ERROR"]
-    assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not seen to", bad)]
+    assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not processed", bad)]
 
 
 def test_an_order_that_is_cancelled_under_our_hands_is_left_alone(

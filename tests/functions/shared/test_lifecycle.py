@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from functions.shared.domain.orders import Move, OrderStatus
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import OrderStatus
 from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, stalled_order

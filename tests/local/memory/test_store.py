@@ -78,14 +78,18 @@ def _outcome(call: Any) -> Any:
 @pytest.mark.parametrize("seed", range(5))
 def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
     from functions.shared.domain.errors import DomainError
-    from functions.shared.domain.orders import Move, NewOrder, NewOrderLine, OrderStatus, Pricing, new_order
+    from functions.shared.domain.moves import Move
+    from functions.shared.domain.orders import NewOrder, NewOrderLine, OrderStatus, Pricing, new_order
     from functions.shared.domain.products import Product
     from functions.shared.persistence import records
-    from functions.shared.persistence.orders import OPEN_SHARDS, OrderRepository
+    from functions.shared.persistence.open_index import OPEN_SHARDS
+    from functions.shared.persistence.orders import OrderRepository
+    from functions.shared.persistence.reservations import Reservations
 
     chance = random.Random(seed)  # noqa: S311
     both = Both(moto)
-    orders = OrderRepository(both, "orders", "products")
+    orders = OrderRepository(both, "orders")
+    reservations = Reservations(both, "orders", "products")
     products = records.products(both, "products")
     for number in range(3):
         products.create(Product(f"p-{number}", "Lamp", 100, "EUR", 4, 1, AT, AT))
@@ -112,7 +116,7 @@ def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
     def reserve() -> None:
         order = some()
         lines = order.items[: chance.randint(1, 2)]
-        orders.reserve(
+        reservations.reserve(
             order.order_id, chance.choice([order.attempt, 1]), lines, at=AT, handed_over=chance.random() < 0.5
         )
 
@@ -122,13 +126,13 @@ def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
         move,
         reserve,
         reserve,
-        lambda: orders.release(some(), at=AT, even_if_handed_over=chance.random() < 0.5),
-        lambda: orders.hand_over(some().order_id, chance.randint(1, 2), at=AT),
+        lambda: reservations.release(some(), at=AT, even_if_handed_over=chance.random() < 0.5),
+        lambda: reservations.hand_over(some().order_id, chance.randint(1, 2), at=AT),
         lambda: orders.begin_attempt(some(), at=AT),
         lambda: orders.retry(some(), at=AT),
-        lambda: orders.remove_from_open_index(some().order_id),
-        lambda: orders.add_to_open_index(some(), AT),
-        lambda: orders.list_open(chance.choice(OPEN_SHARDS), "2027", 100, None),
+        lambda: orders.open_index.remove(some().order_id),
+        lambda: orders.open_index.add(some(), AT),
+        lambda: orders.open_index.list(chance.choice(OPEN_SHARDS), "2027", 100, None),
         lambda: orders.list_of_user("u-1", 2, None),
         lambda: products.page(chance.randint(1, 3), None),
         lambda: products.find_many(["p-0", "p-1", "p-9"], consistent=True),

@@ -43,7 +43,7 @@ def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FULFILLMENT_SECRET_ARN", SECRET_ARN)
     monkeypatch.setenv("FULFILLMENT_URL", url)
     monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
-    monkeypatch.setattr(handler, "_fulfillment_system", handler._outside())
+    monkeypatch.setattr(handler, "_fulfillment_system", handler._open_fulfillment_system())
 
 
 def ship(attempt: int = 1) -> Shipment:

@@ -30,7 +30,7 @@ def test_only_https_without_credentials_is_accepted_at_the_start(
     monkeypatch.setenv("FULFILLMENT_URL", url)
     monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true" if allow_http else "")
     with pytest.raises(InvalidEnvironmentVariable, match="FULFILLMENT_URL"):
-        handler._outside()
+        handler._open_fulfillment_system()
 
 
 def test_without_a_url_orders_are_fulfilled_in_place(
@@ -39,4 +39,4 @@ def test_without_a_url_orders_are_fulfilled_in_place(
     from functions.fulfill_order import handler
 
     monkeypatch.setenv("FULFILLMENT_URL", "")
-    assert handler._outside() is None
+    assert handler._open_fulfillment_system() is None

@@ -11,11 +11,18 @@ from functions.shared.domain.errors import (
     Superseded,
     TooLateToCancel,
 )
-from functions.shared.domain.orders import (
+from functions.shared.domain.ids import event_id_for, order_id_for
+from functions.shared.domain.moves import (
+    CONDITIONS,
     LEGAL_MOVES,
-    STOCK_RULES,
-    HistoryEntry,
     Move,
+    last_change_to,
+    raise_unless_repeated,
+    raise_unless_reserved,
+    sources_of,
+)
+from functions.shared.domain.orders import (
+    HistoryEntry,
     NewOrder,
     NewOrderLine,
     Order,
@@ -23,15 +30,9 @@ from functions.shared.domain.orders import (
     OrderStatus,
     Reservation,
     ReservationState,
-    event_id_of,
-    last_change_to,
     new_order,
-    order_id_for,
-    price,
-    raise_unless_repeated,
-    raise_unless_reserved,
-    sources_of,
 )
+from functions.shared.domain.pricing import price
 from functions.shared.domain.products import Product
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -92,7 +93,7 @@ def test_the_legal_moves_are_those_of_the_design() -> None:
 
 
 def test_every_state_has_a_row_in_both_tables() -> None:
-    assert set(LEGAL_MOVES) == set(STOCK_RULES) == set(OrderStatus)
+    assert set(LEGAL_MOVES) == set(CONDITIONS) == set(OrderStatus)
 
 
 def test_only_a_validated_order_can_be_fulfilled() -> None:
@@ -217,6 +218,6 @@ def test_goods_that_this_attempt_gave_back_are_never_reserved_again() -> None:
 def test_an_event_keeps_its_id_over_repeats_and_shares_it_with_no_other() -> None:
     fulfilled = order(OrderStatus.VALIDATED, OrderStatus.FULFILLED)
     changes = [last_change_to(fulfilled, status) for status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)]
-    ids = [event_id_of("o-1", change) for change in changes if change is not None]
-    assert ids == [event_id_of("o-1", change) for change in changes if change is not None]
-    assert len({*ids, *(event_id_of("o-2", change) for change in changes if change is not None)}) == 4
+    ids = [event_id_for("o-1", change.number) for change in changes if change is not None]
+    assert ids == [event_id_for("o-1", change.number) for change in changes if change is not None]
+    assert len({*ids, *(event_id_for("o-2", change.number) for change in changes if change is not None)}) == 4

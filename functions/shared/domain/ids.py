@@ -1,0 +1,35 @@
+"""Ids of orders, users, products and events: what they look like, and how they are made from names."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+import msgspec
+
+# In Python `$` also matches before a line break at the end; `(?!\n)` excludes that.
+Identifier = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
+        description="an id (letters, digits, - and _)",
+    ),
+]
+
+# Makes ids out of names (RFC 9562, UUID version 5): the same name always has the same id.
+_NAMESPACE = uuid.UUID("5b0c5b5e-6f5c-4d0e-9c39-0f9f5c1a7d11")
+
+
+def order_id_for(user_id: str, idempotency_key: str) -> str:
+    """Returns the id of the order that a user places under an idempotency key.
+
+    A user's id has no slash (see `Identifier`), so the keys of two users never make the same id.
+    """
+    return str(uuid.uuid5(_NAMESPACE, f"order/{user_id}/{idempotency_key}"))
+
+
+def event_id_for(order_id: str, number: int) -> str:
+    """Returns the id of the event for an order's move with this number: the same at every publication."""
+    return str(uuid.uuid5(_NAMESPACE, f"event/{order_id}/{number}"))

@@ -1,0 +1,90 @@
+"""Items of the orders table: reading them, and conditional writes of one order.
+
+A refused write returns the order as DynamoDB found it (ReturnValuesOnConditionCheckFailure). So the common
+case reads nothing before it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from functions.shared.domain.errors import NotFound, Superseded
+from functions.shared.domain.orders import Order
+from functions.shared.persistence.dynamodb import (
+    Item,
+    UpdateExpression,
+    from_item,
+    is_condition_failure,
+    item_before,
+)
+
+
+def order_from(item: Item | None, order_id: str) -> Order:
+    """Returns the order of a stored item. Raises `NotFound` when there is no item."""
+    if not item:
+        raise NotFound(f"there is no order {order_id}")
+    return msgspec.convert(from_item(item), Order)
+
+
+def order_before(error: ClientError, order_id: str) -> Order:
+    """Returns the order as a refused write found it.
+
+    Raises `NotFound`, and the error itself when it is no refusal by the write's condition.
+    """
+    if not is_condition_failure(error):
+        raise error
+    return order_from(item_before(error), order_id)
+
+
+class OrderItems:
+    """The orders table."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self.client = client
+        self.table = table
+
+    @staticmethod
+    def key(order_id: str) -> Item:
+        """Returns the key of an order's item."""
+        return {"orderId": {"S": order_id}}
+
+    def update(self, order_id: str, update: UpdateExpression) -> Order:
+        """Writes one order and returns it as it is then. Raises botocore's errors."""
+        answer = self.client.update_item(ReturnValues="ALL_NEW", **self._change(order_id, update))
+        return order_from(answer["Attributes"], order_id)
+
+    def update_if(self, order_id: str, update: UpdateExpression) -> None:
+        """Writes one order if its condition holds. Raises botocore's other errors."""
+        try:
+            self.update(order_id, update)
+        except ClientError as error:
+            if not is_condition_failure(error):
+                raise
+
+    def update_or_superseded(self, order_id: str, update: UpdateExpression) -> Order:
+        """Writes one order and returns it as it is then.
+
+        Raises `Superseded` when its condition does not hold, `NotFound`, and botocore's errors.
+        """
+        try:
+            return self.update(order_id, update)
+        except ClientError as error:
+            now = order_before(error, order_id)
+            raise Superseded(f"the order is {now.status.value} in attempt {now.attempt}") from error
+
+    def transact(self, order_id: str, update: UpdateExpression, others: Sequence[dict[str, Any]]) -> None:
+        """Writes one order together with updates of other tables: all or none. Raises botocore's errors."""
+        changes = (self._change(order_id, update), *others)
+        self.client.transact_write_items(TransactItems=[{"Update": change} for change in changes])
+
+    def _change(self, order_id: str, update: UpdateExpression) -> dict[str, Any]:
+        return {
+            "TableName": self.table,
+            "Key": self.key(order_id),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **update.parameters(),
+        }

@@ -1,0 +1,180 @@
+"""Reservations: the stock that orders hold.
+
+An order and the stock of its products change in one transaction: all or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from functions.shared.domain.errors import OrderRejected, StoreContention, Superseded
+from functions.shared.domain.moves import raise_unless_reserved
+from functions.shared.domain.orders import (
+    OPEN_STATUSES,
+    Order,
+    OrderLine,
+    OrderStatus,
+    Reservation,
+    ReservationState,
+)
+from functions.shared.persistence.dynamodb import AttributeValue, UpdateExpression, from_item
+from functions.shared.persistence.order_items import OrderItems, order_from
+
+# Reasons of a cancelled transaction that are transient.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+_TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+
+
+class Reservations:
+    """The reservations in the orders table, and the stock in the products table."""
+
+    def __init__(self, client: Any, orders_table: str, products_table: str) -> None:
+        self._items = OrderItems(client, orders_table)
+        self._products_table = products_table
+
+    def reserve(
+        self, order_id: str, attempt: int, lines: Sequence[OrderLine], *, at: str, handed_over: bool = False
+    ) -> Order | None:
+        """Takes the goods of a validated order from the stock: all lines or none, once per order.
+
+        Returns None when the goods were taken, or the order when it holds its goods already. Raises
+        `OrderRejected` (stock, or a product that is gone), `OrderCancelled`, `Superseded`, `NotFound`, and
+        `StoreContention`, after which a retry is safe.
+        """
+        reservation = Reservation(state=ReservationState.HELD, attempt=attempt, handed_over=handed_over)
+        claim = (
+            UpdateExpression()
+            .set("reservation", msgspec.to_builtins(reservation))
+            .set("updatedAt", at)
+            .require_equal("status", OrderStatus.VALIDATED)
+            .require_equal("attempt", attempt)
+        )
+        # An attempt cannot reserve again after it has released: its refusal was definitive.
+        claim.require(
+            f"attribute_not_exists({claim.name('reservation')}) OR "
+            f"({claim.name('reservation.state')} = {claim.value(ReservationState.RELEASED)} AND "
+            f"{claim.name('reservation.attempt')} < {claim.value(attempt)})"
+        )
+        takes = [self._stock_change(line, -line.quantity, at) for line in lines]
+        try:
+            self._items.transact(order_id, claim, takes)
+        except ClientError as error:
+            reasons = _cancellation_reasons(error)
+            if reasons[0]["Code"] == "ConditionalCheckFailed":
+                order = order_from(reasons[0].get("Item"), order_id)
+                raise_unless_reserved(order, attempt)
+                return order
+            _raise_if_transient(reasons[:1], error)
+            for line, reason in zip(lines, reasons[1:], strict=True):
+                if reason["Code"] == "ConditionalCheckFailed":
+                    raise _out_of_stock(line, reason.get("Item")) from error
+            _raise_if_transient(reasons, error)
+            raise
+        return None
+
+    def hand_over(self, order_id: str, attempt: int, *, at: str) -> None:
+        """Records that a fulfillment system is about to get an order that holds its goods.
+
+        Raises `Superseded` when the order is no longer in this attempt.
+        """
+        update = (
+            UpdateExpression()
+            .set("reservation.handedOver", True)
+            .set("updatedAt", at)
+            .require_equal("status", OrderStatus.VALIDATED)
+            .require_equal("attempt", attempt)
+            .require_equal("reservation.state", ReservationState.HELD)
+        )
+        self._items.update_or_superseded(order_id, update)
+
+    def release(self, order: Order, *, at: str, even_if_handed_over: bool) -> bool:
+        """Returns the goods of an order to the stock, once. A deleted product is skipped.
+
+        Returns whether goods were returned: an order that holds none does not change. Raises `Superseded`
+        when the order is no longer in the attempt that `order` shows, or was handed over and
+        `even_if_handed_over` is False. Raises `StoreContention`, after which a retry is safe.
+        """
+        lines = list(order.items)
+        while True:
+            giving_back = (
+                UpdateExpression()
+                .set("reservation.state", ReservationState.RELEASED)
+                .set("reservation.attempt", order.attempt)
+                .set("updatedAt", at)
+                .require_equal("reservation.state", ReservationState.HELD)
+                .require_equal("attempt", order.attempt)
+                .require_one_of("status", [*OPEN_STATUSES, OrderStatus.FAILED])
+            )
+            if not even_if_handed_over:
+                giving_back.require_equal("reservation.handedOver", False)
+            try:
+                self._items.transact(
+                    order.order_id,
+                    giving_back,
+                    [self._stock_change(line, line.quantity, at) for line in lines],
+                )
+            except ClientError as error:
+                reasons = _cancellation_reasons(error)
+                if reasons[0]["Code"] == "ConditionalCheckFailed":
+                    now = order_from(reasons[0].get("Item"), order.order_id)
+                    if now.attempt != order.attempt or now.holds_stock:
+                        raise Superseded(
+                            f"the order is {now.status.value} in attempt {now.attempt}"
+                        ) from error
+                    return False
+                _raise_if_transient(reasons, error)
+                there = [
+                    line
+                    for line, reason in zip(lines, reasons[1:], strict=True)
+                    if reason["Code"] != "ConditionalCheckFailed"
+                ]
+                if len(there) == len(lines):
+                    raise
+                lines = there
+                continue
+            return True
+
+    def _stock_change(self, line: OrderLine, pieces: int, at: str) -> dict[str, Any]:
+        update = UpdateExpression().add("stock", pieces).set("updatedAt", at).count("version")
+        if pieces < 0:
+            update.require(f"{update.name('stock')} >= {update.value(-pieces)}")
+        else:
+            update.require_exists("productId")
+        return {
+            "TableName": self._products_table,
+            "Key": {"productId": {"S": line.product_id}},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **update.parameters(),
+        }
+
+
+def _cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
+    """Returns why a transaction was cancelled: one reason per action, in their order.
+
+    Raises `StoreContention` when the transaction still runs or met another one, and all other errors.
+    """
+    code = error.response["Error"]["Code"]
+    if code in {"TransactionInProgressException", "TransactionConflictException"}:
+        raise StoreContention("the store is busy with this order") from error
+    if code != "TransactionCanceledException":
+        raise error
+    reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
+    return reasons
+
+
+def _raise_if_transient(reasons: Sequence[dict[str, Any]], error: ClientError) -> None:
+    if any(reason["Code"] in _TRANSIENT for reason in reasons):
+        raise StoreContention("other writers hold the same records") from error
+
+
+def _out_of_stock(line: OrderLine, product: dict[str, AttributeValue] | None) -> OrderRejected:
+    if not product:
+        return OrderRejected("unknown_product", f"there is no product {line.product_id} any more")
+    in_stock = from_item(product)["stock"]
+    return OrderRejected(
+        "insufficient_stock", f"{line.quantity} of product {line.product_id} ordered, {in_stock} in stock"
+    )
