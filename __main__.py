@@ -3,6 +3,8 @@
 client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workflow -> task functions -> bus
 """
 
+from collections.abc import Mapping, Sequence
+
 import pulumi
 
 from components import fulfillment, iam, packaging
@@ -56,9 +58,19 @@ layer = DependencyLayer("dependencies")
 functions: list[LambdaFunction] = []
 
 
-def function(name: str, timeout: int, environment: dict[str, pulumi.Input[str]]) -> LambdaFunction:
+def function(
+    name: str,
+    timeout: int,
+    environment: Mapping[str, pulumi.Input[str]],
+    grants: Sequence[iam.Grant] = (),
+) -> LambdaFunction:
     declared = LambdaFunction(
-        name, timeout=timeout, environment=environment, layer=layer, settings=settings.functions
+        name,
+        timeout=timeout,
+        environment=environment,
+        grants=grants,
+        layer=layer,
+        settings=settings.functions,
     )
     functions.append(declared)
     return declared
@@ -70,10 +82,12 @@ validate_order = function(
     "validate_order",
     TASK_TIMEOUT,
     {"USERS_TABLE": users.name, "PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
+    grants=[
+        users.grant_read("GetItem"),
+        products.grant_read("BatchGetItem"),
+        orders.grant_read("GetItem"),
+    ],
 )
-users.grant_read(validate_order, "GetItem")
-products.grant_read(validate_order, "BatchGetItem")
-orders.grant_read(validate_order, "GetItem")
 
 fulfill_order = function(
     "fulfill_order",
@@ -83,23 +97,33 @@ fulfill_order = function(
         "ORDERS_TABLE": orders.name,
         **fulfillment.environment(settings.fulfillment),
     },
+    grants=[
+        products.grant_write("UpdateItem"),
+        orders.grant_write("UpdateItem"),
+        *fulfillment.grant_signing(settings.fulfillment),
+    ],
 )
-products.grant_write(fulfill_order, "UpdateItem")
-orders.grant_write(fulfill_order, "UpdateItem")
-fulfillment.grant_signing(fulfill_order, settings.fulfillment)
 
 release_order = function(
-    "release_order", TASK_TIMEOUT, {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name}
+    "release_order",
+    TASK_TIMEOUT,
+    {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
+    grants=[
+        products.grant_write("UpdateItem"),
+        orders.grant_read("GetItem"),
+        orders.grant_write("UpdateItem"),
+    ],
 )
-products.grant_write(release_order, "UpdateItem")
-orders.grant_read(release_order, "GetItem")
-orders.grant_write(release_order, "UpdateItem")
 
 update_order_status = function(
-    "update_order_status", TASK_TIMEOUT, {"ORDERS_TABLE": orders.name, "EVENT_BUS_NAME": bus.name}
+    "update_order_status",
+    TASK_TIMEOUT,
+    {"ORDERS_TABLE": orders.name, "EVENT_BUS_NAME": bus.name},
+    grants=[
+        orders.grant_write("UpdateItem"),
+        bus.grant_put(),
+    ],
 )
-orders.grant_write(update_order_status, "UpdateItem")
-bus.grant_put(update_order_status)
 
 workflow = Workflow(
     "order_fulfillment",
@@ -111,9 +135,14 @@ workflow = Workflow(
 # --- From the queue into the workflow ---
 
 order_consumer = function(
-    "order_consumer", settings.queue.consumer_timeout_seconds, {"STATE_MACHINE_ARN": workflow.arn}
+    "order_consumer",
+    settings.queue.consumer_timeout_seconds,
+    {"STATE_MACHINE_ARN": workflow.arn},
+    grants=[
+        workflow.grant_start(),
+        queue.grant_receive(),
+    ],
 )
-workflow.grant_start(order_consumer)
 queue.feeds(order_consumer, max_concurrency=settings.queue.consumer_max_concurrency)
 
 # --- The requeue of stalled orders ---
@@ -131,43 +160,55 @@ requeue_stalled_orders = function(
         "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
         "MAX_ATTEMPTS": str(settings.requeue.max_attempts),
     },
+    grants=[
+        orders.grant_query("open"),
+        orders.grant_read("GetItem"),
+        orders.grant_write("UpdateItem"),
+        products.grant_write("UpdateItem"),
+        queue.grant_metrics(),
+        queue.grant_send(),
+        bus.grant_put(),
+        *workflow.grant_describe(),
+    ],
 )
-orders.grant_query(requeue_stalled_orders, "open")
-orders.grant_read(requeue_stalled_orders, "GetItem")
-orders.grant_write(requeue_stalled_orders, "UpdateItem")
-products.grant_write(requeue_stalled_orders, "UpdateItem")
-queue.grant_metrics(requeue_stalled_orders)
-queue.grant_send(requeue_stalled_orders)
-bus.grant_put(requeue_stalled_orders)
-workflow.grant_describe(requeue_stalled_orders)
 Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_EVERY_MINUTES)
 
 # --- The functions behind the API ---
 
 cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors_origins)}
 
-users_api = function("users_api", settings.api.timeout_seconds, {"USERS_TABLE": users.name, **cors})
-users.grant_read(users_api, "GetItem", "Scan")
-users.grant_write(users_api, "PutItem", "UpdateItem", "DeleteItem")
+users_api = function(
+    "users_api",
+    settings.api.timeout_seconds,
+    {"USERS_TABLE": users.name, **cors},
+    grants=[
+        users.grant_read("GetItem", "Scan"),
+        users.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+    ],
+)
 
 products_api = function(
     "products_api",
     settings.api.timeout_seconds,
     {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
+    grants=[
+        products.grant_read("GetItem", "Scan"),
+        products.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+    ],
 )
-products.grant_read(products_api, "GetItem", "Scan")
-products.grant_write(products_api, "PutItem", "UpdateItem", "DeleteItem")
 
 orders_api = function(
     "orders_api",
     settings.api.timeout_seconds,
     {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
+    grants=[
+        orders.grant_read("GetItem", "BatchGetItem"),
+        orders.grant_query("byUser"),
+        orders.grant_write("PutItem", "UpdateItem"),
+        queue.grant_send(),
+        bus.grant_put(),
+    ],
 )
-orders.grant_read(orders_api, "GetItem", "BatchGetItem")
-orders.grant_query(orders_api, "byUser")
-orders.grant_write(orders_api, "PutItem", "UpdateItem")
-queue.grant_send(orders_api)
-bus.grant_put(orders_api)
 
 service_api = function(
     "service_api",

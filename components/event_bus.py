@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.function import LambdaFunction
+from components.iam import Grant
 
 
 class EventBus(pulumi.ComponentResource):
@@ -20,6 +20,8 @@ class EventBus(pulumi.ComponentResource):
         self.arn = bus.arn
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def grant_put(self, function: LambdaFunction) -> None:
-        """Let the function put events on this bus."""
-        function.allow(f"puts-events-on-{self._name}", ["events:PutEvents"], [self.arn])
+    def grant_put(self) -> Grant:
+        """Permission to put events on this bus."""
+        return Grant(
+            purpose=f"puts-events-on-{self._name}", actions=["events:PutEvents"], resources=[self.arn]
+        )

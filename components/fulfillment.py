@@ -1,8 +1,8 @@
 """Optional: the connection of FulfillOrder to a fulfillment system outside AWS (docs/fulfillment.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from components.function import LambdaFunction
+from components.iam import Grant
 from components.settings.fulfillment import FulfillmentSettings
 
 
@@ -17,7 +17,14 @@ def environment(settings: FulfillmentSettings | None) -> Mapping[str, str]:
     }
 
 
-def grant_signing(function: LambdaFunction, settings: FulfillmentSettings | None) -> None:
-    """Lets the function read the secret that signs its requests; grants nothing without a system."""
-    if settings is not None:
-        function.allow("reads-signing-secret", ["secretsmanager:GetSecretValue"], [settings.secret_arn])
+def grant_signing(settings: FulfillmentSettings | None) -> Sequence[Grant]:
+    """Permission to read the secret that signs the requests; none without a system."""
+    if settings is None:
+        return ()
+    return [
+        Grant(
+            purpose="reads-signing-secret",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[settings.secret_arn],
+        )
+    ]

@@ -18,10 +18,10 @@ def metrics_namespace() -> str:
 
 
 class LambdaFunction(pulumi.ComponentResource):
-    """The function whose code is in `functions/<name>/`; it may only log and trace until it is granted more.
+    """The function whose code is in `functions/<name>/`. It may log, trace, and do what `grants` allow.
 
-    `timeout` is in seconds. `policies` are the permissions it has so far: whatever is going to call the
-    function depends on them, so that not even the first call is denied.
+    `timeout` is in seconds. The function depends on all its policies: on an update, new code would otherwise
+    run before its permission exists. Therefore grants are arguments, and none can be added later.
     """
 
     name: str
@@ -30,7 +30,6 @@ class LambdaFunction(pulumi.ComponentResource):
     memory_mb: int
     arn: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
-    policies: list[aws.iam.RolePolicy]
 
     def __init__(
         self,
@@ -40,13 +39,14 @@ class LambdaFunction(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         layer: DependencyLayer,
         settings: FunctionSettings,
+        grants: Sequence[iam.Grant] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:compute:LambdaFunction", name, None, opts)
         self.name = name
         self.timeout = timeout
         self.memory_mb = settings.memory_mb
-        self._role = aws.iam.Role(
+        role = aws.iam.Role(
             f"{name}-role",
             description=f"What the function {name} may do",
             assume_role_policy=iam.trust("lambda.amazonaws.com"),
@@ -59,19 +59,26 @@ class LambdaFunction(pulumi.ComponentResource):
             retention_in_days=settings.log_retention_days,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        telemetry = aws.iam.RolePolicy(
-            f"{name}-telemetry",
-            role=self._role.name,
-            policy=iam.policy(
-                # Lambda names the streams itself, so all streams of this one group is the narrowest there is.
-                iam.allow(
-                    ["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]
-                ),
-                iam.XRAY_WRITE,
+        telemetry = iam.policy(
+            # Lambda names the streams itself, so all streams of this one group is the narrowest there is.
+            iam.allow(
+                ["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            iam.XRAY_WRITE,
         )
-        self.policies = [telemetry]
+        documents = [
+            ("telemetry", telemetry),
+            *((grant.purpose, iam.policy(iam.allow(grant.actions, grant.resources))) for grant in grants),
+        ]
+        policies = [
+            aws.iam.RolePolicy(
+                f"{name}-{purpose}",
+                role=role.name,
+                policy=document,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for purpose, document in documents
+        ]
         function = aws.lambda_.Function(
             name,
             runtime=packaging.RUNTIME,
@@ -79,7 +86,7 @@ class LambdaFunction(pulumi.ComponentResource):
             handler=f"functions.{name}.handler.lambda_handler",
             code=_archive(name),
             layers=[layer.arn],
-            role=self._role.arn,
+            role=role.arn,
             timeout=timeout,
             memory_size=settings.memory_mb,
             reserved_concurrent_executions=settings.reserved_concurrency.get(name),
@@ -102,25 +109,12 @@ class LambdaFunction(pulumi.ComponentResource):
                 log_group=log_group.name,
             ),
             tracing_config=aws.lambda_.FunctionTracingConfigArgs(mode="Active"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[telemetry]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=policies),
         )
         self.physical_name = function.name
         self.arn = function.arn
         self.invoke_arn = function.invoke_arn
         self.register_outputs({"arn": self.arn})
-
-    def allow(self, purpose: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> None:
-        """Let the function do exactly `actions` on exactly `resources`; the grant methods call this.
-
-        `purpose` names the policy, as in `orders_api-reads-orders`.
-        """
-        policy = aws.iam.RolePolicy(
-            f"{self.name}-{purpose}",
-            role=self._role.name,
-            policy=iam.policy(iam.allow(actions, resources)),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.policies.append(policy)
 
 
 def _archive(name: str) -> pulumi.AssetArchive:

@@ -1,6 +1,7 @@
 """IAM policy documents, written the same way everywhere."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -11,6 +12,18 @@ XRAY_WRITE: dict[str, Any] = {
     "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
     "Resource": "*",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Permission for a function: exactly `actions` on exactly `resources`.
+
+    `purpose` names the policy after the function, as in `orders_api-reads-orders`.
+    """
+
+    purpose: str
+    actions: Sequence[str]
+    resources: Sequence[pulumi.Input[str]]
 
 
 def policy(*statements: Mapping[str, Any]) -> pulumi.Output[str]:

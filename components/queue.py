@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
+from components.iam import Grant
 from components.settings.queue import VISIBILITY_PER_TIMEOUT
 
 _DAY: Final = 24 * 60 * 60
@@ -75,31 +76,38 @@ class Queue(pulumi.ComponentResource):
         self.dead_letter_url = dead_letters.url
         self.register_outputs({"url": self.url, "arn": self.arn, "deadLetterUrl": self.dead_letter_url})
 
-    def grant_send(self, function: LambdaFunction) -> None:
-        """Let the function send messages."""
-        function.allow(f"sends-to-{self._name}", ["sqs:SendMessage"], [self.arn])
+    def grant_send(self) -> Grant:
+        """Permission to send messages."""
+        return Grant(purpose=f"sends-to-{self._name}", actions=["sqs:SendMessage"], resources=[self.arn])
 
-    def grant_metrics(self, function: LambdaFunction) -> None:
-        """Let the function read the queue's metrics, which tell how far its consumer is behind."""
-        # CloudWatch has no resource for a metric that a policy could name: this allows reading all of them.
-        function.allow(f"reads-metrics-of-{self._name}", ["cloudwatch:GetMetricStatistics"], ["*"])
+    def grant_receive(self) -> Grant:
+        """Permission to receive and delete messages, which Lambda uses for the function that it feeds."""
+        return Grant(
+            purpose=f"receives-from-{self._name}",
+            actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            resources=[self.arn],
+        )
+
+    def grant_metrics(self) -> Grant:
+        """Permission to read the queue's metrics, which show how far its consumer is behind."""
+        return Grant(
+            purpose=f"reads-metrics-of-{self._name}",
+            actions=["cloudwatch:GetMetricStatistics"],
+            # CloudWatch has no ARN for a metric that a policy could name: this allows reading all of them.
+            resources=["*"],
+        )
 
     def feeds(self, function: LambdaFunction, *, max_concurrency: int, batch_size: int = 10) -> None:
-        """Have the messages delivered to the function, which answers which of a batch failed.
+        """Has the messages delivered to the function, which returns which of a batch failed.
 
-        `max_concurrency` is the most invocations at once (2 to 1000). Raises ValueError for a function whose
-        timeout is longer than the queue was made for.
+        The function needs `grant_receive`. `max_concurrency` is the most invocations at once (2 to 1000).
+        Raises ValueError for a function whose timeout is longer than the queue was made for.
         """
         if function.timeout > self._consumer_timeout:
             raise ValueError(
                 f"{function.name} runs up to {function.timeout} s, but the queue {self._name} was made for a "
                 f"consumer of {self._consumer_timeout} s."
             )
-        function.allow(
-            f"receives-from-{self._name}",
-            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
-            [self.arn],
-        )
         aws.lambda_.EventSourceMapping(
             f"{self._name}-feeds-{function.name}",
             event_source_arn=self.arn,
@@ -109,7 +117,7 @@ class Queue(pulumi.ComponentResource):
             scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(
                 maximum_concurrency=max_concurrency
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=function.policies),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
 

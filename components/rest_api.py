@@ -122,11 +122,7 @@ class RestApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # A snapshot holds what exists by then, and no request may come before it may be answered.
-                depends_on=[
-                    *self._deployed,
-                    *permissions,
-                    *(policy for function in functions.values() for policy in function.policies),
-                ],
+                depends_on=[*self._deployed, *permissions],
             ),
         )
         stage = aws.apigateway.Stage(

@@ -73,6 +73,6 @@ class Schedule(pulumi.ComponentResource):
                     maximum_event_age_in_seconds=60 * every_minutes, maximum_retry_attempts=5
                 ),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[invokes, *function.policies]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[invokes]),
         )
         self.register_outputs({})

@@ -7,7 +7,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.function import LambdaFunction
+from components.iam import Grant
 from components.settings.tables import TableSettings
 
 ReadAction = Literal["GetItem", "BatchGetItem", "Scan"]
@@ -93,22 +93,25 @@ class Table(pulumi.ComponentResource):
         self.arn = table.arn
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def grant_read(self, function: LambdaFunction, *actions: ReadAction) -> None:
-        """Let the function read items by exactly these actions."""
-        self._grant(function, "reads", actions)
+    def grant_read(self, *actions: ReadAction) -> Grant:
+        """Permission to read items by exactly these actions."""
+        return self._grant("reads", actions)
 
-    def grant_write(self, function: LambdaFunction, *actions: WriteAction) -> None:
-        """Let the function write items by exactly these actions; a transaction needs those of its parts."""
-        self._grant(function, "writes", actions)
+    def grant_write(self, *actions: WriteAction) -> Grant:
+        """Permission to write items by exactly these actions; a transaction needs those of its parts."""
+        return self._grant("writes", actions)
 
-    def grant_query(self, function: LambdaFunction, index: str) -> None:
-        """Let the function query one index, and not the table itself."""
-        self._indexes[index]  # a misspelt index is an error here, not a denied request later
-        function.allow(
-            f"queries-{self._name}-{index}",
-            ["dynamodb:Query"],
-            [pulumi.Output.concat(self.arn, "/index/", index)],
+    def grant_query(self, index: str) -> Grant:
+        """Permission to query one index, and not the table itself. Raises KeyError for an unknown index."""
+        return Grant(
+            purpose=f"queries-{self._name}-{self._indexes[index].name}",
+            actions=["dynamodb:Query"],
+            resources=[pulumi.Output.concat(self.arn, "/index/", index)],
         )
 
-    def _grant(self, function: LambdaFunction, verb: str, actions: Sequence[str]) -> None:
-        function.allow(f"{verb}-{self._name}", [f"dynamodb:{action}" for action in actions], [self.arn])
+    def _grant(self, verb: str, actions: Sequence[str]) -> Grant:
+        return Grant(
+            purpose=f"{verb}-{self._name}",
+            actions=[f"dynamodb:{action}" for action in actions],
+            resources=[self.arn],
+        )

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
+from components.iam import Grant
 from components.names import log_group_name
 from components.packaging import PROJECT_ROOT
 from components.settings.workflow import WorkflowSettings
@@ -170,21 +171,28 @@ class Workflow(pulumi.ComponentResource):
             tracing_configuration=aws.sfn.StateMachineTracingConfigurationArgs(enabled=True),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # AWS checks the role when the machine is created; no run may start before tasks may work.
-                depends_on=[*policies, *(policy for task in tasks for policy in task.policies)],
+                # AWS checks the role when the machine is created.
+                depends_on=policies,
             ),
         )
         self.arn = machine.arn
         self.register_outputs({"arn": self.arn})
 
-    def grant_start(self, function: LambdaFunction) -> None:
-        """Let the function start executions."""
-        function.allow(f"starts-{self._name}", ["states:StartExecution"], [self.arn])
+    def grant_start(self) -> Grant:
+        """Permission to start executions."""
+        return Grant(purpose=f"starts-{self._name}", actions=["states:StartExecution"], resources=[self.arn])
 
-    def grant_describe(self, function: LambdaFunction) -> None:
-        """Let the function look executions up. Nothing for EXPRESS, of whose executions AWS tells nothing."""
-        if self.type == "STANDARD":
-            # An execution's ARN ends in its name, which is made up later: all of this machine's is the
-            # narrowest that AWS offers.
-            executions = self.arn.apply(lambda arn: arn.replace(":stateMachine:", ":execution:", 1) + ":*")
-            function.allow(f"describes-{self._name}", ["states:DescribeExecution"], [executions])
+    def grant_describe(self) -> Sequence[Grant]:
+        """Permission to describe executions; none for EXPRESS, whose executions cannot be described."""
+        if self.type != "STANDARD":
+            return ()
+        # The ARN of an execution ends in its name, which is not known here. All executions of this machine
+        # are the narrowest that AWS offers.
+        executions = self.arn.apply(lambda arn: arn.replace(":stateMachine:", ":execution:", 1) + ":*")
+        return [
+            Grant(
+                purpose=f"describes-{self._name}",
+                actions=["states:DescribeExecution"],
+                resources=[executions],
+            )
+        ]

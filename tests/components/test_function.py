@@ -6,7 +6,7 @@ import pytest
 from components.packaging import function_files, function_names
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
-from local.engine.stacks import declare_test_stack
+from local.engine.stacks import EVERYTHING, declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -59,13 +59,15 @@ def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name
     assert depends_on(run, function(stack, name), group)
 
 
-@each_stack
+@pytest.mark.parametrize("stack", [*STACKS, "everything"])
 @each_function
-def test_a_function_exists_only_after_it_may_log(stack: str, name: str) -> None:
-    run = declare_test_stack(stack)
-    assert depends_on(
-        run, function(stack, name), run.get("aws:iam/rolePolicy:RolePolicy", f"{name}-telemetry")
-    )
+def test_all_permissions_of_a_function_are_granted_before_its_code_changes(stack: str, name: str) -> None:
+    run = declare_test_stack("prod", **EVERYTHING) if stack == "everything" else declare_test_stack(stack)
+    declared = run.get(FUNCTION, name)
+    policies = policies_of(run, role_of(run, declared.inputs["role"]))
+    assert f"{name}-telemetry" in {policy.name for policy in policies}
+    for policy in policies:
+        assert depends_on(run, declared, policy), policy.name
 
 
 @each_stack
