@@ -59,6 +59,11 @@ def policies_of(run: ProgramRun, role: Resource) -> list[Resource]:
     return [policy for policy in run.of_type(ROLE_POLICY) if policy.inputs["role"] == role.outputs["name"]]
 
 
+def role_of(run: ProgramRun, arn: str) -> Resource:
+    """Returns the role with this ARN."""
+    return next(role for role in run.of_type(ROLE) if role.outputs["arn"] == arn)
+
+
 def as_list(value: Any) -> list[Any]:
     """IAM lets a single value stand for a list of one."""
     return value if isinstance(value, list) else [value]

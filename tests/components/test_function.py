@@ -17,6 +17,7 @@ from tests.components.recorded import (
     depends_on,
     grants_of,
     policies_of,
+    role_of,
 )
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
