@@ -150,6 +150,7 @@ NEEDS: dict[str, tuple[str, str, str]] = {
     "aws:apigateway/integration:Integration": ("apigateway", "PUT PATCH DELETE", "GET"),
     "aws:apigateway/integrationResponse:IntegrationResponse": ("apigateway", "PUT DELETE", "GET"),
     "aws:apigateway/method:Method": ("apigateway", "PUT PATCH DELETE", "GET"),
+    "aws:apigateway/model:Model": GATEWAY,
     "aws:apigateway/methodResponse:MethodResponse": ("apigateway", "PUT PATCH DELETE", "GET"),
     "aws:apigateway/methodSettings:MethodSettings": ("apigateway", "PATCH", "GET"),
     "aws:apigateway/resource:Resource": GATEWAY,
@@ -277,6 +278,7 @@ def arn_of(resource: Resource) -> str:
             "apiKey": "apikeys/x",
             "basePathMapping": "domainnames/x/basepathmappings",
             "domainName": "domainnames/x",
+            "model": "restapis/x/models",
             "usagePlan": "usageplans/x",
             "usagePlanKey": "usageplans/x/keys",
         }
