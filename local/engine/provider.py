@@ -30,7 +30,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from local.engine.input_check import check_inputs
 from local.engine.invokes import answer_invoke
 from local.engine.program import Resource, plain_properties
-from local.engine.provider_account import Account, AccountError
+from local.engine.provider_account import Account, AccountError, logical_name
 from local.engine.provider_replacements import replacing_properties
 from local.engine.recorder import ACCOUNT_ID, Recorder
 from local.engine.sdk_types import arguments_class, resource_class
@@ -234,13 +234,9 @@ def _token(urn: str) -> str:
     return urn.split("::")[2].rpartition("$")[2]
 
 
-def _name(urn: str) -> str:
-    return urn.split("::", 3)[3]
-
-
 def _proposed_name(request: Any) -> str:
     proposed = request.autonaming.proposed_name
-    return str(proposed) if proposed else f"{_name(request.urn)}-{uuid.uuid4().hex[:7]}"
+    return str(proposed) if proposed else f"{logical_name(request.urn)}-{uuid.uuid4().hex[:7]}"
 
 
 @functools.cache
@@ -258,7 +254,7 @@ def _resource(urn: str, properties: struct_pb2.Struct) -> Resource:
     return Resource(
         urn=urn,
         type=_token(urn),
-        name=_name(urn),
+        name=logical_name(urn),
         custom=True,
         parent="",
         inputs=inputs,
@@ -313,8 +309,6 @@ def _struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     json_format.ParseDict(dict(properties), struct)
     return struct
 
-
-__all__ = ("ACCOUNT_FILE", "Provider", "changed_inputs", "main", "serve")
 
 if __name__ == "__main__":
     main()

@@ -25,6 +25,11 @@ class AccountError(Exception):
     """AWS would refuse the call; the message says why."""
 
 
+def logical_name(urn: str) -> str:
+    """Returns the logical name in a URN."""
+    return urn.split("::", 3)[3]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """A resource of the account: values under the provider's camelCase names."""
@@ -36,9 +41,14 @@ class Stored:
     inputs: dict[str, Any]
     outputs: dict[str, Any]
 
+    @property
+    def name(self) -> str:
+        """The logical name in the program."""
+        return logical_name(self.urn)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ProviderCall:
     """A call of the provider that changed or read the account."""
 
     method: str  # create, update, delete or read
@@ -47,6 +57,11 @@ class Call:
     id: str
     inputs: dict[str, Any]
     old_inputs: dict[str, Any]  # of an update
+
+    @property
+    def name(self) -> str:
+        """The logical name in the program."""
+        return logical_name(self.urn)
 
 
 class Account:
@@ -131,14 +146,14 @@ class Account:
             ).fetchall()
         return [_stored(row) for row in rows]
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ProviderCall]:
         """Returns all calls, in their order."""
         with self._lock:
             rows = self._database.execute(
                 "select method, type, urn, id, inputs, old_inputs from calls order by number"
             ).fetchall()
         return [
-            Call(
+            ProviderCall(
                 method=method,
                 type=token,
                 urn=urn,

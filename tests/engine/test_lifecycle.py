@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.engine.provider_account import Account, Stored
-from local.engine.stacks import CONFIGURATIONS, EVERYTHING, declare_test_stack
-from tests.engine.workspace import Deployed, Workspace
-
-STACKS = {"dev": CONFIGURATIONS["dev"], "prod": CONFIGURATIONS["prod"], "everything": EVERYTHING}
+from local.engine.stacks import declare_test_stack
+from tests.engine.workspace import STACKS, Deployed, Workspace
 
 FUNCTION = "aws:lambda/function:Function"
 TABLE = "aws:dynamodb/table:Table"
@@ -26,9 +24,7 @@ def change_by_hand(workspace: Workspace, resource: Stored, **inputs: object) -> 
 
 
 def resource_named(workspace: Workspace, token: str, name: str) -> Stored:
-    (found,) = [
-        found for found in workspace.resources() if found.type == token and found.urn.endswith(f"::{name}")
-    ]
+    (found,) = [found for found in workspace.resources() if found.type == token and found.name == name]
     return found
 
 
@@ -40,7 +36,7 @@ def test_the_account_holds_exactly_what_the_program_declares(
     base = "dev" if stack == "dev" else "prod"
     declared = declare_test_stack(base, **STACKS[stack]).resources
     expected = sorted((found.type, found.name) for found in declared if found.custom)
-    assert sorted((found.type, found.urn.split("::", 3)[3]) for found in workspace.resources()) == expected
+    assert sorted((found.type, found.name) for found in workspace.resources()) == expected
     state = workspace.state()["deployment"]
     assert "pending_operations" not in state
     own = [found for found in state["resources"] if found["type"].startswith("aws:")]
@@ -72,13 +68,12 @@ def test_drift_is_found_and_set_back(deployed: Deployed, tmp_path: Path) -> None
 
     with workspace.changes() as changes:
         workspace.up("--refresh")
-    name = alarm.urn.split("::", 3)[3]
     assert changes().updated == {
         (FUNCTION, "orders_api"): {"memorySize"},
         # It shows the alarms by their ARNs, and the new alarm has a new name.
         ("aws:cloudwatch/dashboard:Dashboard", "orderflow"): {"dashboardBody"},
     }
-    assert changes().created == {(alarm.type, name)}
+    assert changes().created == {(alarm.type, alarm.name)}
     assert not changes().replaced
     assert not changes().deleted
     assert resource_named(workspace, FUNCTION, "orders_api").inputs["memorySize"] == 256

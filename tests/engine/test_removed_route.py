@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.engine.provider_account import Call
+from local.engine.provider_account import ProviderCall
 from tests.engine.workspace import Deployed, Workspace
 
 DEPLOYMENT = "aws:apigateway/deployment:Deployment"
@@ -26,7 +26,7 @@ REMOVED = (
 )
 
 
-def methods_at_last_deployment(calls: Sequence[Call]) -> set[str]:
+def methods_at_last_deployment(calls: Sequence[ProviderCall]) -> set[str]:
     """The logical names of the methods that were in the API when it was last deployed."""
     (*_, deployed) = [
         number for number, call in enumerate(calls) if (call.method, call.type) == ("create", DEPLOYMENT)
@@ -34,7 +34,7 @@ def methods_at_last_deployment(calls: Sequence[Call]) -> set[str]:
     existing: dict[str, str] = {}
     for call in calls[:deployed]:
         if call.type == METHOD and call.method == "create":
-            existing[call.id] = call.urn.rpartition("::")[2]
+            existing[call.id] = call.name
         elif call.type == METHOD and call.method == "delete":
             existing.pop(call.id, None)
     return set(existing.values())
@@ -63,7 +63,7 @@ def test_a_removed_route_is_not_in_the_next_deployment(deployed: Deployed, tmp_p
     }
     assert gone < before
     assert methods_at_last_deployment(workspace.calls()) == before - gone
-    names = {found.urn.rpartition("::")[2] for found in workspace.resources() if found.type == METHOD}
+    names = {found.name for found in workspace.resources() if found.type == METHOD}
     assert names == before - gone
 
     replaced = {token for token, _ in changes().replaced}

@@ -18,7 +18,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local.engine.program import PROJECT_ROOT
 from local.engine.provider import ACCOUNT_FILE, changed_inputs
-from local.engine.provider_account import Account, Call, Stored
+from local.engine.provider_account import Account, ProviderCall, Stored
 from local.engine.stacks import CONFIGURATIONS, EVERYTHING
 
 REGION: Final = "eu-west-1"
@@ -28,7 +28,7 @@ _COPIED: Final = (
     *("__main__.py", "Pulumi.yaml", "requirements.txt", "docs/openapi.json"),
     *("bootstrap", "components", "examples", "functions", "policy", "statemachines"),
 )
-_STACKS: Final[Mapping[str, Mapping[str, Any]]] = {**CONFIGURATIONS, "everything": EVERYTHING}
+STACKS: Final[Mapping[str, Mapping[str, Any]]] = {**CONFIGURATIONS, "everything": EVERYTHING}
 # Seconds. A command takes ten on a calm machine.
 _TIMEOUT: Final = 300
 
@@ -106,13 +106,12 @@ class Workspace:
         script.chmod(0o755)
 
     def copy(self, folder: Path) -> Workspace:
-        """Makes a copy with the same state and account; the original must not run a command meanwhile."""
+        """Makes a copy with the same state and account, in which no stack is selected.
+
+        The original must not run a command meanwhile.
+        """
         shutil.copytree(self.folder, folder, symlinks=True)
-        workspace = Workspace(folder)
-        workspace.environment |= {
-            key: value for key, value in self.environment.items() if key == "PULUMI_STACK"
-        }
-        return workspace
+        return Workspace(folder)
 
     def init(self, stack: str, config: Mapping[str, Any]) -> None:
         """Makes a stack with this configuration, and selects it for all commands."""
@@ -164,7 +163,7 @@ class Workspace:
         """Returns what is in the account."""
         return Account(self.account_file).resources()
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ProviderCall]:
         """Returns what has been asked of the account, in its order."""
         return Account(self.account_file).calls()
 
@@ -181,24 +180,20 @@ class Workspace:
 
 def _changes(account: Account, before: int) -> Changes:
     calls = account.calls()[before:]
-    created = {_label(call.urn) for call in calls if call.method == "create"}
-    deleted = {_label(call.urn) for call in calls if call.method == "delete"}
+    created = {(call.type, call.name) for call in calls if call.method == "create"}
+    deleted = {(call.type, call.name) for call in calls if call.method == "delete"}
     updated: dict[tuple[str, str], frozenset[str]] = {}
     for call in calls:
         if call.method == "update":
             changed = changed_inputs(call.old_inputs, call.inputs)
-            updated[_label(call.urn)] = updated.get(_label(call.urn), frozenset()) | changed
+            label = call.type, call.name
+            updated[label] = updated.get(label, frozenset()) | changed
     return Changes(
         created=frozenset(created - deleted),
         updated=updated,
         replaced=frozenset(created & deleted),
         deleted=frozenset(deleted - created),
     )
-
-
-def _label(urn: str) -> tuple[str, str]:
-    _, _, types, name = urn.split("::", 3)
-    return types.rpartition("$")[2], name
 
 
 class Deployed:
@@ -220,7 +215,7 @@ class Deployed:
             if not (folder / "finished").exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 workspace = Workspace.make(folder)
-                workspace.init(stack, _STACKS[stack])
+                workspace.init(stack, STACKS[stack])
                 (folder / "up.txt").write_text(workspace.up().text, "utf-8")
                 (folder / "finished").touch()
         return Workspace(folder)
