@@ -1,10 +1,7 @@
 """What tests of the infrastructure ask of the recorded program."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from local.engine.program import ProgramRun, Resource, run_program
 from local.engine.recorder import Recorder
@@ -30,30 +27,6 @@ def recorded_program(root: Path, program: str) -> ProgramRun:
     return run_program("test", Recorder(), root=root)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """One action that a role may take on one resource."""
-
-    action: str
-    resource: str
-
-
-def statements(resource: Resource) -> list[dict[str, Any]]:
-    """The statements of a policy or, for a role, of its trust policy."""
-    document = json.loads(resource.inputs.get("policy") or resource.inputs["assumeRolePolicy"])
-    found: list[dict[str, Any]] = document["Statement"]
-    return found
-
-
-def grants_of(policy: Resource) -> Iterator[Grant]:
-    """All that a role's policy allows."""
-    for statement in statements(policy):
-        assert statement["Effect"] == "Allow"
-        for action in as_list(statement["Action"]):
-            for resource in as_list(statement["Resource"]):
-                yield Grant(action=action, resource=resource)
-
-
 def policies_of(run: ProgramRun, role: Resource) -> list[Resource]:
     """The policies of a role."""
     return [policy for policy in run.of_type(ROLE_POLICY) if policy.inputs["role"] == role.outputs["name"]]
@@ -62,11 +35,6 @@ def policies_of(run: ProgramRun, role: Resource) -> list[Resource]:
 def role_of(run: ProgramRun, arn: str) -> Resource:
     """Returns the role with this ARN."""
     return next(role for role in run.of_type(ROLE) if role.outputs["arn"] == arn)
-
-
-def as_list(value: Any) -> list[Any]:
-    """IAM lets a single value stand for a list of one."""
-    return value if isinstance(value, list) else [value]
 
 
 def depends_on(run: ProgramRun, resource: Resource, other: Resource) -> bool:

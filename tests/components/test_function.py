@@ -7,15 +7,14 @@ from components.packaging import function_files, function_names
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import EVERYTHING, declare_test_stack
+from local.memory.permissions import Permission, permissions_in
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
     ROLE,
     ROLE_POLICY,
     STACKS,
-    Grant,
     depends_on,
-    grants_of,
     policies_of,
     role_of,
 )
@@ -38,7 +37,7 @@ def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
     run = declare_test_stack(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
     role = run.get(ROLE, "fulfill_order-role")
     policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
-    assert set(grants_of(policy)) == {Grant(action="secretsmanager:GetSecretValue", resource=secret)}
+    assert set(permissions_in(policy)) == {Permission("secretsmanager:GetSecretValue", secret)}
     in_place = policies_of(declare_test_stack(), declare_test_stack().get(ROLE, "fulfill_order-role"))
     more = {found.name for found in policies_of(run, role)} - {found.name for found in in_place}
     assert more == {policy.name}

@@ -11,7 +11,8 @@ from local.engine.monitored import ALARM, DASHBOARD, expressions, named_metrics,
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
-from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE, statements
+from policy.resources import statements
+from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE
 
 TOPIC = "aws:sns/topic:Topic"
 TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")
@@ -219,9 +220,9 @@ def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) 
     (topic,), (key,) = run.of_type(TOPIC), run.of_type("aws:kms/key:Key")
     assert topic.inputs["kmsMasterKeyId"] == key.outputs["arn"]
     assert key.inputs["enableKeyRotation"] is True
-    administer, use = statements(key)
+    administer, use = statements(key.inputs["policy"])
     assert administer["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"}
-    (publish,) = statements(run.of_type("aws:sns/topicPolicy:TopicPolicy")[0])
+    (publish,) = statements(run.of_type("aws:sns/topicPolicy:TopicPolicy")[0].inputs["policy"])
     for statement in (use, publish):
         assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT_ID}

@@ -7,13 +7,13 @@ import pytest
 
 from local.engine.program import ProgramError
 from local.engine.stacks import declare_test_stack
+from policy.resources import statements
 from tests.components.recorded import (
     FUNCTION,
     QUEUE,
     STACKS,
     depends_on,
     recorded_program,
-    statements,
 )
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
@@ -60,7 +60,7 @@ def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -
         queue.outputs["url"] for queue in run.of_type(QUEUE)
     }
     for policy in policies:
-        (statement,) = statements(policy)
+        (statement,) = statements(policy.inputs["policy"])
         assert statement["Effect"] == "Deny"
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 

@@ -19,8 +19,9 @@ from local.engine.input_check import check_inputs
 from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stacks import declare_test_stack, table_schemas
+from local.memory.permissions import Permission, permissions_in
 from policy.rules import RULES
-from tests.components.recorded import ROLE_POLICY, grants_of
+from tests.components.recorded import ROLE_POLICY
 from tests.policy.evaluation import config_of, evaluate, recorded
 
 ROOT = PROJECT_ROOT / "examples" / "billing"
@@ -94,11 +95,11 @@ def test_its_function_may_read_orders_by_user_and_nothing_else() -> None:
     (policy,) = billing().of_type(ROLE_POLICY)
     table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{orderflow('tableNames')['orders']}"
     logs = one("aws:cloudwatch/logGroup:LogGroup").outputs["arn"]
-    assert {(grant.action, grant.resource) for grant in grants_of(policy)} == {
-        ("dynamodb:Query", f"{table}/index/byUser"),
-        ("dynamodb:BatchGetItem", table),
-        ("logs:CreateLogStream", f"{logs}:*"),
-        ("logs:PutLogEvents", f"{logs}:*"),
+    assert set(permissions_in(policy)) == {
+        Permission("dynamodb:Query", f"{table}/index/byUser"),
+        Permission("dynamodb:BatchGetItem", table),
+        Permission("logs:CreateLogStream", f"{logs}:*"),
+        Permission("logs:PutLogEvents", f"{logs}:*"),
     }
 
 
