@@ -1,7 +1,7 @@
 """The whole backend in memory: the real functions and the real state machine on a cloud that can fail.
 
-One driver for the unit tests, the crash tests and the measurements. Nothing happens by itself: deliveries,
-executions and the schedule run when a caller says so, and `run_until_idle` runs all of them.
+One driver for the unit tests, the crash tests and the measurements. Deliveries,
+executions and the schedule run only when a caller runs them. `run_until_idle` runs all of them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from local.memory.functions import (
     REGION,
     ApiClient,
     HttpAnswer,
+    handler_of,
     invoke,
     invoke_task,
 )
@@ -121,10 +122,10 @@ class MemoryBackend:
 
     # --- clients --------------------------------------------------------------------------------------------
 
-    def request(self, path: str, body: object = None, **headers: str) -> HttpAnswer | None:
+    def post(self, path: str, body: object = None, **options: Any) -> HttpAnswer | None:
         """Sends a POST. Returns None when the function was killed, a 502 for the client."""
         try:
-            return self.api.post(path, body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+            return self.api.post(path, body, **options)
         except Killed:
             return None
 
@@ -132,7 +133,7 @@ class MemoryBackend:
         """Places an order under an idempotency key, repeated until it succeeds. Returns the id."""
         for _ in range(tries):
             body = {"userId": USER, "items": _items(quantities)}
-            answer = self.request("/orders", body, Idempotency_Key=key)
+            answer = self.post("/orders", body, headers={"Idempotency-Key": key})
             if answer is not None and answer.status in {200, 201}:
                 break
         return order_id_for(USER, key)
@@ -140,7 +141,7 @@ class MemoryBackend:
     def cancel_order(self, order_id: str, *, tries: int = 3) -> int:
         """Cancels an order, repeated while the answer is a failure. Returns the last status code."""
         for _ in range(tries):
-            answer = self.request(f"/orders/{order_id}/cancel")
+            answer = self.post(f"/orders/{order_id}/cancel")
             if answer is not None and answer.status < 500:
                 return answer.status
         return 500
@@ -340,7 +341,7 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for function in function_names():
-            __import__(f"functions.{function}.handler")
+            handler_of(function)
         from functions.fulfill_order import client
         from functions.fulfill_order import handler as fulfilling
         from functions.requeue_stalled_orders import handler as requeueing

@@ -17,7 +17,7 @@ from botocore.retries.standard import RetryContext, StandardRetryConditions
 from functions.shared.domain.errors import FulfillmentUnavailable
 from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
-from local.memory.iam import SECRET_ARN, Iam
+from local.memory.iam import Iam
 from local.memory.queues import Queue
 from local.memory.store import Store, client_error
 from local.partners.fulfillment import Behavior, FulfillmentPartner
@@ -88,7 +88,6 @@ class MemoryCloud:
     executions: list[Execution] = field(default_factory=list)
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
     partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
-    secrets: dict[str, str] = field(default_factory=dict)  # besides the partner's
     oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
     reservations: dict[str, list[Any]] = field(default_factory=dict)  # every one an order ever had
 
@@ -155,10 +154,8 @@ class MemoryCloud:
         self.events.extend({**entry, "Detail": json.loads(entry["Detail"])} for entry in request["Entries"])
         return {"FailedEntryCount": 0, "Entries": []}
 
-    def _secretsmanager_GetSecretValue(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
-        if request["SecretId"] == SECRET_ARN:
-            return {"SecretString": self.partner.secret}
-        return {"SecretString": self.secrets[request["SecretId"]]}
+    def _secretsmanager_GetSecretValue(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
+        return {"SecretString": self.partner.secret}
 
     def _cloudwatch_GetMetricStatistics(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
         start, end = (datetime.fromisoformat(request[name]) for name in ("StartTime", "EndTime"))

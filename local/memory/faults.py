@@ -65,7 +65,7 @@ def faults_of(call: ServiceCall) -> list[str]:
     if call.operation != "TransactWriteItems":
         impossible.add("transaction conflict")
     if call.service == FULFILLMENT:
-        impossible |= {"throttled", "answer cut off once"}  # its client does not retry by itself
+        impossible |= {"throttled", "answer cut off once"}  # its client has no retries below the hook
     return [name for name in FAULTS if name not in impossible]
 
 
@@ -129,7 +129,7 @@ class RecordedCall(NamedTuple):
     answer: Any
 
 
-class Recorder(Hook):
+class CallRecorder(Hook):
     """Records all calls that were answered."""
 
     def __init__(self) -> None:
@@ -156,14 +156,14 @@ class Failing(Hook):
     """Lets every call fail with an error, or those of one operation, or the first few of them."""
 
     def __init__(self, error: BaseException | Raise, operation: str | None = None, times: int = -1) -> None:
-        self.calls = 0  # of the operation, with those that succeeded
+        self.tries = 0  # of the operation, with those that succeeded
         self._error = error
         self._operation = operation
         self._left = times
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
         if self._operation in {None, call.operation}:
-            self.calls += 1
+            self.tries += 1
             if self._left != 0:
                 self._left -= 1
                 raise self._error if isinstance(self._error, BaseException) else self._error(call, request)

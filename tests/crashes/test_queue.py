@@ -31,7 +31,7 @@ def test_one_bad_message_of_ten_ends_as_a_dead_letter_and_costs_the_others_nothi
         backend.run_until_idle()
         check_final_state(backend)
     assert [order.status.value for order in backend.orders().values()] == ["FULFILLED"] * 9
-    assert starts.calls == 9
+    assert starts.tries == 9
     assert list(backend.cloud.dead_letters) == [Message(bad, MAX_RECEIVES)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from local.memory.backend import MemoryBackend, installed
-from local.memory.functions import LambdaContext, handler_of
+from local.memory.functions import invoke
 from local.memory.interleaving import Actor, Setting, explore
 from local.memory.invariants import check_final_state, check_invariants
 from local.partners.fulfillment import Behavior
@@ -66,7 +66,7 @@ def consume_and_execute(backend: MemoryBackend) -> None:
 
 def requeue_and_execute(backend: MemoryBackend) -> None:
     """Runs the schedule, and then the execution of the attempt that it began."""
-    handler_of("requeue_stalled_orders")({}, LambdaContext())
+    invoke("requeue_stalled_orders", {})
     consume_and_execute(backend)
 
 

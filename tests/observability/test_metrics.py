@@ -15,7 +15,7 @@ from local.engine.monitored import Named, named_metrics
 from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
 from local.memory.backend import MemoryBackend
-from local.memory.functions import ENVIRONMENT, LambdaContext, handler_of, invoke_task
+from local.memory.functions import ENVIRONMENT, LambdaContext, invoke, invoke_task
 
 # A task of the workflow -> what else it is told.
 TASKS: dict[str, dict[str, Any]] = {
@@ -109,7 +109,7 @@ def story(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> dict[
     requeued, given_up = placed(backend), placed(backend)
     for order_id, attempt in ((requeued, 1), (given_up, 3)):
         backend.set_order(order_id, openSince="2026-01-01T00:00:00.000Z", attempt=attempt)
-    by("requeue_stalled_orders", lambda: handler_of("requeue_stalled_orders")({}, LambdaContext()))
+    by("requeue_stalled_orders", lambda: invoke("requeue_stalled_orders", {}))
     for task in TASKS:
         by(task, partial(superseded, task, overtaken(backend)))
     return told

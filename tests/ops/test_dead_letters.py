@@ -10,6 +10,7 @@ import botocore.client
 import pytest
 
 from local.memory.backend import MemoryBackend
+from local.memory.faults import Failing
 from local.memory.queues import Message
 from tests.ops.conftest import Ops
 
@@ -160,18 +161,10 @@ def test_without_yes_a_redrive_asks(backend: MemoryBackend, ops: Ops, waiting_or
 
 
 def test_a_crash_between_sending_and_deleting_only_repeats_messages(
-    backend: MemoryBackend, ops: Ops, waiting_order: str, monkeypatch: pytest.MonkeyPatch
+    backend: MemoryBackend, ops: Ops, waiting_order: str
 ) -> None:
     bury(backend, *(message(waiting_order, attempt) for attempt in range(1, 4)))
-    call = botocore.client.BaseClient._make_api_call
-
-    def crash(self: Any, operation: str, parameters: Any) -> Any:
-        if operation == "DeleteMessageBatch":
-            raise KeyboardInterrupt
-        return call(self, operation, parameters)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(botocore.client.BaseClient, "_make_api_call", crash)
+    with backend.hooked(Failing(KeyboardInterrupt(), "DeleteMessageBatch")):
         assert ops("dlq", "redrive", "--yes").code == 130
     assert dead(backend) == 3
     assert ops("dlq", "redrive", "--yes").code == 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from local.memory.backend import MemoryBackend
-from local.memory.functions import LambdaContext, handler_of
+from local.memory.functions import invoke
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 
 def requeue(context: Any = None) -> Any:
     """Run the schedule once; only what it did something about is answered."""
-    report = handler_of("requeue_stalled_orders")({}, context or LambdaContext())
+    report = invoke("requeue_stalled_orders", {}, context)
     return {outcome: count for outcome, count in report.items() if count}
 
 

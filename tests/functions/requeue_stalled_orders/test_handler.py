@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from local.memory.backend import MemoryBackend
+from local.memory.faults import Failing
 from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
 
 
@@ -46,17 +47,12 @@ def test_a_run_that_does_nothing_while_the_queue_is_behind_still_shows_that_some
 
 
 def test_a_run_that_fails_midway_tells_what_it_did_until_then(
-    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from functions.requeue_stalled_orders import handler
-
-    def unreachable(_messages: object) -> None:
-        raise EndpointConnectionError(endpoint_url="https://sqs")
-
     stalled_order(backend)
     stalled_order(backend, attempt=3)
-    monkeypatch.setattr(handler._queue, "send_all", unreachable)
     capsys.readouterr()
-    with pytest.raises(EndpointConnectionError):
+    unreachable = Failing(EndpointConnectionError(endpoint_url="https://sqs"), "SendMessageBatch")
+    with backend.hooked(unreachable), pytest.raises(EndpointConnectionError):
         requeue()
     assert measured(capsys) == (1, 0, 1)

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from local.memory.backend import MemoryBackend
-from local.memory.faults import Recorder
+from local.memory.faults import CallRecorder
 from tests.functions.service_api.conftest import CONTRACT, ROOT, Get
 
 
 def test_health_tells_the_stack_and_the_version_and_reads_nothing(backend: MemoryBackend) -> None:
-    recorder = Recorder()
+    recorder = CallRecorder()
     with backend.hooked(recorder):
         answer = backend.api.get("/")
     assert (answer.status, answer.body) == (

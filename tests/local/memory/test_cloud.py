@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -19,7 +19,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from local.memory.cloud import Hook, MemoryCloud, ServiceCall
+from local.memory.cloud import MemoryCloud
+from local.memory.faults import Failing
 from local.memory.store import client_error
 
 CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, region_name="eu-central-1")
@@ -75,18 +76,6 @@ def tries_over_http(client: Any, send: Callable[[], AWSResponse]) -> int:
     with pytest.raises((ClientError, BotoCoreError)):
         client.get_item(TableName="orders", Key={"orderId": {"S": "o-1"}})
     return len(tries)
-
-
-class Failing(Hook):
-    """Lets every try fail, and counts them."""
-
-    def __init__(self, error: Exception) -> None:
-        self.tries = 0
-        self._error = error
-
-    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
-        self.tries += 1
-        raise self._error
 
 
 def tries_in_memory(client: Any, error: Exception) -> int:

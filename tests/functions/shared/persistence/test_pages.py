@@ -10,7 +10,7 @@ import pytest
 
 from functions.shared.persistence.dynamodb import AttributeValue, Item
 from local.memory.backend import MemoryBackend
-from local.memory.faults import RecordedCall, Recorder
+from local.memory.faults import CallRecorder, RecordedCall
 from tests.functions.records import create, each_kind
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -109,7 +109,7 @@ def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_
     backend: MemoryBackend, kind: str
 ) -> None:
     few = fill(backend, kind, 20)
-    first_page, all_pages = Recorder(), Recorder()
+    first_page, all_pages = CallRecorder(), CallRecorder()
     with backend.hooked(first_page):
         backend.api.get(LISTS[kind], query={"limit": "7"})
     many = fill(backend, kind, 1000)
@@ -128,7 +128,7 @@ def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_
 
 def test_a_page_of_a_users_orders_is_one_query_and_one_batch(backend: MemoryBackend) -> None:
     fill(backend, "orders", 30)
-    recorder = Recorder()
+    recorder = CallRecorder()
     with backend.hooked(recorder):
         backend.api.get("/users/u-1/orders", query={"limit": "20"})
     assert [call.operation for call in recorder.calls] == ["Query", "BatchGetItem"]
