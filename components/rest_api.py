@@ -43,8 +43,8 @@ class _Route:
 class RestApi(pulumi.ComponentResource):
     """A REST API: `route` adds its routes, then `deploy` declares them and serves them under the stage `v1`.
 
-    A deployment is a snapshot of the API, and API Gateway makes none by itself. A new one is made when the
-    hash of all routes, preflights and gateway responses changes.
+    A deployment is a snapshot of the API, made only on request. A new one is made when the hash of all
+    routes, preflights and gateway responses changes.
 
     A removed route must be deleted before that snapshot. Pulumi deletes what is no longer declared at the end
     of an update. By then it has made the new deployment, which would still hold the route

@@ -28,8 +28,8 @@ class Outcome(StrEnum):
     REQUEUED = "requeued"  # its next attempt is on the queue
     EXHAUSTED = "exhausted"  # its attempts are used up: FAILED
     FINISHED = "finished"  # it was final; its event went out again
-    RUNNING = "running"  # its execution runs: left alone
-    MOVED_ON = "movedOn"  # it changed meanwhile: left alone
+    RUNNING = "running"  # its execution runs: unchanged
+    MOVED_ON = "movedOn"  # another writer changed it: unchanged
     FAILED = "failed"  # something went wrong; it stays in the index for the next run
 
 
@@ -86,7 +86,7 @@ class Requeue:
     def _process_order(self, order_id: str, before: str) -> None:
         with logger.append_context_keys(order_id=order_id):
             try:
-                outcome = self._process(order_id, before)
+                outcome = self._continue_order(order_id, before)
             except (Superseded, OrderCancelled):
                 outcome = Outcome.MOVED_ON
             except Exception:  # noqa: BLE001
@@ -98,7 +98,7 @@ class Requeue:
         if len(self._unsent) == MAX_BATCH:
             self._send()
 
-    def _process(self, order_id: str, before: str) -> Outcome | None:
+    def _continue_order(self, order_id: str, before: str) -> Outcome | None:
         """Returns the outcome, or None for an order that is about to be sent."""
         order = self._orders.get(order_id)
         if order.open_since is None or order.open_since >= before:

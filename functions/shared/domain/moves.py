@@ -148,8 +148,7 @@ def raise_unless_repeated(order: Order, move: Move) -> None:
 def raise_unless_reserved(order: Order, attempt: int) -> None:
     """Explains why the store refused to reserve goods for `attempt` of `order`.
 
-    Returns when the goods are held already. Otherwise raises `OrderCancelled` or
-    `Superseded`.
+    Returns when the goods are held already. Otherwise raises `OrderCancelled` or `Superseded`.
     """
     is_validated = order.status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)
     if order.attempt == attempt and order.holds_stock and is_validated:
