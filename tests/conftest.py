@@ -1,7 +1,7 @@
-"""Prints, at the end of a run, what the exhaustive tests went through: how many cases, which coverage.
+"""Fixtures of all tests. After a run, prints the numbers of cases and the coverage of the exhaustive tests.
 
-A test records a number under `cases: <heading>`, which are summed up over all tests and workers, or a line
-under `coverage: <heading>`.
+A test records a number under `cases: <heading>`, or a line under `coverage: <heading>`. Numbers are summed
+over all tests and workers.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import pytest
 from local.environment import bypass_proxies_for_loopback
 from local.memory.functions import ENVIRONMENT
 
-# Ignored where a shell started this run in the background, and then in every process that the tests start.
+# A shell that starts this run in the background ignores SIGINT. All child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The shell's own profile and proxies are no concern of a test.
+# Tests use neither the profile nor the proxies of the shell.
 for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
     os.environ.pop(_name, None)
 bypass_proxies_for_loopback()
 
-# Read once, by whichever test first imports the functions' code or makes a client of AWS.
+# The functions' modules and boto3 read these once, at their first use.
 for _name, _value in ENVIRONMENT.items():
     if _name.startswith(("AWS_", "POWERTOOLS_")):
         os.environ.setdefault(_name, _value)
@@ -34,7 +34,7 @@ for _name, _value in ENVIRONMENT.items():
 
 @pytest.fixture
 def without_logs() -> Iterator[None]:
-    """Switches off logging: thousands of cases would write hundreds of thousands of lines."""
+    """Disables logging. Thousands of cases would write hundreds of thousands of lines."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -42,12 +42,12 @@ def without_logs() -> Iterator[None]:
 
 @pytest.fixture
 def count_cases(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
-    """Adds to the number of cases that is printed under a heading."""
+    """Returns a function that adds to the number of cases of a heading."""
     return lambda heading, cases: record_property(f"cases: {heading}", cases)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what was recorded."""
+    """Print the recorded numbers and lines."""
     cases: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -1,1 +1,1 @@
-"""Speed and cost: the rules of the bill, the budgets, and that nothing grows with the tables."""
+"""Tests of cost and speed: billing rules, budgets, and costs that do not grow with the tables."""

@@ -1,4 +1,4 @@
-"""Units follow AWS's documented rules."""
+"""Billed units follow AWS's documented rules."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_write_costs_a_unit_per_started_kilobyte_of_the_larger_image() -> None
     assert write_units(large, small) == 2
 
 
-def test_a_read_costs_half_when_it_need_not_be_consistent_and_something_when_it_finds_nothing() -> None:
+def test_an_eventually_consistent_read_costs_half_and_an_empty_read_is_charged() -> None:
     assert read_units(0, consistent=False) == 0.5
     assert read_units(4096, consistent=True) == 1
     assert read_units(4097, consistent=False) == 1
@@ -68,20 +68,20 @@ def test_a_read_costs_half_when_it_need_not_be_consistent_and_something_when_it_
 @pytest.mark.parametrize(
     ("before", "after", "units"),
     [
-        (None, OPEN, 1),  # an entry comes
-        (OPEN, item(), 1),  # goes
-        (OPEN, item(shard="0", since="b"), 2),  # moves
-        (OPEN, item(shard="0", since="a", status="x"), 0),  # stays: it holds the keys only
-        (item(), item(shard="0"), 0),  # is not complete
+        (None, OPEN, 1),  # an entry is added
+        (OPEN, item(), 1),  # removed
+        (OPEN, item(shard="0", since="b"), 2),  # moved
+        (OPEN, item(shard="0", since="a", status="x"), 0),  # unchanged: the index holds keys only
+        (item(), item(shard="0"), 0),  # never in the index: a key attribute is missing
     ],
 )
-def test_an_index_costs_what_happens_to_its_entry(
+def test_the_write_units_of_an_index_depend_on_how_its_entry_changes(
     before: Item | None, after: Item | None, units: int
 ) -> None:
     assert SCHEMA.index_writes(before, after) == {"open": units}
 
 
-def test_an_index_that_holds_more_than_keys_is_not_guessed_at() -> None:
+def test_an_index_that_holds_more_than_keys_is_an_error() -> None:
     schema = {
         "KeySchema": [{"AttributeName": "id"}],
         "GlobalSecondaryIndexes": [{"IndexName": "all", "Projection": {"ProjectionType": "ALL"}}],
@@ -91,7 +91,7 @@ def test_an_index_that_holds_more_than_keys_is_not_guessed_at() -> None:
         TableSchema.of(schema)
 
 
-def test_a_transaction_costs_double_for_each_item_whether_it_is_made_or_refused() -> None:
+def test_a_transaction_costs_double_per_item_even_if_it_is_cancelled() -> None:
     ledger = Ledger(schemas={"t": SCHEMA}, peek=lambda _table, _key: item())
     request = {
         "TransactItems": [
@@ -106,7 +106,7 @@ def test_a_transaction_costs_double_for_each_item_whether_it_is_made_or_refused(
     assert [call.units for call in ledger.calls] == [{"writeUnits": 6}] * 2
 
 
-def test_a_batch_rounds_each_item_up_by_itself_also_one_that_does_not_exist() -> None:
+def test_a_batch_read_rounds_each_item_up_even_a_missing_one() -> None:
     ledger = Ledger(schemas={"t": SCHEMA}, peek=lambda _table, _key: None)
     request = {"RequestItems": {"t": {"Keys": [{"id": {"S": key}} for key in ("1", "2", "3")]}}}
 
@@ -115,7 +115,7 @@ def test_a_batch_rounds_each_item_up_by_itself_also_one_that_does_not_exist() ->
     assert ledger.total() == {"readUnits": 1.5}
 
 
-def test_a_query_rounds_the_whole_page_up() -> None:
+def test_a_query_rounds_up_once_per_page() -> None:
     ledger = Ledger(schemas={"t": SCHEMA}, peek=lambda _table, _key: None)
 
     ledger.finish("dynamodb", "Query", {"TableName": "t"}, {"Items": [item(text="x" * 1000)] * 5}, {})
@@ -123,7 +123,7 @@ def test_a_query_rounds_the_whole_page_up() -> None:
     assert ledger.total() == {"readUnits": 1.0}
 
 
-def test_what_is_not_known_is_never_counted_as_free() -> None:
+def test_an_operation_without_a_billing_rule_is_an_error() -> None:
     ledger = Ledger(schemas={"t": SCHEMA}, peek=lambda _table, _key: None)
 
     for service, operation in (("dynamodb", "ExecuteStatement"), ("sns", "Publish"), ("sqs", "PurgeQueue")):
@@ -131,7 +131,7 @@ def test_what_is_not_known_is_never_counted_as_free() -> None:
             ledger.finish(service, operation, {}, {}, {})
 
 
-def test_a_price_falls_from_tier_to_tier() -> None:
+def test_the_price_of_a_unit_falls_from_tier_to_tier() -> None:
     requests = PRICES["apiRequests"]
 
     assert requests.of(1e6) == pytest.approx(3.50)

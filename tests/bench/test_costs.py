@@ -1,4 +1,4 @@
-"""An order stays within its budget, and `docs/cost.md` tells the truth."""
+"""An order stays within its budget, and `docs/cost.md` is up to date."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def test_a_million_orders_stay_within_the_budget(workflow: str) -> None:
     assert budget(workflow) <= BUDGETS[workflow]
 
 
-def test_the_budget_is_for_an_order_of_two_lines_under_a_kilobyte(fulfilled: OrderPath) -> None:
+def test_the_budgeted_order_is_stored_in_less_than_a_kilobyte(fulfilled: OrderPath) -> None:
     assert fulfilled.item_bytes < 1024
 
 
-def test_a_fulfilled_order_takes_four_transitions_and_reads_nothing_before_it_writes(
+def test_a_fulfilled_order_takes_four_transitions_and_reads_only_to_validate(
     fulfilled: OrderPath,
 ) -> None:
     assert fulfilled.transitions == 4
@@ -38,7 +38,7 @@ def test_a_fulfilled_order_takes_four_transitions_and_reads_nothing_before_it_wr
     ]
 
 
-def test_full_batches_share_what_a_batch_costs(fulfilled: OrderPath) -> None:
+def test_the_messages_of_a_full_batch_share_its_cost(fulfilled: OrderPath) -> None:
     alone, shared = (fulfilled.units("EXPRESS", batch=batch) for batch in (1, 10))
 
     assert alone["queueRequests"] == 3
@@ -48,7 +48,7 @@ def test_full_batches_share_what_a_batch_costs(fulfilled: OrderPath) -> None:
 
 
 def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> None:
-    """Whether there are others, `tests/functions/test_metrics.py` looks: none is emitted but those named."""
+    """`tests/observability/test_metrics.py` checks that the functions emit no other metric."""
     assert custom_metrics(measure_all_paths()) == {
         *((name, "orders_api") for name in ("OrdersPlaced", "OrdersCancelled")),
         *((name, "update_order_status") for name in ("OrdersFulfilled", "TimeToFulfill", "OrdersFailed")),
@@ -64,7 +64,7 @@ def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> No
     }
 
 
-def test_an_alarm_costs_as_much_as_it_has_metrics() -> None:
+def test_an_alarm_is_billed_per_metric() -> None:
     of_alarms = alarm_metrics()
 
     assert of_alarms["dead_letters"] == 1
@@ -74,5 +74,5 @@ def test_an_alarm_costs_as_much_as_it_has_metrics() -> None:
     assert len(of_alarms) == 34
 
 
-def test_the_page_of_costs_is_what_the_benches_would_write() -> None:
+def test_the_page_of_costs_is_up_to_date() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "stale: run `python -m bench units`"

@@ -1,4 +1,4 @@
-"""No operation gets dearer when the tables grow."""
+"""The cost of an operation does not grow with the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL, LARGE = 100, 600
 
 @pytest.fixture(scope="module")
 def units() -> dict[int, dict[str, dict[str, float]]]:
-    """What each operation costs, by the size of the tables."""
+    """Units of each operation, per number of stored records."""
     counted: dict[int, dict[str, dict[str, float]]] = {}
     for size in (SMALL, LARGE):
         counted[size] = {}
@@ -26,16 +26,18 @@ def units() -> dict[int, dict[str, dict[str, float]]]:
 
 
 @pytest.mark.parametrize("operation", sorted(operations()))
-def test_the_cost_does_not_depend_on_how_much_is_stored(
+def test_the_cost_does_not_depend_on_the_number_of_records(
     operation: str, units: dict[int, dict[str, dict[str, float]]]
 ) -> None:
     assert units[SMALL][operation] == units[LARGE][operation]
 
 
-def test_the_requeue_pays_for_the_stalled_orders_only(units: dict[int, dict[str, dict[str, float]]]) -> None:
+def test_the_requeue_reads_and_writes_only_the_stalled_orders(
+    units: dict[int, dict[str, dict[str, float]]],
+) -> None:
     none, some, many = (units[LARGE][f"requeue, {stalled} stalled"] for stalled in (0, 10, 100))
 
-    assert none == {"metricRequests": 1, "readUnits": 4}  # the age of the queue, and a look at each shard
+    assert none == {"metricRequests": 1, "readUnits": 4}  # the queue's age, and a query per shard
     assert some["readUnits"] - none["readUnits"] == 10
     assert many["readUnits"] - none["readUnits"] == 100
     assert many["writeUnits"] == 10 * some["writeUnits"]

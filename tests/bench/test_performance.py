@@ -1,4 +1,4 @@
-"""The page of figures names what was not measured, and keeps what was written by hand."""
+"""The page of figures names the missing results and keeps its handwritten part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bench import performance
 
 
-def test_a_page_without_results_says_how_to_get_them_and_keeps_the_words(
+def test_a_page_without_results_names_the_commands_and_keeps_the_handwritten_part(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     page = tmp_path / "performance.md"

@@ -1,4 +1,4 @@
-"""What makes a start fast stays as it is: no import that a cold start would pay for."""
+"""Functions import no module that slows a cold start, and packages have size limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from bench.package import FUNCTION_KB, LAYER_MB
 from bench.samples import ENVIRONMENT, EVENTS, PROJECT_ROOT, function_packages
 
-# Modules that cost a cold start, and what would bring them in.
+# Modules that slow a cold start, or that import one.
 _BANNED = (
     "boto3",
     "pydantic",
@@ -22,12 +22,12 @@ _BANNED = (
 )
 
 
-def test_every_function_has_an_event_to_be_measured_with() -> None:
+def test_every_function_has_a_sample_event() -> None:
     assert set(function_packages()) <= set(EVENTS)
 
 
 @pytest.mark.parametrize("package", function_packages())
-def test_a_function_imports_nothing_that_a_cold_start_would_pay_for(package: str) -> None:
+def test_a_function_imports_no_module_that_slows_a_cold_start(package: str) -> None:
     code = f"import sys, {package}.handler; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code],

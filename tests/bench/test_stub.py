@@ -1,4 +1,4 @@
-"""The stand-in for AWS answers what the measured handlers ask, so that a measurement measures success."""
+"""The AWS stub answers every call of the measured handlers, so that they succeed."""
 
 from __future__ import annotations
 

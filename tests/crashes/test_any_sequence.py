@@ -1,6 +1,7 @@
-"""Any sequence of what clients, AWS, the fulfillment system and an operator do, with faults.
+"""Random sequences of steps by clients, AWS, the fulfillment system and an operator, with faults.
 
 The invariants hold after every step. Once the faults stop, every order becomes final.
+`ANY_SEQUENCE=1000` runs 1000 sequences instead of 50.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PRODUCTS = ("p1", "p2", "p3")
 KEYS = ("a", "b", "c", "d")
 
 quantities = st.dictionaries(st.sampled_from((*PRODUCTS, "ghost")), st.integers(1, 3), min_size=1, max_size=3)
-# Most steps go well; the others fail at one of their first calls.
+# A step without a fault succeeds. The other steps fail at one of their first calls.
 faults = st.one_of(
     st.none(),
     st.none(),
@@ -36,8 +37,8 @@ faults = st.one_of(
 )
 
 
-class AnyLife(RuleBasedStateMachine):
-    """What may happen."""
+class AnySequence(RuleBasedStateMachine):
+    """The steps and the invariants."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,8 +54,8 @@ class AnyLife(RuleBasedStateMachine):
         self.backend.add_products(p1=stock, p2=3, p3=1)
         self.stack.enter_context(installed(self.backend))
 
-    def upset(self, fault: tuple[int, str] | None) -> None:
-        """Let one of the next step's calls fail."""
+    def set_fault(self, fault: tuple[int, str] | None) -> None:
+        """Make one call of the next step fail, or none."""
         if fault is None:
             self.backend.cloud.hook = Hook()
             return
@@ -64,14 +65,14 @@ class AnyLife(RuleBasedStateMachine):
     # --- clients ---
 
     @rule(key=st.sampled_from(KEYS), wanted=quantities, fault=faults)
-    def place(self, key: str, wanted: dict[str, int], fault: tuple[int, str] | None) -> None:
-        self.upset(fault)
+    def place_order(self, key: str, wanted: dict[str, int], fault: tuple[int, str] | None) -> None:
+        self.set_fault(fault)
         self.backend.place_order(key, **self.bodies.setdefault(key, wanted))
 
     @precondition(lambda self: self.backend.orders())
     @rule(data=st.data(), fault=faults)
-    def cancel(self, data: Any, fault: tuple[int, str] | None) -> None:
-        self.upset(fault)
+    def cancel_order(self, data: Any, fault: tuple[int, str] | None) -> None:
+        self.set_fault(fault)
         order_id = data.draw(st.sampled_from(sorted(self.backend.orders())))
         status = self.backend.cancel_order(order_id)
         assert status in {200, 409}
@@ -87,22 +88,22 @@ class AnyLife(RuleBasedStateMachine):
             return
         before = self.backend.stock(product)
         version = self.backend.cloud.store.tables["products"].items[product]["version"]["N"]
-        self.upset(fault)
+        self.set_fault(fault)
         with suppress(Killed):
             ApiClient().patch(f"/products/{product}", change, headers={"If-Match": f'"{version}"'})
         self.backend.pieces_added[product] += self.backend.stock(product) - before
 
     @rule(product=st.sampled_from(PRODUCTS))
     def delete_product(self, product: str) -> None:
-        self.upset(None)
+        self.set_fault(None)
         ApiClient().delete(f"/products/{product}")
         self.backend.pieces_added.pop(product, None)
 
     # --- AWS ---
 
     @rule(count=st.integers(1, 3), fault=faults)
-    def deliver(self, count: int, fault: tuple[int, str] | None) -> None:
-        self.upset(fault)
+    def deliver_messages(self, count: int, fault: tuple[int, str] | None) -> None:
+        self.set_fault(fault)
         self.backend.deliver_messages(count)
 
     @precondition(lambda self: self.backend.cloud.queue)
@@ -115,7 +116,7 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.backend.running_executions())
     @rule(data=st.data(), steps=st.integers(1, 4), fault=faults)
     def run_execution(self, data: Any, steps: int, fault: tuple[int, str] | None) -> None:
-        self.upset(fault)
+        self.set_fault(fault)
         running = self.backend.running_executions()
         execution = running[data.draw(st.integers(0, len(running) - 1))]
         for _ in range(steps):
@@ -136,55 +137,55 @@ class AnyLife(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from((1, 11, 30)), fault=faults)
     def run_schedule(self, minutes: int, fault: tuple[int, str] | None) -> None:
         self.backend.wait(minutes)
-        self.upset(fault)
+        self.set_fault(fault)
         self.backend.run_schedule()
 
     # --- the fulfillment system and the operator ---
 
     @rule(behavior=st.lists(st.sampled_from(list(Behavior)), min_size=1, max_size=3))
-    def change_partner_behavior(self, behavior: list[Behavior]) -> None:
+    def change_behavior(self, behavior: list[Behavior]) -> None:
         self.backend.cloud.partner.plan.extend(behavior)
 
     @precondition(lambda self: self.backend.failed_orders())
     @rule(data=st.data(), fault=faults)
-    def retry(self, data: Any, fault: tuple[int, str] | None) -> None:
-        self.upset(fault)
+    def retry_order(self, data: Any, fault: tuple[int, str] | None) -> None:
+        self.set_fault(fault)
         self.backend.retry_order(data.draw(st.sampled_from(self.backend.failed_orders())))
 
     @precondition(lambda self: self.backend.failed_orders())
     @rule(data=st.data())
-    def release(self, data: Any) -> None:
-        # An operator asks the fulfillment system first.
+    def release_reservation(self, data: Any) -> None:
+        # An operator releases only after checking that nothing was shipped.
         order_id = data.draw(st.sampled_from(self.backend.failed_orders()))
         if order_id not in self.backend.cloud.partner.shipments:
-            self.upset(None)
+            self.set_fault(None)
             self.backend.release_goods(order_id)
 
-    # --- what must hold ---
+    # --- invariants ---
 
     @invariant()
-    def nothing_is_lost_or_doubled(self) -> None:
+    def every_invariant_holds(self) -> None:
         check_invariants(self.backend)
 
     @invariant()
-    def equal_keys_make_one_order(self) -> None:
+    def each_key_makes_one_order(self) -> None:
         assert set(self.backend.orders()) <= {order_id_for(USER, key) for key in self.bodies}
 
     def teardown(self) -> None:
         with self.stack:
-            self.upset(None)
+            self.set_fault(None)
             self.backend.cloud.partner.plan.clear()
             self.backend.run_until_idle()
             check_final_state(self.backend, all_announced=not self.was_stopped)
 
 
-# Always the same lives, so that a red build is red for everybody; more of them with ANY_LIFE=<how many>.
-AnyLife.TestCase.settings = settings(
-    max_examples=int(os.environ.get("ANY_LIFE", "50")),
+# Every run tests the same sequences, unless the variable is set.
+AnySequence.TestCase.settings = settings(
+    max_examples=int(os.environ.get("ANY_SEQUENCE", "50")),
     stateful_step_count=40,
-    derandomize="ANY_LIFE" not in os.environ,
+    derandomize="ANY_SEQUENCE" not in os.environ,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-TestAnyLife = AnyLife.TestCase
+TestAnySequence = AnySequence.TestCase

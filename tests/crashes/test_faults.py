@@ -1,7 +1,7 @@
-"""Every call to AWS and to the fulfillment system, in every scenario, fails once in every way it can.
+"""Fails each call to AWS and to the fulfillment system once, with each kind of fault, in every scenario.
 
-Exhaustive: a scenario is played once to list its calls, and then once for each call and each kind of fault.
-After each of these plays every order is final, stock is exact, nothing happened twice.
+A first run of a scenario lists its calls. One more run per call and kind of fault follows. After each run
+every order is final, the stock is exact and no step took effect twice.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.usefixtures("without_logs")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_one_fault_anywhere_loses_doubles_and_strands_nothing(
+def test_after_one_fault_no_order_is_lost_repeated_or_unfinished(
     scenario: Scenario, count_cases: Callable[[str, int], None]
 ) -> None:
     listing = FaultAt()
-    undisturbed = play(scenario, listing)
-    assert tuple(order.status.value for order in undisturbed.orders().values()) == scenario.ends
+    without_faults = play(scenario, listing)
+    assert tuple(order.status.value for order in without_faults.orders().values()) == scenario.ends
     cases = 0
     for number, call in enumerate(listing.calls):
         for name in faults_of(call):
@@ -45,7 +45,7 @@ def test_one_fault_anywhere_loses_doubles_and_strands_nothing(
     ],
     ids=lambda scenario: scenario.name,
 )
-def test_a_service_that_is_out_for_a_while_loses_doubles_and_strands_nothing(
+def test_after_an_outage_of_a_service_no_order_is_lost_repeated_or_unfinished(
     scenario: Scenario, kind: str, count_cases: Callable[[str, int], None]
 ) -> None:
     listing = FaultAt()
@@ -53,7 +53,7 @@ def test_a_service_that_is_out_for_a_while_loses_doubles_and_strands_nothing(
     cases = 0
     for service in sorted({call.service for call in listing.calls}):
         for start in range(len(listing.calls)):
-            for length in (10, 24):  # tries: longer than the retries of one task, and of two
+            for length in (10, 24):  # tries: more than one task makes, and more than two tasks make
                 play(scenario, Outage(service, start, length, FAULTS[kind]))
                 cases += 1
-    count_cases("a service that is out for a while", cases)
+    count_cases("an outage of one service", cases)

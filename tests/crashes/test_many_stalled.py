@@ -1,4 +1,4 @@
-"""The schedule, when very many orders were forgotten at once."""
+"""A run of the requeue over a thousand stalled orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.memory.faults import CallRecorder
 pytestmark = pytest.mark.usefixtures("without_logs")
 
 
-def test_a_thousand_stalled_orders_are_all_sent_in_batches_of_ten() -> None:
+def test_a_thousand_stalled_orders_are_requeued_in_batches_of_ten() -> None:
     backend = MemoryBackend()
     backend.add_products(p1=1000)
     with installed(backend):

@@ -1,4 +1,4 @@
-"""The queue and its consumer: bad messages, repeats, and a Step Functions that asks to slow down."""
+"""The queue and its consumer: malformed messages, dead letters, and throttling by Step Functions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ pytestmark = pytest.mark.usefixtures("without_logs")
 
 
 def throttled_starts(times: int) -> Failing:
-    """Throttles the first starts of executions, more often than botocore repeats each."""
+    """Throttles the first starts of executions. botocore tries each start twice."""
     return Failing(refusal("ThrottlingException"), "StartExecution", times=2 * times)
 
 
 @pytest.mark.parametrize(
     "bad", ["not json", "{}", "[" * 1200, '{"orderId": "a b", "attempt": 1, "correlationId": ""}']
 )
-def test_one_bad_message_of_ten_ends_as_a_dead_letter_and_costs_the_others_nothing(bad: str) -> None:
+def test_a_malformed_message_becomes_a_dead_letter_and_the_others_of_its_batch_are_processed(
+    bad: str,
+) -> None:
     backend = MemoryBackend()
     backend.add_products(p1=9)
     with installed(backend):
@@ -35,7 +37,7 @@ def test_one_bad_message_of_ten_ends_as_a_dead_letter_and_costs_the_others_nothi
     assert list(backend.cloud.dead_letters) == [Message(bad, MAX_RECEIVES)]
 
 
-def test_a_throttled_start_comes_back_until_it_is_let_through() -> None:
+def test_a_throttled_start_is_repeated_until_it_succeeds() -> None:
     backend = MemoryBackend()
     backend.add_products(p1=1)
     with installed(backend):
@@ -48,7 +50,7 @@ def test_a_throttled_start_comes_back_until_it_is_let_through() -> None:
     assert not backend.cloud.dead_letters
 
 
-def test_an_order_whose_message_became_a_dead_letter_is_found_by_the_schedule() -> None:
+def test_an_order_whose_message_became_a_dead_letter_is_requeued() -> None:
     backend = MemoryBackend()
     backend.add_products(p1=1)
     with installed(backend):
@@ -60,7 +62,7 @@ def test_an_order_whose_message_became_a_dead_letter_is_found_by_the_schedule() 
     assert len(backend.cloud.dead_letters) == 1
 
 
-def test_a_dead_letter_that_is_redriven_after_all_does_no_harm() -> None:
+def test_a_dead_letter_redriven_after_the_requeue_changes_nothing() -> None:
     backend = MemoryBackend()
     backend.add_products(p1=2)
     with installed(backend):

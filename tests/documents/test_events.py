@@ -1,4 +1,4 @@
-"""`docs/events.md` says what the functions do: over the events of every scenario."""
+"""The events of every scenario match `docs/events.md`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def is_valid(detail: Any) -> bool:
     return bool(VALIDATOR.is_valid(detail))
 
 
-def test_the_schema_is_one_and_the_example_fits_it() -> None:
+def test_the_schema_is_valid_and_the_example_matches_it() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert is_valid(EXAMPLE)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_every_event_of_every_scenario_fits_the_schema_and_the_pattern(scenario: Scenario) -> None:
+def test_every_event_of_every_scenario_matches_the_schema_and_the_table(scenario: Scenario) -> None:
     backend = scenario.new_backend()
     with installed(backend):
         scenario.play(backend)
@@ -75,5 +75,5 @@ def test_the_table_lists_every_type_with_the_statuses_it_can_come_from() -> None
         {"status": "FULFILLED"},
     ],
 )
-def test_the_schema_refuses_what_is_no_event(change: dict[str, Any]) -> None:
+def test_the_schema_rejects_an_invalid_event(change: dict[str, Any]) -> None:
     assert not is_valid(EXAMPLE | change)

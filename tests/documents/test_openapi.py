@@ -1,4 +1,4 @@
-"""What the contract says of the errors is what the API answers."""
+"""The API answers errors and example bodies as the contract documents them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from local.memory.functions import HttpAnswer
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))
 EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["examples"].items()}
-# API Gateway answers these; tests/e2e sees them.
-OF_THE_GATEWAY = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
+# API Gateway answers these. tests/e2e tests them.
+GATEWAY_ERRORS = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
 USER = {"name": "Ada", "email": "ada@example.com"}
 
 
@@ -36,7 +36,7 @@ def cancel_too_late(backend: MemoryBackend) -> HttpAnswer:
     return backend.api.post(f"/orders/{order_id}/cancel")
 
 
-def while_refused(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
+def get_while_aws_refuses(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
     def send(backend: MemoryBackend) -> HttpAnswer:
         with backend.hooked(Failing(refusal(code, "secret"))):
             return backend.api.get("/users/u-1")
@@ -44,7 +44,7 @@ def while_refused(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
     return send
 
 
-PROVOKE: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
+REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
     "malformedBody": lambda backend: backend.api.post("/users", "{"),
     "bodyTooLarge": lambda backend: backend.api.post("/users", " " * 70_000),
     "unsupportedMediaType": lambda backend: backend.api.post(
@@ -62,20 +62,20 @@ PROVOKE: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
         f"/products/{backend.create_product()}", {"stock": 1}
     ),
     "idempotencyKeyReused": reuse_a_key,
-    "unavailable": while_refused("ThrottlingException"),
-    "internalError": while_refused("AccessDeniedException"),
+    "unavailable": get_while_aws_refuses("ThrottlingException"),
+    "internalError": get_while_aws_refuses("AccessDeniedException"),
 }
 
 
-@pytest.mark.parametrize("name", PROVOKE)
-def test_an_error_is_answered_as_the_contract_shows_it(backend: MemoryBackend, name: str) -> None:
-    answer = PROVOKE[name](backend)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_an_error_is_answered_as_in_the_contract(backend: MemoryBackend, name: str) -> None:
+    answer = REQUESTS[name](backend)
     assert answer.body == EXAMPLES[name] | {"requestId": "request-1"}
     assert answer.status == EXAMPLES[name]["status"]
 
 
-def test_every_error_of_the_contract_is_provoked_here_or_is_the_gateways() -> None:
-    assert set(EXAMPLES) == set(PROVOKE) | OF_THE_GATEWAY
+def test_every_error_of_the_contract_has_a_test_here_or_is_answered_by_the_gateway() -> None:
+    assert set(EXAMPLES) == set(REQUESTS) | GATEWAY_ERRORS
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,7 @@ def test_every_error_of_the_contract_is_provoked_here_or_is_the_gateways() -> No
     ],
     ids=lambda value: value["operationId"] if isinstance(value, dict) else None,
 )
-def test_every_example_of_a_body_is_taken(
-    backend: MemoryBackend, path: str, operation: dict[str, Any]
-) -> None:
+def test_every_example_body_is_accepted(backend: MemoryBackend, path: str, operation: dict[str, Any]) -> None:
     for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
         url = path.replace("{userId}", backend.create_user()).replace("{productId}", backend.create_product())
         method = "POST" if operation["operationId"].startswith("create") else "PATCH"

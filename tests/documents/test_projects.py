@@ -1,4 +1,4 @@
-"""Each Pulumi project of the repository runs in the one environment that `make install` makes."""
+"""Every Pulumi project of the repository runs in the environment that `make install` makes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROJECTS = [PROJECT_ROOT, PROJECT_ROOT / "bootstrap", PROJECT_ROOT / "examples" 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
 def test_the_cli_finds_the_environment_of_make_install(folder: Path) -> None:
-    """Without `virtualenv` the language host takes the first Python on PATH, where there is no pulumi."""
+    """Without `virtualenv` the language host runs the first Python on PATH, which has no pulumi."""
     runtime = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8"))["runtime"]
     assert (folder / runtime["options"]["virtualenv"]).resolve() == (PROJECT_ROOT / ".venv").resolve()
 

@@ -1,4 +1,4 @@
-"""Every link, path and module that a document names exists, and the tables hold what their rows promise."""
+"""Every link, path, module and target that a document names exists. Decisions and threats are complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tracked(*patterns: str) -> list[str]:
 
 @cache
 def existing() -> frozenset[str]:
-    """Every file, and every folder of one."""
+    """Returns all files and their folders."""
     files = [Path(name) for name in tracked() if (PROJECT_ROOT / name).exists()]
     return frozenset(str(path) for file in files for path in (file, *file.parents))
 
@@ -35,18 +35,18 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 
 def prose(page: Path) -> str:
-    """The page without its code blocks."""
+    """Returns the page without its code blocks."""
     return re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of the headings."""
+    """Returns the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @each_page
-def test_a_link_leads_to_a_file_and_a_heading_that_exist(page: Path) -> None:
+def test_a_link_names_a_file_and_a_heading_that_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith("https://"):
             continue
@@ -84,7 +84,7 @@ def test_a_make_target_that_is_named_exists(page: Path) -> None:
     assert {first or second for first, second in named} <= set(targets)
 
 
-def test_every_decision_is_dated_and_says_what_else_there_was() -> None:
+def test_every_decision_has_a_date_a_reason_and_alternatives() -> None:
     decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
     index = (DOCS / "decisions" / "README.md").read_text()
     for decision in decisions:
@@ -95,7 +95,7 @@ def test_every_decision_is_dated_and_says_what_else_there_was() -> None:
         assert f"({decision.name})" in index
 
 
-def test_every_table_row_of_the_threats_names_what_holds_it() -> None:
+def test_every_threat_names_the_files_of_its_countermeasure() -> None:
     text = (DOCS / "security.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| threat")]
     assert len(rows) > 20
