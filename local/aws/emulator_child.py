@@ -64,6 +64,7 @@ def _main() -> None:
     from ministack.app import main
 
     _name_throttles_as_aws_does()
+    _exempt_terminal_errors_from_the_wildcard()
     main()
 
 
@@ -83,6 +84,23 @@ def _name_throttles_as_aws_does() -> None:
         return response
 
     lambda_svc._throttle_response = named
+
+
+def _exempt_terminal_errors_from_the_wildcard() -> None:
+    """States.ALL matches neither States.DataLimitExceeded nor States.Runtime, as on AWS.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    from ministack.services import stepfunctions
+
+    match_every_error = stepfunctions._error_matches
+
+    def matches(error_equals: "list[str]", error: str) -> bool:
+        if error in {"States.DataLimitExceeded", "States.Runtime"}:
+            return error in error_equals
+        return bool(match_every_error(error_equals, error))
+
+    stepfunctions._error_matches = matches
 
 
 if __name__ == "__main__":

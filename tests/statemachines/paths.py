@@ -42,6 +42,10 @@ _OUTCOMES = {
     "Superseded": _STOPPED,
 }
 
+# States.ALL does not match these.
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+NOT_CAUGHT = ("States.DataLimitExceeded", "States.Runtime")
+
 
 @dataclass(frozen=True)
 class Path:
@@ -68,10 +72,17 @@ def _paths() -> list[Path]:
                 raised = "SomethingElse" if error == "States.ALL" else error
                 after = _OUTCOMES.get(raised, _UNFINISHED)
                 paths.append(Path(f"{state}-{raised}", after, {**detour, state: [raised]}))
+        for error in NOT_CAUGHT:
+            paths.append(Path(f"{state}-{error}", ("FAILED", state, error), {**detour, state: [error]}))
     return paths
 
 
 PATHS = _paths()
+
+
+def cause_of(error: str) -> str:
+    """The Cause of a task's failure, as Lambda words it."""
+    return f'{{"errorMessage": "{error}: because", "errorType": "{error}"}}'
 
 
 def follow(path: Path, coverage: Coverage, told: Callable[[Invoke], object] = id) -> End:
@@ -85,7 +96,7 @@ def follow(path: Path, coverage: Coverage, told: Callable[[Invoke], object] = id
         answer: Ok | Failure = Ok(RESULTS[invocation.state])
         if waiting:
             error = waiting.pop(0)
-            answer = Failure(error, f'{{"errorMessage": "{error}: because", "errorType": "{error}"}}')
+            answer = Failure(error, cause_of(error))
         try:
             invocation = steps.send(answer)
         except StopIteration as stop:
