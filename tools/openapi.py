@@ -22,14 +22,20 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from components.api_responses import PROBLEMS
+from components.packaging import function_names
 from tools.openapi_examples import ANSWERS, BODIES, DETAILS, REQUEST_ID, WRONG_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "openapi.json"
 
-# In the order in which a reader meets them. The routes of the last one are open; the others need a key.
-FUNCTIONS: Final = ("users_api", "products_api", "orders_api", "service_api")
+# The order in which a reader needs them; other functions follow by name.
+_FIRST: Final = ("users_api", "products_api", "orders_api")
+# Its routes need no key. It comes last in the document.
 OPEN_FUNCTION: Final = "service_api"
+FUNCTIONS: Final = sorted(
+    (name for name in function_names() if name.endswith("_api")),
+    key=lambda name: (name == OPEN_FUNCTION, _FIRST.index(name) if name in _FIRST else len(_FIRST), name),
+)
 
 # The routes that answer a text of their own, and its type.
 TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}

@@ -16,15 +16,17 @@ from typing import Any
 
 from jsonata import Jsonata  # type: ignore[import-untyped]
 
+from components.packaging import function_names
+from components.workflow import placeholder_of, placeholders
+
 FILE = Path(__file__).parents[2] / "statemachines" / "order_fulfillment.asl.json"
 
-# The functions behind the placeholders of the file.
 FUNCTIONS = {
-    "validateOrderArn": "validate_order",
-    "fulfillOrderArn": "fulfill_order",
-    "releaseOrderArn": "release_order",
-    "updateOrderStatusArn": "update_order_status",
+    placeholder: function
+    for function in function_names()
+    if (placeholder := placeholder_of(function)) in placeholders(FILE.read_text("utf-8"))
 }
+"""The tasks of the workflow: the functions that the file names, by their placeholders."""
 
 # States.ALL matches every other error.
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html

@@ -11,11 +11,12 @@ from local.engine.monitored import ALARM, DASHBOARD, expressions, named_metrics,
 from local.engine.program import Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
+from local.memory.state_machine import FUNCTIONS
 from policy.resources import statements
 from tests.components.recorded import FUNCTION, QUEUE, STACKS, TABLE
 
 TOPIC = "aws:sns/topic:Topic"
-TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")
+TASKS = tuple(FUNCTIONS.values())
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 

@@ -6,6 +6,7 @@ import pytest
 
 from components.workflow import DefinitionError, fill_in, placeholders
 from local.engine.stacks import declare_test_stack
+from local.memory.state_machine import FUNCTIONS
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
@@ -57,7 +58,7 @@ def test_only_names_in_braces_count() -> None:
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 MACHINE = "aws:sfn/stateMachine:StateMachine"
-TASKS = ("validate_order", "fulfill_order", "release_order", "update_order_status")
+TASKS = tuple(FUNCTIONS.values())
 
 
 @each_stack

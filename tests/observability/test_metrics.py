@@ -16,14 +16,10 @@ from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
 from local.memory.backend import MemoryBackend
 from local.memory.functions import ENVIRONMENT, LambdaContext, invoke, invoke_task
+from tests.statemachines.paths import task_payloads
 
-# A task of the workflow -> what else it is told.
-TASKS: dict[str, dict[str, Any]] = {
-    "validate_order": {},
-    "fulfill_order": {"items": []},
-    "release_order": {},
-    "update_order_status": {"status": "REJECTED", "reason": "x"},
-}
+PAYLOADS = task_payloads()
+TASKS = tuple(PAYLOADS)
 
 
 class Emitted(NamedTuple):
@@ -82,7 +78,7 @@ def overtaken(backend: MemoryBackend) -> str:
 
 def superseded(task: str, order_id: str) -> None:
     with pytest.raises(Superseded):
-        invoke_task(task, order_id, attempt=1, **TASKS[task])
+        invoke(task, {**PAYLOADS[task], "orderId": order_id})
 
 
 def story(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> dict[str, list[Emitted]]:

@@ -12,7 +12,11 @@ INPUT = {"orderId": "o-1", "attempt": 1, "correlationId": "cid-1"}
 
 # What the tasks answer when they succeed.
 RESULTS: dict[str, Any] = {
-    "ValidateOrder": {"items": [{"productId": "p"}], "total": 1, "currency": "EUR"},
+    "ValidateOrder": {
+        "items": [{"productId": "p", "quantity": 1, "title": "Lamp", "unitPrice": 1}],
+        "total": 1,
+        "currency": "EUR",
+    },
     "MarkValidated": {"orderId": "o-1", "status": "VALIDATED"},
     "FulfillOrder": {"shipmentId": "s-1"},
     "MarkFulfilled": {"orderId": "o-1", "status": "FULFILLED"},
@@ -83,6 +87,18 @@ PATHS = _paths()
 def cause_of(error: str) -> str:
     """The Cause of a task's failure, as Lambda words it."""
     return f'{{"errorMessage": "{error}: because", "errorType": "{error}"}}'
+
+
+def task_payloads() -> dict[str, dict[str, Any]]:
+    """Returns one payload per task function, as the state machine sends it."""
+    payloads: dict[str, dict[str, Any]] = {}
+
+    def collect(invocation: Invoke) -> None:
+        payloads[invocation.function] = invocation.payload
+
+    for path in PATHS:
+        follow(path, Coverage(), collect)
+    return payloads
 
 
 def follow(path: Path, coverage: Coverage, told: Callable[[Invoke], object] = id) -> End:

@@ -1,23 +1,40 @@
-"""Every way in which a request or an order can be refused, as one hierarchy.
+"""The errors of the domain: every reason to refuse a request, or to end a step of the workflow.
 
-The class names are a contract: Step Functions sees a Lambda's exception by its class name, and
-`statemachines/order_fulfillment.asl.json` catches and retries exactly these names. Messages are written for
-the client or the operator who will read them; they never hold table names, ARNs or exception texts.
+    DomainError
+    |-- raised to a client of the API
+    |   |-- InvalidInput           a value breaks a rule
+    |   |-- InvalidPageToken       this list did not issue the nextToken
+    |   |-- NotFound               no such user, product or order
+    |   |-- VersionMismatch        the record changed since the version in If-Match
+    |   |-- VersionRequired        the change needs If-Match
+    |   |-- IdempotencyKeyReused   the same Idempotency-Key, another body
+    |   `-- TooLateToCancel        the stock is reserved, or the order is final
+    `-- raised to the workflow
+        |-- OrderRejected            never succeeds: the order becomes REJECTED
+        |-- OrderCancelled           the client cancelled the order: the execution stops
+        |-- Superseded               another attempt owns the order: the execution stops
+        |-- FulfillmentRefused       the fulfillment system refused: the order becomes FAILED
+        |-- FulfillmentUnavailable   no reliable answer: a retry is safe
+        |-- StoreContention          other writers hold the same records: a retry is safe
+        `-- DependencyUnavailable    an AWS service did not answer, or throttled: a retry is safe
+
+The class names are a contract. Step Functions receives a Lambda's exception by its class name, and
+`statemachines/order_fulfillment.asl.json` catches and retries exactly these names. Clients and operators read
+the messages: they never contain table names, ARNs or texts of other exceptions.
 """
 
 
 class DomainError(Exception):
-    """Anything that the business rules refuse; the message says what was wrong and what was expected."""
+    """Base of all errors of the domain. The message says what was wrong and what was expected."""
 
 
-# --- what a caller of the API did -------------------------------------------------------------------------
+# --- raised to a client of the API -----------------------------------------------------------------------
 
 
 class InvalidInput(DomainError):
-    """A value that breaks a rule.
+    """A value breaks a rule.
 
-    `field` is the path of the offending field as in the JSON (`items[0].quantity`), or None when the input
-    as a whole is meant.
+    `field` is its path in the JSON (`items[0].quantity`), or None for the input as a whole.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -26,7 +43,7 @@ class InvalidInput(DomainError):
 
 
 class InvalidPageToken(DomainError):
-    """A `nextToken` that this list did not hand out."""
+    """This list did not issue the `nextToken`."""
 
 
 class NotFound(DomainError):
@@ -34,29 +51,28 @@ class NotFound(DomainError):
 
 
 class VersionMismatch(DomainError):
-    """The record was changed since the version that `If-Match` names."""
+    """The record changed since the version that `If-Match` names."""
 
 
 class VersionRequired(DomainError):
-    """This change must say, with `If-Match`, which version it is based on."""
+    """The change needs `If-Match` with the version that it is based on."""
 
 
 class IdempotencyKeyReused(DomainError):
-    """The same Idempotency-Key came with another body."""
+    """An earlier request had the same Idempotency-Key and another body."""
 
 
 class TooLateToCancel(DomainError):
-    """The order's goods are reserved, or the order is final."""
+    """The order's stock is reserved, or the order is final."""
 
 
-# --- how a step of the workflow ends ----------------------------------------------------------------------
+# --- raised to the workflow ------------------------------------------------------------------------------
 
 
 class OrderRejected(DomainError):
-    """The order cannot be fulfilled as it is, and trying again would not help.
+    """The order cannot be fulfilled, and a retry cannot help.
 
-    The message is `<code>: <explanation>`; the code is one of a few words, so that it can be a metric's
-    dimension.
+    The message is `<code>: <explanation>`. The codes are few, because a metric has them as a dimension.
     """
 
     def __init__(self, code: str, explanation: str) -> None:
@@ -64,24 +80,24 @@ class OrderRejected(DomainError):
 
 
 class OrderCancelled(DomainError):
-    """The client cancelled the order meanwhile; there is nothing left to do."""
+    """The client cancelled the order. The execution stops."""
 
 
 class Superseded(DomainError):
-    """Another execution of this order got ahead; this one must not touch it any more."""
+    """Another attempt owns the order. The execution stops and changes nothing more."""
 
 
 class FulfillmentRefused(DomainError):
-    """The fulfillment system said no, definitively."""
+    """The fulfillment system refused the order."""
 
 
 class FulfillmentUnavailable(DomainError):
-    """The fulfillment system gave no answer that can be relied on; trying again is safe."""
+    """The fulfillment system gave no reliable answer. A retry is safe."""
 
 
 class StoreContention(DomainError):
-    """Other writers held the same records; trying again is safe."""
+    """Other writers held the same records. A retry is safe."""
 
 
 class DependencyUnavailable(DomainError):
-    """An AWS service that a step needs gave no answer, or asked to slow down; trying again is safe."""
+    """An AWS service did not answer, or throttled the request. A retry is safe."""

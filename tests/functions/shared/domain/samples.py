@@ -1,0 +1,54 @@
+"""Orders, products and moves for the tests of the domain."""
+
+from __future__ import annotations
+
+from functions.shared.domain.moves import Move
+from functions.shared.domain.orders import (
+    HistoryEntry,
+    Order,
+    OrderLine,
+    OrderStatus,
+    Reservation,
+    ReservationState,
+)
+from functions.shared.domain.products import Product
+
+AT = "2026-01-01T00:00:00.000Z"
+LATER = "2026-01-01T00:01:00.000Z"
+
+
+def order(*statuses: OrderStatus, attempt: int = 1, reservation: Reservation | None = None) -> Order:
+    """An order that went through these states after PENDING."""
+    history = [HistoryEntry(status=status, at=AT) for status in (OrderStatus.PENDING, *statuses)]
+    return Order(
+        order_id="o-1",
+        user_id="u-1",
+        items=[OrderLine(product_id="p-1", quantity=2)],
+        status=history[-1].status,
+        history=history,
+        attempt=attempt,
+        created_at=AT,
+        updated_at=AT,
+        reservation=reservation,
+    )
+
+
+def product(product_id: str, price: int = 100, currency: str = "EUR") -> Product:
+    return Product(
+        product_id=product_id,
+        title=f"title of {product_id}",
+        price=price,
+        currency=currency,
+        stock=5,
+        version=1,
+        created_at=AT,
+        updated_at=AT,
+    )
+
+
+def held(attempt: int = 1, *, handed_over: bool = False) -> Reservation:
+    return Reservation(state=ReservationState.HELD, attempt=attempt, handed_over=handed_over)
+
+
+def move(to: OrderStatus, attempt: int | None = 1) -> Move:
+    return Move(order_id="o-1", to=to, at=LATER, attempt=attempt)

@@ -1,0 +1,27 @@
+"""Ids of orders and events are made from names."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.shared.domain.ids import event_id_for, order_id_for
+from functions.shared.domain.moves import last_change_to
+from functions.shared.domain.orders import OrderStatus
+from tests.functions.shared.domain.samples import order
+
+
+def test_the_same_user_and_key_always_make_the_same_order_id() -> None:
+    assert order_id_for("u-1", "key") == order_id_for("u-1", "key")
+
+
+@pytest.mark.parametrize(("user", "key"), [("u-2", "key"), ("u-1", "other"), ("u", "1/key")])
+def test_another_user_or_key_makes_another_order_id(user: str, key: str) -> None:
+    assert order_id_for(user, key) != order_id_for("u-1", "key")
+
+
+def test_an_event_keeps_its_id_over_repeats_and_shares_it_with_no_other() -> None:
+    fulfilled = order(OrderStatus.VALIDATED, OrderStatus.FULFILLED)
+    changes = [last_change_to(fulfilled, status) for status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)]
+    ids = [event_id_for("o-1", change.number) for change in changes if change is not None]
+    assert ids == [event_id_for("o-1", change.number) for change in changes if change is not None]
+    assert len({*ids, *(event_id_for("o-2", change.number) for change in changes if change is not None)}) == 4

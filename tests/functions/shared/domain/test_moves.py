@@ -1,0 +1,96 @@
+"""The moves of an order: which are legal, and why one was refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.shared.domain.errors import OrderCancelled, Superseded, TooLateToCancel
+from functions.shared.domain.moves import (
+    CONDITIONS,
+    LEGAL_MOVES,
+    last_change_to,
+    raise_unless_repeated,
+    raise_unless_reserved,
+    sources_of,
+)
+from functions.shared.domain.orders import OrderStatus, Reservation, ReservationState
+from tests.functions.shared.domain.samples import held, move, order
+
+
+def test_the_legal_moves_are_those_of_the_design() -> None:
+    assert {
+        (source.value, target.value) for source, targets in LEGAL_MOVES.items() for target in targets
+    } == {
+        ("PENDING", "VALIDATED"),
+        ("PENDING", "REJECTED"),
+        ("PENDING", "CANCELLED"),
+        ("PENDING", "FAILED"),
+        ("VALIDATED", "FULFILLED"),
+        ("VALIDATED", "REJECTED"),
+        ("VALIDATED", "CANCELLED"),
+        ("VALIDATED", "FAILED"),
+        ("FAILED", "PENDING"),
+    }
+
+
+def test_every_state_has_a_row_in_both_tables() -> None:
+    assert set(LEGAL_MOVES) == set(CONDITIONS) == set(OrderStatus)
+
+
+def test_only_a_validated_order_can_be_fulfilled() -> None:
+    assert sources_of(OrderStatus.FULFILLED) == (OrderStatus.VALIDATED,)
+
+
+def test_a_move_that_was_made_before_is_a_repeat() -> None:
+    raise_unless_repeated(order(OrderStatus.VALIDATED), move(OrderStatus.VALIDATED))
+
+
+def test_a_move_that_the_order_has_long_passed_is_a_repeat_too() -> None:
+    raise_unless_repeated(
+        order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held()), move(OrderStatus.VALIDATED)
+    )
+
+
+def test_a_move_of_an_earlier_attempt_is_superseded() -> None:
+    with pytest.raises(Superseded):
+        raise_unless_repeated(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
+
+
+def test_a_move_of_a_cancelled_order_ends_as_cancelled_whatever_its_attempt() -> None:
+    cancelled = order(OrderStatus.CANCELLED, attempt=2)
+    for attempt in (1, 2):
+        with pytest.raises(OrderCancelled):
+            raise_unless_repeated(cancelled, move(OrderStatus.VALIDATED, attempt=attempt))
+
+
+def test_a_state_reached_before_an_operators_retry_does_not_count_as_reached() -> None:
+    retried = order(OrderStatus.VALIDATED, OrderStatus.FAILED, OrderStatus.PENDING, attempt=2)
+    assert last_change_to(retried, OrderStatus.VALIDATED) is None
+    assert last_change_to(retried, OrderStatus.PENDING) is not None
+
+
+@pytest.mark.parametrize("final", [OrderStatus.FULFILLED, OrderStatus.FAILED])
+def test_a_cancel_of_a_final_order_is_told_so(final: OrderStatus) -> None:
+    with pytest.raises(TooLateToCancel, match=final.value):
+        raise_unless_repeated(order(OrderStatus.VALIDATED, final), move(OrderStatus.CANCELLED, attempt=None))
+
+
+def test_a_cancel_of_an_order_whose_goods_are_held_is_told_so() -> None:
+    with pytest.raises(TooLateToCancel, match="reserved"):
+        raise_unless_repeated(
+            order(OrderStatus.VALIDATED, reservation=held()), move(OrderStatus.CANCELLED, attempt=None)
+        )
+
+
+def test_a_second_cancel_is_a_repeat() -> None:
+    raise_unless_repeated(order(OrderStatus.CANCELLED), move(OrderStatus.CANCELLED, attempt=None))
+
+
+def test_a_reservation_that_is_held_is_a_repeat() -> None:
+    raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=held()), 1)
+
+
+def test_goods_that_this_attempt_gave_back_are_never_reserved_again() -> None:
+    released = Reservation(state=ReservationState.RELEASED, attempt=1)
+    with pytest.raises(Superseded):
+        raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=released), 1)
