@@ -1,4 +1,4 @@
-"""What tests of the infrastructure ask of the recorded program."""
+"""Types and helpers of tests that read the resources of a recorded program."""
 
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ QUEUE: Final = "aws:sqs/queue:Queue"
 
 
 def recorded_program(root: Path, program: str) -> ProgramRun:
-    """Another program, written for one test, run in the folder `root`."""
+    """Runs a test's own program in the folder `root`."""
     (root / "Pulumi.yaml").write_text("name: example\nruntime: python\n")
     (root / "Pulumi.test.yaml").write_text("config: {}\n")
     (root / "__main__.py").write_text(program)
@@ -28,7 +28,7 @@ def recorded_program(root: Path, program: str) -> ProgramRun:
 
 
 def policies_of(run: ProgramRun, role: Resource) -> list[Resource]:
-    """The policies of a role."""
+    """Returns the policies of a role."""
     return [policy for policy in run.of_type(ROLE_POLICY) if policy.inputs["role"] == role.outputs["name"]]
 
 
@@ -38,7 +38,7 @@ def role_of(run: ProgramRun, arn: str) -> Resource:
 
 
 def depends_on(run: ProgramRun, resource: Resource, other: Resource) -> bool:
-    """Whether `other` is created before `resource`, directly or over others."""
+    """Returns whether `resource` depends on `other`, directly or indirectly."""
     todo, seen = list(resource.dependencies), set()
     while todo:
         urn = todo.pop()

@@ -1,4 +1,4 @@
-"""What the gateway answers by itself."""
+"""Errors and preflights that API Gateway answers without a function."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_an_error_is_a_problem_document_with_the_request_id_and_nothing_internal
         ("REQUEST_TOO_LARGE", 413),
     ],
 )
-def test_an_error_says_its_status(response_type: str, status: int) -> None:
+def test_an_error_names_its_status(response_type: str, status: int) -> None:
     assert json.loads(problem_template(PROBLEMS[response_type]))["status"] == status
 
 
@@ -43,7 +43,7 @@ def test_the_defaults_keep_the_status_of_each_error() -> None:
     assert "status" not in json.loads(problem_template(PROBLEMS["DEFAULT_4XX"]))
 
 
-def test_errors_may_be_read_by_the_one_origin_or_by_all() -> None:
+def test_an_error_allows_the_one_origin_or_all() -> None:
     header = "gatewayresponse.header.Access-Control-Allow-Origin"
     assert problem_headers(["*"])[header] == "'*'"
     assert problem_headers(TWO[:1])[header] == "'https://shop.example.com'"
@@ -62,7 +62,7 @@ def test_a_preflight_names_origin_methods_and_headers() -> None:
     }
 
 
-def test_with_several_origins_the_template_names_the_one_that_asked() -> None:
+def test_with_several_origins_the_template_returns_the_origin_of_the_request() -> None:
     assert preflight_template(["*"]) == ""
     template = preflight_template(TWO)
     assert '$origin == "https://shop.example.com" || $origin == "https://office.example.com"' in template

@@ -1,16 +1,16 @@
-"""The API under a name of its own: endpoint, mapping, record, and the URL that others are told."""
+"""The custom domain of the API: endpoint, mapping, DNS record and exported URL."""
 
 from local.engine.stacks import declare_test_stack
 from tests.components.settings.test_custom_domain import DOMAIN
 
 
-def test_without_a_name_there_is_none() -> None:
+def test_a_stack_has_no_custom_domain_by_default() -> None:
     run = declare_test_stack("prod")
     assert not run.of_type("aws:apigateway/domainName:DomainName")
     assert not run.of_type("aws:route53/record:Record")
 
 
-def test_the_name_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
+def test_the_domain_serves_the_stage_at_its_root_over_tls_1_2_or_later() -> None:
     run = declare_test_stack(customDomain=DOMAIN)
     (domain,) = run.of_type("aws:apigateway/domainName:DomainName")
     assert domain.inputs["domainName"] == "api.example.com"
@@ -40,5 +40,5 @@ def test_the_record_points_at_the_regional_endpoint() -> None:
     }
 
 
-def test_the_exported_url_is_the_name() -> None:
+def test_the_exported_url_uses_the_domain() -> None:
     assert declare_test_stack(customDomain=DOMAIN).outputs.values["apiUrl"] == "https://api.example.com"

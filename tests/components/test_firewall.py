@@ -1,4 +1,4 @@
-"""WAF: which rules, on what, and what it may show of a request."""
+"""The firewall (WAF): its rules, the stage it is attached to, and its samples."""
 
 from typing import Any
 
@@ -23,18 +23,18 @@ def rules(run: ProgramRun) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_there_is_none_unless_it_is_asked_for(stack: str) -> None:
+def test_a_stack_has_no_firewall_by_default(stack: str) -> None:
     assert not declare_test_stack(stack).of_type(ACL)
 
 
-def test_it_stands_before_the_stage_of_the_api(run: ProgramRun) -> None:
+def test_the_firewall_is_attached_to_the_stage_of_the_api(run: ProgramRun) -> None:
     (association,) = run.of_type("aws:wafv2/webAclAssociation:WebAclAssociation")
     (acl,) = run.of_type(ACL)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     assert association.inputs == {"webAclArn": acl.outputs["arn"], "resourceArn": stage.outputs["arn"]}
 
 
-def test_it_lets_through_what_no_managed_rule_of_aws_blocks(run: ProgramRun) -> None:
+def test_only_managed_rules_of_aws_block_requests(run: ProgramRun) -> None:
     (acl,) = run.of_type(ACL)
     assert (acl.inputs["scope"], acl.inputs["defaultAction"]) == ("REGIONAL", {"allow": {}})
     assert set(rules(run)) == {
@@ -49,7 +49,7 @@ def test_it_lets_through_what_no_managed_rule_of_aws_blocks(run: ProgramRun) -> 
     assert len({rule["priority"] for rule in rules(run).values()}) == 3
 
 
-def test_what_the_functions_decide_better_is_only_counted(run: ProgramRun) -> None:
+def test_rules_on_body_size_and_user_agent_only_count(run: ProgramRun) -> None:
     common = rules(run)["AWSManagedRulesCommonRuleSet"]["statement"]["managedRuleGroupStatement"]
     assert common["ruleActionOverrides"] == [
         {"name": name, "actionToUse": {"count": {}}}
@@ -57,7 +57,7 @@ def test_what_the_functions_decide_better_is_only_counted(run: ProgramRun) -> No
     ]
 
 
-def test_requests_are_counted_and_sampled_but_never_with_their_key(run: ProgramRun) -> None:
+def test_requests_are_counted_and_sampled_without_their_key(run: ProgramRun) -> None:
     (acl,) = run.of_type(ACL)
     for shown in (
         acl.inputs["visibilityConfig"],
@@ -72,11 +72,11 @@ def test_requests_are_counted_and_sampled_but_never_with_their_key(run: ProgramR
     }
 
 
-def test_a_new_association_does_not_lose_its_web_acl_to_the_old_one(run: ProgramRun) -> None:
+def test_the_old_association_is_deleted_before_the_new_one_is_created(run: ProgramRun) -> None:
     """https://github.com/pulumi/pulumi-aws/issues/4782"""
     (association,) = run.of_type("aws:wafv2/webAclAssociation:WebAclAssociation")
     assert association.delete_before_replace is True
 
 
-def test_the_inputs_are_as_the_sdk_declares_them(run: ProgramRun) -> None:
+def test_the_inputs_match_the_types_of_the_sdk(run: ProgramRun) -> None:
     assert check_inputs(run.resources) == []

@@ -1,4 +1,4 @@
-"""Every function has a role and a log group of its own, and may do exactly what its code does."""
+"""Every function has its own role and log group, and only the permissions that its code uses."""
 
 import pulumi
 import pytest
@@ -28,22 +28,22 @@ def function(stack: str, name: str) -> Resource:
 
 
 @each_stack
-def test_the_program_declares_exactly_the_known_functions(stack: str) -> None:
+def test_the_program_declares_exactly_the_functions_of_the_repository(stack: str) -> None:
     assert {found.name for found in declare_test_stack(stack).of_type(FUNCTION)} == set(function_names())
 
 
-def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
+def test_a_fulfillment_system_adds_the_permission_to_read_one_secret() -> None:
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:partner-AbCdEf"
-    run = declare_test_stack(fulfillmentUrl="https://warehouse.example/ship", fulfillmentSecretArn=secret)
+    run = declare_test_stack(fulfillmentUrl="https://fulfillment.example/orders", fulfillmentSecretArn=secret)
     role = run.get(ROLE, "fulfill_order-role")
     policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
     assert set(permissions_in(policy)) == {Permission("secretsmanager:GetSecretValue", secret)}
-    in_place = policies_of(declare_test_stack(), declare_test_stack().get(ROLE, "fulfill_order-role"))
-    more = {found.name for found in policies_of(run, role)} - {found.name for found in in_place}
+    default = policies_of(declare_test_stack(), declare_test_stack().get(ROLE, "fulfill_order-role"))
+    more = {found.name for found in policies_of(run, role)} - {found.name for found in default}
     assert more == {policy.name}
     variables = run.get(FUNCTION, "fulfill_order").inputs["environment"]["variables"]
     assert {key: value for key, value in variables.items() if key.startswith("FULFILLMENT_")} == {
-        "FULFILLMENT_URL": "https://warehouse.example/ship",
+        "FULFILLMENT_URL": "https://fulfillment.example/orders",
         "FULFILLMENT_SECRET_ARN": secret,
         "FULFILLMENT_ALLOW_HTTP": "false",
     }
@@ -51,7 +51,7 @@ def test_fulfilling_outside_needs_one_secret_and_nothing_else() -> None:
 
 @each_stack
 @each_function
-def test_a_function_writes_to_a_declared_log_group_that_forgets(stack: str, name: str) -> None:
+def test_a_function_writes_to_a_declared_log_group_with_a_retention(stack: str, name: str) -> None:
     run = declare_test_stack(stack)
     group = run.get(LOG_GROUP, f"{name}-logs")
     assert group.inputs["retentionInDays"] == {"dev": 14, "prod": 90}[stack]
@@ -72,7 +72,7 @@ def test_all_permissions_of_a_function_are_granted_before_its_code_changes(stack
 
 @each_stack
 @each_function
-def test_a_function_runs_own_code_on_arm_with_tracing(stack: str, name: str) -> None:
+def test_a_function_runs_its_own_code_on_arm_with_tracing(stack: str, name: str) -> None:
     inputs = function(stack, name).inputs
     assert inputs["runtime"] == "python3.13"
     assert inputs["architectures"] == ["arm64"]
@@ -89,12 +89,12 @@ def test_a_function_runs_own_code_on_arm_with_tracing(stack: str, name: str) -> 
 def test_the_archives_name_their_files_relative_to_the_project(name: str) -> None:
     code = function("dev", name).inputs["code"]
     sources = {inside: asset.path for inside, asset in code.assets.items()}
-    carried = {"functions/service_api/openapi.json": "docs/openapi.json"} if name == "service_api" else {}
-    assert sources == {inside: inside for inside in sources} | carried
+    contract = {"functions/service_api/openapi.json": "docs/openapi.json"} if name == "service_api" else {}
+    assert sources == {inside: inside for inside in sources} | contract
 
 
 @each_function
-def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
+def test_a_function_gets_its_name_and_log_level(name: str) -> None:
     variables = function("prod", name).inputs["environment"]["variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == name
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "orderflow/prod"
@@ -104,7 +104,7 @@ def test_a_function_is_told_its_name_and_log_level(name: str) -> None:
 @pytest.mark.parametrize(
     ("level", "of_lambda"), [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("WARNING", "INFO"), ("ERROR", "INFO")]
 )
-def test_lambda_drops_neither_a_line_of_the_level_nor_a_metric(level: str, of_lambda: str) -> None:
+def test_lambda_keeps_the_lines_of_the_log_level_and_all_metrics(level: str, of_lambda: str) -> None:
     """A level above INFO in Lambda's own filter would drop the metrics too."""
     assert {
         found.inputs["loggingConfig"]["applicationLogLevel"]
@@ -112,7 +112,7 @@ def test_lambda_drops_neither_a_line_of_the_level_nor_a_metric(level: str, of_la
     } == {of_lambda}
 
 
-def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
+def test_functions_of_the_api_time_out_before_the_gateway() -> None:
     assert all(
         found.inputs["timeout"] < 29
         for found in declare_test_stack("prod").of_type(FUNCTION)
@@ -120,7 +120,7 @@ def test_functions_behind_the_api_answer_before_the_gateway_gives_up() -> None:
     )
 
 
-def test_only_what_the_stack_reserves_is_capped() -> None:
+def test_only_functions_with_reserved_concurrency_are_capped() -> None:
     caps = {
         found.name: found.inputs.get("reservedConcurrentExecutions")
         for found in declare_test_stack("local").of_type(FUNCTION)

@@ -1,4 +1,4 @@
-"""Alarms that reach somebody who knows what to do, and a dashboard, over metrics that exist."""
+"""Alarms, their recipients and the dashboard, and the metrics that they use."""
 
 import json
 import re
@@ -20,7 +20,7 @@ TASKS = tuple(FUNCTIONS.values())
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 
-# What AWS documents of each metric: its dimensions, and the statistics that mean something (November 2026).
+# Dimensions and useful statistics of each metric, as AWS documents them (November 2026).
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
 # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
@@ -61,25 +61,25 @@ def alarm(stack: str, name: str, **config: Any) -> Resource:
     return (declare_test_stack(stack, **config) if config else declare_test_stack(stack)).get(ALARM, name)
 
 
-# --- what is watched ---
+# --- metrics ---
 
 
 @each_stack
-def test_everything_that_can_go_wrong_with_an_order_has_its_alarm(stack: str) -> None:
+def test_a_stack_has_alarms_on_its_queue_workflow_api_functions_and_tables(stack: str) -> None:
     assert {found.name for found in declare_test_stack(stack).of_type(ALARM)} == {
         *("dead_letters", "oldest_message", "executions_failed", "executions_timed_out"),
         *("api_5xx", "api_latency", "stalled_orders", "exhausted_attempts"),
-        *(f"{name}_{trouble}" for name in function_names() for trouble in ("errors", "throttles")),
+        *(f"{name}_{problem}" for name in function_names() for problem in ("errors", "throttles")),
         *(
-            f"{table.name}_{trouble}"
+            f"{table.name}_{problem}"
             for table in declare_test_stack(stack).of_type(TABLE)
-            for trouble in ("throttles", "system_errors")
+            for problem in ("throttles", "system_errors")
         ),
     }
 
 
 @each_stack
-def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
+def test_every_metric_of_aws_is_documented(stack: str) -> None:
     for metric in named_metrics(declare_test_stack(stack)):
         if metric.namespace.startswith("AWS/"):
             dimensions, statistics = DOCUMENTED[metric.namespace, metric.name]
@@ -87,7 +87,7 @@ def test_every_metric_of_aws_is_one_that_aws_documents(stack: str) -> None:
             assert metric.statistic in statistics, metric
 
 
-def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() -> None:
+def test_metrics_of_express_machines_are_used_only_for_express_machines() -> None:
     express = {
         (metric.namespace, metric.name)
         for metric in named_metrics(declare_test_stack(workflowType="EXPRESS"))
@@ -99,7 +99,7 @@ def test_only_an_express_machine_is_asked_for_what_only_express_machines_have() 
 
 
 @each_stack
-def test_every_metric_of_aws_is_of_a_resource_of_this_stack(stack: str) -> None:
+def test_every_metric_of_aws_belongs_to_a_resource_of_this_stack(stack: str) -> None:
     run = declare_test_stack(stack)
     known = {
         *(
@@ -119,7 +119,7 @@ def test_every_metric_of_aws_is_of_a_resource_of_this_stack(stack: str) -> None:
 
 
 @each_stack
-def test_what_is_computed_is_computed_from_what_is_there(stack: str) -> None:
+def test_every_expression_uses_only_declared_metrics(stack: str) -> None:
     for found in declare_test_stack(stack).of_type(ALARM):
         _check_math(found.inputs.get("metricQueries", []))
     for widget in widgets(declare_test_stack(stack)):
@@ -136,11 +136,11 @@ def _check_math(entries: list[dict[str, Any]]) -> None:
             assert used <= set(ids), expression
 
 
-# --- when an alarm rings ---
+# --- thresholds ---
 
 
 @each_stack
-def test_a_single_dead_letter_rings(stack: str) -> None:
+def test_one_dead_letter_raises_an_alarm(stack: str) -> None:
     inputs = alarm(stack, "dead_letters").inputs
     assert inputs["dimensions"] == {
         "QueueName": declare_test_stack(stack).get(QUEUE, "orders-dead-letters").outputs["name"]
@@ -157,15 +157,15 @@ def test_thresholds_come_from_the_configuration() -> None:
     assert alarm("dev", "oldest_message", **config).inputs["threshold"] == 120
 
 
-def test_the_error_rates_are_rates() -> None:
+def test_error_rates_are_percentages_of_all_requests() -> None:
     (rate, *_) = alarm("dev", "api_5xx").inputs["metricQueries"]
     assert rate["expression"] == "100 * errors / requests"
     (rate, *_) = alarm("dev", "users_api_errors").inputs["metricQueries"]
     assert rate["expression"] == "100 * errors / invocations"
 
 
-def test_what_a_task_finds_is_no_error() -> None:
-    """A rejected order is an exception to Lambda, and the daily business of a shop."""
+def test_an_outcome_of_a_task_is_not_counted_as_an_error() -> None:
+    """Lambda counts a rejected order as an error, although it is an expected outcome."""
     for task in TASKS:
         (rate, *parts) = alarm("dev", f"{task}_errors").inputs["metricQueries"]
         assert rate["expression"] == "100 * (errors - FILL(outcomes, 0)) / invocations"
@@ -174,7 +174,7 @@ def test_what_a_task_finds_is_no_error() -> None:
 
 
 @each_stack
-def test_silence_is_good_except_from_the_requeue(stack: str) -> None:
+def test_missing_data_is_no_alarm_except_from_the_requeue(stack: str) -> None:
     missing = {
         found.name: found.inputs["treatMissingData"] for found in declare_test_stack(stack).of_type(ALARM)
     }
@@ -183,8 +183,8 @@ def test_silence_is_good_except_from_the_requeue(stack: str) -> None:
 
 
 @each_stack
-def test_three_runs_of_the_requeue_that_stay_away_ring_at_once(stack: str) -> None:
-    """`treatMissingData` would wait: as long as CloudWatch finds any older value, it looks at that one."""
+def test_three_missing_runs_of_the_requeue_raise_an_alarm_at_once(stack: str) -> None:
+    """`treatMissingData` would be later: CloudWatch evaluates older values while it has any."""
     inputs = alarm(stack, "stalled_orders").inputs
     (filled, stalled) = inputs["metricQueries"]
     assert filled["expression"] == "FILL(stalled, 1)"
@@ -194,11 +194,11 @@ def test_three_runs_of_the_requeue_that_stay_away_ring_at_once(stack: str) -> No
     assert (inputs["datapointsToAlarm"], inputs["evaluationPeriods"]) == (1, 1)
 
 
-# --- whom it reaches ---
+# --- recipients ---
 
 
 @each_stack
-def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_is_over(stack: str) -> None:
+def test_every_alarm_notifies_the_topic_at_its_start_and_its_end(stack: str) -> None:
     run = declare_test_stack(stack)
     (topic,) = run.of_type(TOPIC)
     for found in run.of_type(ALARM):
@@ -206,7 +206,7 @@ def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_is_over(stack: st
 
 
 @each_stack
-def test_every_alarm_says_what_it_means_and_where_to_read_on(stack: str) -> None:
+def test_every_alarm_describes_its_meaning_and_links_its_runbook(stack: str) -> None:
     for found in declare_test_stack(stack).of_type(ALARM):
         meaning, _, runbook = found.inputs["alarmDescription"].partition(" What to do: ")
         assert meaning.endswith(".")
@@ -216,7 +216,7 @@ def test_every_alarm_says_what_it_means_and_where_to_read_on(stack: str) -> None
 
 
 @each_stack
-def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) -> None:
+def test_only_alarms_of_this_account_may_use_the_topic_and_its_key(stack: str) -> None:
     run = declare_test_stack(stack)
     (topic,), (key,) = run.of_type(TOPIC), run.of_type("aws:kms/key:Key")
     assert topic.inputs["kmsMasterKeyId"] == key.outputs["arn"]
@@ -233,7 +233,7 @@ def test_alarms_may_use_the_topic_and_its_key_and_nobody_else_s_may(stack: str) 
     }
 
 
-def test_an_address_is_told_when_the_configuration_names_one() -> None:
+def test_the_configured_address_is_subscribed_to_the_topic() -> None:
     subscription = "aws:sns/topicSubscription:TopicSubscription"
     assert declare_test_stack().of_type(subscription) == []
     (found,) = declare_test_stack(alarmEmail="ops@example.com").of_type(subscription)
@@ -259,7 +259,7 @@ def test_the_dashboard_fits_one_screen_without_a_gap(stack: str) -> None:
 
 
 @each_stack
-def test_the_dashboard_shows_all_alarms_and_its_address_is_exported(stack: str) -> None:
+def test_the_dashboard_shows_all_alarms_and_its_url_is_exported(stack: str) -> None:
     run = declare_test_stack(stack)
     (shown,) = [widget for widget in widgets(run) if widget["type"] == "alarm"]
     assert set(shown["properties"]["alarms"]) == {found.outputs["arn"] for found in run.of_type(ALARM)}
@@ -272,7 +272,7 @@ def test_the_dashboard_shows_all_alarms_and_its_address_is_exported(stack: str) 
 
 
 @each_stack
-def test_the_dashboard_is_as_cloudwatch_takes_it(stack: str) -> None:
+def test_the_dashboard_is_valid_for_cloudwatch(stack: str) -> None:
     (board,) = declare_test_stack(stack).of_type(DASHBOARD)
     assert json.loads(board.inputs["dashboardBody"])["widgets"]
     for widget in widgets(declare_test_stack(stack)):
@@ -285,7 +285,7 @@ def test_the_dashboard_is_as_cloudwatch_takes_it(stack: str) -> None:
             assert all(entry["label"] for entry in shown)
 
 
-def test_metrics_are_named_as_the_tests_understand_them() -> None:
+def test_named_metrics_have_their_dimensions_and_statistic() -> None:
     found = {
         metric
         for metric in named_metrics(declare_test_stack())

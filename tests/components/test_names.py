@@ -1,4 +1,4 @@
-"""Names that the program makes up itself: as long as AWS takes them, and never those of another stack."""
+"""Names that the program composes are within AWS's limits and unique per stack."""
 
 import subprocess
 import sys
@@ -19,14 +19,14 @@ def test_a_short_name_is_project_and_stack() -> None:
     assert sampling_rule_name("orderflow", "s" * 22) == f"orderflow-{'s' * 22}"
 
 
-def test_long_names_fit_and_differ_where_only_their_ends_do() -> None:
+def test_long_names_are_shortened_and_stay_distinct() -> None:
     names = {sampling_rule_name("orderflow", f"review-of-a-long-branch-{number}") for number in range(50)}
     assert len(names) == 50
     assert {len(name) for name in names} == {32}
     assert all(name.startswith("orderflow-review-of-a-lo") for name in names)
 
 
-def test_a_name_stays_what_it_is() -> None:
+def test_a_shortened_name_does_not_change() -> None:
     name = sampling_rule_name("orderflow", "review-of-a-long-branch-name")
     assert name == "orderflow-review-of-a-lon-b1e4ed"
 
@@ -36,27 +36,27 @@ def test_the_program_gives_the_sampling_rule_this_name() -> None:
     assert rule.inputs["ruleName"] == sampling_rule_name("orderflow", "dev")
 
 
-def run_of_stack(name: str, root: Path) -> ProgramRun:
-    """The program, run for a stack of this name."""
+def run_stack(name: str, root: Path) -> ProgramRun:
+    """Runs the program for a stack of this name."""
     project = (PROJECT_ROOT / "Pulumi.yaml").read_text()
     (root / "Pulumi.yaml").write_text(f"{project}main: {PROJECT_ROOT}\n")
     (root / f"Pulumi.{name}.yaml").write_text("config: {}\n")
     return run_program(name, Recorder(), root=root)
 
 
-def test_a_stack_may_have_a_name_as_long_as_iam_takes_it_in_a_role_s(tmp_path: Path) -> None:
+def test_a_stack_name_is_limited_by_the_length_of_its_role_names(tmp_path: Path) -> None:
     longest = longest_stack_name("orderflow", function_names())
-    roles = run_of_stack("s" * longest, tmp_path).of_type(ROLE)
+    roles = run_stack("s" * longest, tmp_path).of_type(ROLE)
     assert max(len(role.outputs["name"]) for role in roles) == 64
     with pytest.raises(ProgramError, match=rf"has {longest + 1} characters\. Use at most {longest}:"):
-        run_of_stack("s" * (longest + 1), tmp_path)
+        run_stack("s" * (longest + 1), tmp_path)
 
 
-def test_a_stack_has_a_name_that_queues_and_functions_can_have_too(tmp_path: Path) -> None:
+def test_a_stack_name_has_only_characters_allowed_for_queues_and_functions(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match=r"name feature\.1 is not allowed\. Use letters, digits, - and _:"):
-        run_of_stack("feature.1", tmp_path)
+        run_stack("feature.1", tmp_path)
 
 
-def test_other_programs_may_ask_for_a_name_without_the_sdk() -> None:
+def test_the_module_of_names_does_not_import_the_sdk() -> None:
     program = "import sys, components.names; sys.exit(any(name.startswith('pulumi') for name in sys.modules))"
     subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, check=True)

@@ -1,4 +1,4 @@
-"""What goes to Lambda: the functions' own code, file by file, and the layer, whole or not at all."""
+"""Packages for Lambda: the code of each function, and the layer with its dependencies."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ LAYER_BUDGET = 4_000_000  # bytes zipped
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with two functions, and with what must not be packaged."""
+    """A project with two functions, and with files that must not be packaged."""
     for name in (
         "__init__.py",
         *("orders_api/__init__.py", "orders_api/handler.py", "orders_api/page.html"),
@@ -60,7 +60,7 @@ def test_an_archive_holds_the_function_and_shared_code_and_nothing_else(project:
 
 
 def test_a_file_that_lambda_does_not_need_is_refused_by_name(project: Path) -> None:
-    (project / "functions" / "shared" / "notes.txt").write_text("remember")
+    (project / "functions" / "shared" / "notes.txt").write_text("notes")
     with pytest.raises(
         PackagingError, match=r"^functions/shared/notes\.txt would go to Lambda, .*allow \.txt in"
     ):
@@ -72,7 +72,7 @@ def test_a_function_without_a_handler_is_refused_by_name(project: Path) -> None:
         function_files("refunds", project)
 
 
-def test_the_version_changes_with_the_code_and_only_with_it(project: Path) -> None:
+def test_the_version_changes_only_with_the_code(project: Path) -> None:
     def version() -> str:
         return code_version(project)
 
@@ -86,7 +86,7 @@ def test_the_version_changes_with_the_code_and_only_with_it(project: Path) -> No
 
 
 @pytest.mark.parametrize("name", function_names())
-def test_each_function_stays_within_its_budget_and_brings_no_other_function(
+def test_each_function_stays_within_its_budget_and_contains_no_other_function(
     name: str, tmp_path: Path
 ) -> None:
     files = function_files(name)
@@ -104,7 +104,7 @@ def test_each_function_imports_own_code_from_its_archive_only(name: str) -> None
             assert not [other for other in foreign if f"functions.{other}" in text], path
 
 
-def test_service_api_carries_the_contract(project: Path) -> None:
+def test_service_api_contains_the_contract(project: Path) -> None:
     handler = project / "functions" / "service_api" / "handler.py"
     handler.parent.mkdir()
     handler.write_text("")
@@ -129,14 +129,14 @@ def layer() -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_layer_holds_what_lambda_imports_for_its_own_processor(layer: dict[str, Path]) -> None:
+def test_the_layer_holds_the_dependencies_for_arm(layer: dict[str, Path]) -> None:
     assert "python/aws_lambda_powertools/__init__.py" in layer
     assert "python/msgspec/_core.cpython-313-aarch64-linux-gnu.so" in layer
     assert {name.split("/")[0] for name in layer} == {"python"}
     assert all("aarch64" in name for name in layer if ".so" in name)
 
 
-def test_the_layer_leaves_out_what_nobody_imports_and_keeps_the_licences(layer: dict[str, Path]) -> None:
+def test_the_layer_omits_unused_files_and_keeps_the_licenses(layer: dict[str, Path]) -> None:
     for part in ("__pycache__", ".data/", "/RECORD", ".pyi", "/bin/", "/tests/"):
         assert not [name for name in layer if part in name]
     packages = {name.split("/")[1] for name in layer if name.endswith(".dist-info/METADATA")}
@@ -149,7 +149,7 @@ def test_the_layer_stays_within_its_budget(layer: dict[str, Path], tmp_path: Pat
 
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A wheel that takes the place of what pip would download."""
+    """A wheel that is used instead of a download."""
     path = tmp_path / "example-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("example/__init__.py", "VALUE = 1\n")
@@ -182,7 +182,7 @@ def test_the_layer_is_built_once_and_again_when_the_pins_change(
     assert set(layer_files(first)) == {"python/example/__init__.py", "python/example-1.0.dist-info/METADATA"}
 
     with monkeypatch.context() as offline:
-        offline.setattr(packaging, "_download", lambda *_: pytest.fail("it was there already"))
+        offline.setattr(packaging, "_download", lambda *_: pytest.fail("the layer was already built"))
         assert layer_folder(project) == first
 
     (project / "functions" / "requirements.txt").write_text("example==1.0 --hash=sha256:01\n")
@@ -199,7 +199,7 @@ def test_a_layer_that_was_changed_by_hand_is_built_again(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("wheel")
-def test_builds_at_the_same_time_end_with_one_whole_layer(project: Path) -> None:
+def test_parallel_builds_make_one_complete_layer(project: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         folders = set(threads.map(lambda _: layer_folder(project), range(8)))
     assert len(folders) == 1
@@ -208,7 +208,7 @@ def test_builds_at_the_same_time_end_with_one_whole_layer(project: Path) -> None
 
 
 @pytest.mark.usefixtures("wheel")
-def test_another_text_of_packaging_itself_builds_nothing_anew(
+def test_a_change_of_the_packaging_code_builds_a_new_layer_only_with_a_new_format(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = layer_folder(project)
@@ -219,13 +219,13 @@ def test_another_text_of_packaging_itself_builds_nothing_anew(
 
 
 @pytest.mark.usefixtures("wheel")
-def test_a_new_layer_takes_the_place_of_those_that_nobody_used_for_long(project: Path) -> None:
+def test_a_new_layer_replaces_layers_that_were_unused_for_long(project: Path) -> None:
     build = project / ".build"
     old, recent = layer_folder(project).parent, build / "layer-0123456789ab"
-    killed, other = build / "layer-unfinished-x", build / "bench"
-    for folder in (recent, killed, other):
+    unfinished, other = build / "layer-unfinished-x", build / "bench"
+    for folder in (recent, unfinished, other):
         folder.mkdir()
-    for folder in (old, killed, other):
+    for folder in (old, unfinished, other):
         os.utime(folder, (0, 0))
     (project / "functions" / "requirements.txt").write_text("example==1.0 --hash=sha256:01\n")
     new = layer_folder(project).parent
@@ -233,7 +233,7 @@ def test_a_new_layer_takes_the_place_of_those_that_nobody_used_for_long(project:
 
 
 @pytest.mark.usefixtures("wheel")
-def test_a_layer_in_use_is_never_removed(project: Path) -> None:
+def test_a_recently_used_layer_is_kept(project: Path) -> None:
     pins = project / "functions" / "requirements.txt"
     first, before = layer_folder(project).parent, pins.read_text()
     os.utime(first, (0, 0))
@@ -244,7 +244,7 @@ def test_a_layer_in_use_is_never_removed(project: Path) -> None:
     assert layer_folder(project).parent == first
 
 
-def test_a_layer_is_built_anew_from_the_wheels_of_earlier_builds_without_a_network(
+def test_a_layer_is_built_offline_from_the_wheels_of_earlier_builds(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
@@ -266,21 +266,21 @@ def test_a_layer_is_built_anew_from_the_wheels_of_earlier_builds_without_a_netwo
 
 
 @pytest.mark.usefixtures("wheel")
-def test_a_build_that_is_cut_off_leaves_nothing_that_counts(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut_off(*_: object) -> None:
+def test_an_interrupted_build_leaves_no_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(packaging, "_unpack", cut_off)
+        interrupted.setattr(packaging, "_unpack", interrupt)
         with pytest.raises(KeyboardInterrupt):
             layer_folder(project)
     assert list((project / ".build").iterdir()) == []
     assert len(layer_files(layer_folder(project))) == 2
 
 
-def test_without_a_network_the_error_says_what_to_do(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_error_names_the_command_to_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 1, "", "WARNING: retrying\nERROR: No matching distribution\n")
 
@@ -297,7 +297,7 @@ def test_pins_that_depend_on_the_machine_are_refused(project: Path) -> None:
         layer_folder(project)
 
 
-# --- What is installed ---
+# --- Locked versions ---
 
 LOCKS = (
     "requirements.txt",
@@ -331,7 +331,7 @@ def test_every_requirement_is_pinned_and_locked_by_hash(lock: str) -> None:
 def test_a_lock_holds_the_versions_that_the_project_names(lock: str, groups: list[str]) -> None:
     project = tomllib.loads((packaging.PROJECT_ROOT / "pyproject.toml").read_text("utf-8"))
     named = [pin for group in groups for pin in project["dependency-groups"][group]]
-    if groups != ["layer"]:  # the layer goes without the program
+    if groups != ["layer"]:  # the layer does not contain the program
         named += project["project"]["dependencies"]
     text = (packaging.PROJECT_ROOT / lock).read_text("utf-8")
     for pin in named:
@@ -341,10 +341,10 @@ def test_a_lock_holds_the_versions_that_the_project_names(lock: str, groups: lis
         ), pin
 
 
-# Not requirements.txt: the policy pack's SDK wants an older protobuf than the program alone.
+# Without requirements.txt: the policy pack's SDK requires an older protobuf than the program does.
 @pytest.mark.parametrize("part", ["requirements-uv.txt", "requirements-local.txt"])
-def test_the_tests_are_installed_on_top_of_what_the_demo_installs(part: str) -> None:
-    """Another version there would be taken out again, and be another one in the tests than in the demo."""
+def test_the_tests_have_the_versions_that_the_demo_installs(part: str) -> None:
+    """Another version would replace the one that the demo uses."""
 
     def pins(lock: str) -> set[str]:
         return set(re.findall(r"^\S+==[^\s;]+", (packaging.PROJECT_ROOT / lock).read_text("utf-8"), re.M))
@@ -353,7 +353,7 @@ def test_the_tests_are_installed_on_top_of_what_the_demo_installs(part: str) -> 
     assert pins(part) <= pins("requirements-dev.txt")
 
 
-# --- On every machine the same ---
+# --- Reproducible packages ---
 
 PACKAGE = """
 import hashlib, json, sys, tempfile, zlib
@@ -376,11 +376,11 @@ json.dump(found, sys.stdout)
 
 
 EVERY_PYTHON = "REQUIRE_EVERY_PYTHON"
-"""A variable: where it is set a missing Python fails the test instead of skipping it."""
+"""Name of a variable. If it is set, a missing Python fails the test instead of skipping it."""
 
 
 def interpreter(version: str) -> str:
-    """A Python of this version; skips the test where there is none, unless it must be there."""
+    """Returns a Python of this version. If there is none, skips or fails the test."""
     if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -398,8 +398,8 @@ def interpreter(version: str) -> str:
     pytest.skip(missing)
 
 
-def checkout(target: Path, *, mode: int, time: int) -> Path:
-    """The project as git would check it out, with such modes and times, and the wheels of the built layer."""
+def copy_checkout(target: Path, *, mode: int, time: int) -> Path:
+    """Copies the tracked files, with this mode and time, and the wheels of the built layer."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--", "components", "functions", "docs/openapi.json"],
         cwd=packaging.PROJECT_ROOT,
@@ -408,7 +408,7 @@ def checkout(target: Path, *, mode: int, time: int) -> Path:
         check=False,
     )
     if listed.returncode:
-        pytest.skip("this is no checkout of git")
+        pytest.skip("this is not a git checkout")
     for name in filter(None, listed.stdout.split("\0")):
         source, copy = packaging.PROJECT_ROOT / name, target / name
         if source.is_file():
@@ -422,7 +422,7 @@ def checkout(target: Path, *, mode: int, time: int) -> Path:
 
 
 def packaged(root: Path, python: str) -> dict[str, dict[str, str]]:
-    """The digests of all that is packaged in a checkout by a Python, without a network."""
+    """Returns the digests of the packages that a Python builds offline in a checkout."""
     result = subprocess.run(
         [python, "-c", PACKAGE],
         cwd=root,
@@ -438,7 +438,7 @@ def packaged(root: Path, python: str) -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def first_checkout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    root = checkout(tmp_path_factory.mktemp("first"), mode=0o644, time=1_000_000_000)
+    root = copy_checkout(tmp_path_factory.mktemp("first"), mode=0o644, time=1_000_000_000)
     return packaged(root, sys.executable)
 
 
@@ -446,14 +446,14 @@ def first_checkout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[s
 def test_another_checkout_under_another_python_packages_the_same_bytes(
     version: str, first_checkout: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    second = packaged(checkout(tmp_path, mode=0o755, time=1_700_000_000), interpreter(version))
+    second = packaged(copy_checkout(tmp_path, mode=0o755, time=1_700_000_000), interpreter(version))
     assert second.keys() == first_checkout.keys()
     for name, digests in second.items():
         for kind in digests.keys() & first_checkout[name].keys():
             assert digests[kind] == first_checkout[name][kind], f"{name}: {kind}"
 
 
-def test_a_missing_python_is_a_failure_where_it_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_python_fails_the_test_if_every_python_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(EVERY_PYTHON, raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"3\.99"):
         interpreter("3.99")
@@ -462,16 +462,16 @@ def test_a_missing_python_is_a_failure_where_it_must_be_there(monkeypatch: pytes
         interpreter("3.99")
 
 
-def test_the_layer_that_is_deployed_is_the_one_that_a_clean_checkout_builds(
+def test_the_deployed_layer_equals_that_of_a_clean_checkout(
     first_checkout: dict[str, dict[str, str]],
 ) -> None:
-    """Fails where the code puts other files into the layer and `_LAYER_FORMAT` was not raised."""
+    """Fails if the code puts other files into the layer under the same `_LAYER_FORMAT`."""
     tree = packaging._tree(layer_folder())
     assert packaging._hash_of_files(tree) == first_checkout["layer"]["contents"]
 
 
-def test_packaging_needs_nothing_but_python() -> None:
-    """`make install` runs it before anything else is known to work, and it must be quick."""
+def test_packaging_does_not_import_the_sdk() -> None:
+    """`make install` runs it first, and it must be fast."""
     code = "import sys, components.packaging; print(json.dumps([m for m in sys.modules if 'pulumi' in m]))"
     result = subprocess.run(
         [sys.executable, "-c", f"import json; {code}"],

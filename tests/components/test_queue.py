@@ -1,4 +1,4 @@
-"""The orders queue, its dead letters, and how it feeds its consumer."""
+"""The orders queue, its dead letters and its consumer."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_a_message_that_fails_five_times_goes_to_the_dead_letters_of_this_queue_
 
 
 @each_stack
-def test_dead_letters_outlive_the_messages_of_the_queue(stack: str) -> None:
+def test_dead_letters_are_kept_longer_than_messages(stack: str) -> None:
     run = declare_test_stack(stack)
     kept = {queue.name: queue.inputs["messageRetentionSeconds"] for queue in run.of_type(QUEUE)}
     assert kept["orders-dead-letters"] == 14 * 86400
@@ -51,7 +51,7 @@ def test_dead_letters_outlive_the_messages_of_the_queue(stack: str) -> None:
 
 
 @each_stack
-def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -> None:
+def test_queues_are_encrypted_use_long_polling_and_refuse_plain_http(stack: str) -> None:
     run = declare_test_stack(stack)
     assert all(queue.inputs["sqsManagedSseEnabled"] is True for queue in run.of_type(QUEUE))
     assert run.get(QUEUE, "orders").inputs["receiveWaitTimeSeconds"] == 20
@@ -66,7 +66,7 @@ def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(stack: str) -
 
 
 @each_stack
-def test_the_consumer_gets_batches_of_ten_and_says_which_of_them_failed(stack: str) -> None:
+def test_the_consumer_gets_batches_of_ten_and_reports_failed_messages(stack: str) -> None:
     run = declare_test_stack(stack)
     (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
     assert mapping.inputs["eventSourceArn"] == run.get(QUEUE, "orders").outputs["arn"]
@@ -77,7 +77,7 @@ def test_the_consumer_gets_batches_of_ten_and_says_which_of_them_failed(stack: s
 
 
 @each_stack
-def test_nothing_is_delivered_before_the_consumer_may_do_its_work(stack: str) -> None:
+def test_no_message_is_delivered_before_the_consumer_has_its_permissions(stack: str) -> None:
     run = declare_test_stack(stack)
     (mapping,) = run.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
     for policy in run.of_type("aws:iam/rolePolicy:RolePolicy"):
@@ -85,7 +85,7 @@ def test_nothing_is_delivered_before_the_consumer_may_do_its_work(stack: str) ->
             assert depends_on(run, mapping, policy)
 
 
-def test_a_queue_refuses_a_consumer_that_runs_longer_than_it_was_made_for(tmp_path: Path) -> None:
+def test_a_queue_refuses_a_consumer_with_a_higher_timeout_than_declared(tmp_path: Path) -> None:
     with pytest.raises(
         ProgramError, match=r"service_api runs up to 11 s, but the queue jobs was made for .* 10 s"
     ):

@@ -1,4 +1,4 @@
-"""The API: routes, keys, preflights, gateway errors, plans, and a stage that is deployed when they change."""
+"""The API: routes, keys, preflights, gateway errors, plans, and the deployments of its stage."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ each_stack = pytest.mark.parametrize("stack", STACKS)
 
 
 def paths(run: ProgramRun) -> dict[str, str]:
-    """Resource id -> path."""
+    """Returns the path of each resource id."""
     (api,) = run.of_type("aws:apigateway/restApi:RestApi")
     return {api.outputs["rootResourceId"]: "/"} | {
         resource.id: resource.outputs["path"] for resource in run.of_type(RESOURCE)
@@ -59,7 +59,7 @@ def paths(run: ProgramRun) -> dict[str, str]:
 
 
 def methods(run: ProgramRun) -> dict[str, bool]:
-    """Route, such as "GET /users" -> whether it needs a key."""
+    """Returns for each route, such as "GET /users", whether it requires a key."""
     at = paths(run)
     return {
         f"{method.inputs['httpMethod']} {at[method.inputs['resourceId']]}": method.inputs["apiKeyRequired"]
@@ -81,7 +81,7 @@ def test_every_route_is_answered_by_its_function(stack: str) -> None:
 
 
 @each_stack
-def test_every_method_needs_a_key_but_the_open_routes_and_preflights(stack: str) -> None:
+def test_every_method_requires_a_key_except_open_routes_and_preflights(stack: str) -> None:
     without_key = {route for route, needs_key in methods(declare_test_stack(stack)).items() if not needs_key}
     assert {route for route in without_key if not route.startswith("OPTIONS")} == OPEN
 
@@ -115,7 +115,7 @@ def test_every_mapped_header_is_declared_by_its_method(stack: str) -> None:
 
 
 @each_stack
-def test_the_gateway_answers_errors_as_problem_documents_any_allowed_page_may_read(stack: str) -> None:
+def test_gateway_errors_are_problem_documents_that_allowed_origins_can_read(stack: str) -> None:
     responses = {
         response.inputs["responseType"]: response.inputs
         for response in declare_test_stack(stack).of_type("aws:apigateway/response:Response")
@@ -144,7 +144,7 @@ def test_a_function_may_be_called_from_the_stage_of_this_api_only(stack: str) ->
 
 
 @each_stack
-def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
+def test_a_deployment_depends_on_all_contents_of_its_snapshot(stack: str) -> None:
     run = declare_test_stack(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for kind in (
@@ -160,7 +160,7 @@ def test_a_deployment_waits_for_all_it_takes_a_snapshot_of(stack: str) -> None:
 
 
 @each_stack
-def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
+def test_no_request_arrives_before_its_function_has_its_permissions(stack: str) -> None:
     run = declare_test_stack(stack)
     (deployment,) = run.of_type(DEPLOYMENT)
     for permission in run.of_type("aws:lambda/permission:Permission"):
@@ -171,7 +171,7 @@ def test_no_request_comes_before_its_function_may_answer_it(stack: str) -> None:
 
 
 @each_stack
-def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> None:
+def test_the_first_request_of_each_second_and_some_others_are_traced(stack: str) -> None:
     run = declare_test_stack(stack)
     (rule,) = run.of_type("aws:xray/samplingRule:SamplingRule")
     assert rule.inputs["resourceArn"] == run.of_type("aws:apigateway/stage:Stage")[0].outputs["arn"]
@@ -181,7 +181,7 @@ def test_a_few_requests_are_traced_and_the_first_of_each_second(stack: str) -> N
 
 
 @each_stack
-def test_the_stage_is_traced_and_limited_to_what_the_plans_allow_together(stack: str) -> None:
+def test_the_stage_is_traced_and_limited_to_the_sum_of_the_plans(stack: str) -> None:
     run = declare_test_stack(stack)
     (stage,) = run.of_type("aws:apigateway/stage:Stage")
     assert stage.inputs["stageName"] == "v1"
@@ -193,7 +193,7 @@ def test_the_stage_is_traced_and_limited_to_what_the_plans_allow_together(stack:
 
 
 @each_stack
-def test_metrics_of_each_method_that_nobody_looks_at_are_not_paid_for(stack: str) -> None:
+def test_metrics_per_method_are_disabled_and_unused(stack: str) -> None:
     run = declare_test_stack(stack)
     (settings,) = run.of_type("aws:apigateway/methodSettings:MethodSettings")
     assert settings.inputs["settings"]["metricsEnabled"] is False
@@ -216,13 +216,13 @@ def test_each_plan_limits_its_own_key_on_this_stage(stack: str) -> None:
         assert link.inputs["usagePlanId"] == run.get("aws:apigateway/usagePlan:UsagePlan", link.name).id
 
 
-def test_aws_makes_the_keys_and_their_values_are_secret() -> None:
+def test_aws_generates_the_keys_and_their_values_are_secret() -> None:
     for key in declare_test_stack("prod").of_type("aws:apigateway/apiKey:ApiKey"):
         assert "value" not in key.inputs
         assert "value" in key.additional_secret_outputs
 
 
-def test_the_stage_logs_its_requests_only_when_asked_to_and_never_a_key() -> None:
+def test_the_stage_logs_its_requests_only_if_configured_and_without_the_key() -> None:
     (stage,) = declare_test_stack("prod").of_type("aws:apigateway/stage:Stage")
     assert "accessLogSettings" not in stage.inputs
     run = declare_test_stack(accessLogs=True, logRetentionDays=30)
@@ -235,7 +235,7 @@ def test_the_stage_logs_its_requests_only_when_asked_to_and_never_a_key() -> Non
     assert "$context.identity.apiKey" not in line.values()
 
 
-# --- When the stage is deployed anew ---
+# --- Deployments of the stage ---
 
 
 def trigger(run: ProgramRun) -> str:
@@ -284,25 +284,25 @@ def test_a_changed_route_is_deployed(changed: str, tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) != trigger_of(tmp_path / "after", changed)
 
 
-def contents(folder: Path, routes: str) -> str:
-    """The name of the model on which all contents of a deployment depend."""
+def model_name(folder: Path, routes: str) -> str:
+    """Returns the name of the model on which all contents of a deployment depend."""
     folder.mkdir()
     (model,) = recorded_program(folder, PROGRAM.format(routes=routes)).of_type(MODEL)
     return str(model.inputs["name"])
 
 
 def test_the_contents_are_declared_again_only_when_a_route_is_added_or_removed(tmp_path: Path) -> None:
-    before = contents(tmp_path / "before", ROUTE)
-    assert contents(tmp_path / "same", ROUTE) == before
-    assert contents(tmp_path / "other", 'api.route("GET", "/items", two, key_required=False)') == before
-    assert contents(tmp_path / "method", f'{ROUTE}\napi.route("PUT", "/items", one)') != before
-    assert contents(tmp_path / "path", f'{ROUTE}\napi.route("GET", "/more", one)') != before
-    assert contents(tmp_path / "instead", 'api.route("GET", "/more", one)') != before
+    before = model_name(tmp_path / "before", ROUTE)
+    assert model_name(tmp_path / "same", ROUTE) == before
+    assert model_name(tmp_path / "other", 'api.route("GET", "/items", two, key_required=False)') == before
+    assert model_name(tmp_path / "method", f'{ROUTE}\napi.route("PUT", "/items", one)') != before
+    assert model_name(tmp_path / "path", f'{ROUTE}\napi.route("GET", "/more", one)') != before
+    assert model_name(tmp_path / "instead", 'api.route("GET", "/more", one)') != before
 
 
 @each_stack
 def test_all_contents_of_a_deployment_are_deleted_before_the_model_is_replaced(stack: str) -> None:
-    """tests/engine/test_removed_route.py shows what the engine makes of it."""
+    """`tests/engine/test_removed_route.py` tests the same with Pulumi's engine."""
     run = declare_test_stack(stack)
     (model,) = run.of_type(MODEL)
     assert model.delete_before_replace
@@ -315,7 +315,7 @@ def test_all_contents_of_a_deployment_are_deleted_before_the_model_is_replaced(s
         assert not depends_on(run, resource, model), resource.name
 
 
-def test_what_did_not_change_is_not_deployed_again(tmp_path: Path) -> None:
+def test_an_unchanged_api_is_not_deployed_again(tmp_path: Path) -> None:
     assert trigger_of(tmp_path / "before", ROUTE) == trigger_of(tmp_path / "after", ROUTE)
     assert trigger(declare_test_stack("dev")) == trigger(declare_test_stack("dev", functionMemoryMb=1024))
 
@@ -326,6 +326,6 @@ def test_changed_origins_are_deployed() -> None:
     )
 
 
-def test_a_preview_of_a_new_stack_knows_no_trigger_yet_and_still_works() -> None:
+def test_a_preview_of_a_new_stack_has_an_unknown_trigger() -> None:
     (deployment,) = declare_test_stack("dev", preview=True).of_type(DEPLOYMENT)
     assert deployment.inputs["triggers"] in (UNKNOWN, {"contents": UNKNOWN})

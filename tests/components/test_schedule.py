@@ -1,4 +1,4 @@
-"""The schedule of the requeue: who may invoke it, how often, and what becomes of a failed run."""
+"""The schedule of the requeue: its rate, its permissions, and failed runs."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_run_ends_before_the_next_one_begins(stack: str) -> None:
 
 
 @each_stack
-def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) -> None:
+def test_a_run_that_cannot_start_is_dropped_when_the_next_is_due(stack: str) -> None:
     run = declare_test_stack(stack)
     assert run.get(SCHEDULE, "requeue").inputs["target"]["retryPolicy"]["maximumEventAgeInSeconds"] == 300
     (config,) = run.of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
@@ -49,7 +49,7 @@ def test_a_run_that_cannot_start_is_given_up_when_the_next_is_due(stack: str) ->
 
 
 @each_stack
-def test_no_run_starts_before_the_function_may_do_its_work(stack: str) -> None:
+def test_no_run_starts_before_the_function_has_its_permissions(stack: str) -> None:
     run = declare_test_stack(stack)
     for policy in run.of_type(ROLE_POLICY):
         if policy.name.startswith((f"{NAME}-", "requeue-")):
@@ -61,7 +61,7 @@ def test_executions_of_an_express_machine_are_not_looked_up() -> None:
     assert run.get(FUNCTION, NAME).inputs["environment"]["variables"]["WORKFLOW_TYPE"] == "EXPRESS"
 
 
-def test_the_requeue_is_told_what_the_configuration_says() -> None:
+def test_the_requeue_gets_the_configured_limits() -> None:
     run = declare_test_stack(stalledAfterMinutes=12, maxAttempts=5)
     variables = run.get(FUNCTION, NAME).inputs["environment"]["variables"]
     assert (variables["STALLED_AFTER_MINUTES"], variables["MAX_ATTEMPTS"]) == ("12", "5")

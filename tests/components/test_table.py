@@ -42,19 +42,19 @@ def test_a_table_declares_exactly_the_attributes_of_its_keys_as_strings(stack: s
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_an_index_holds_keys_only_so_that_a_status_change_costs_no_index_write(stack: str) -> None:
+def test_indexes_hold_only_keys_so_a_status_change_writes_no_index(stack: str) -> None:
     (orders,) = [table for table in declare_test_stack(stack).of_type(TABLE) if table.name == "orders"]
     assert {index["projectionType"] for index in orders.inputs["globalSecondaryIndexes"]} == {"KEYS_ONLY"}
 
 
-@pytest.mark.parametrize(("stack", "guarded"), [("dev", False), ("prod", True)])
-def test_data_is_guarded_where_the_stack_asks_for_it(stack: str, guarded: bool) -> None:
+@pytest.mark.parametrize(("stack", "protected"), [("dev", False), ("prod", True)])
+def test_data_is_protected_if_configured(stack: str, protected: bool) -> None:
     for table in declare_test_stack(stack).of_type(TABLE):
-        recovery = {"enabled": True, "recoveryPeriodInDays": 35} if guarded else {"enabled": False}
+        recovery = {"enabled": True, "recoveryPeriodInDays": 35} if protected else {"enabled": False}
         assert table.inputs["pointInTimeRecovery"] == recovery
-        assert table.inputs["deletionProtectionEnabled"] is guarded
-        assert table.protect is guarded
-        assert table.retain_on_delete is guarded
+        assert table.inputs["deletionProtectionEnabled"] is protected
+        assert table.protect is protected
+        assert table.retain_on_delete is protected
 
 
 def test_tables_billed_per_request_declare_no_capacity() -> None:
@@ -63,7 +63,7 @@ def test_tables_billed_per_request_declare_no_capacity() -> None:
         assert "readCapacity" not in table.inputs
 
 
-def test_provisioned_capacity_holds_for_tables_and_indexes() -> None:
+def test_provisioned_capacity_applies_to_tables_and_indexes() -> None:
     run = declare_test_stack(tableBillingMode="PROVISIONED", tableReadCapacity=4, tableWriteCapacity=2)
     for table in run.of_type(TABLE):
         for part in (table.inputs, *table.inputs.get("globalSecondaryIndexes", [])):

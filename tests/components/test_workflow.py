@@ -1,4 +1,4 @@
-"""The state machine: its file is filled in, and its role may call its tasks and nothing else."""
+"""The state machine: its definition, type, logs, traces and permissions."""
 
 import json
 
@@ -19,7 +19,7 @@ TEMPLATE = '{"Resource": "arn:${partition}:x", "F": "${taskArn}", "J": "{% $stat
 VALUES = {"partition": "aws", "taskArn": "arn:aws:lambda:function:task"}
 
 
-def test_every_name_in_braces_is_replaced_and_jsonata_stays_as_it_is() -> None:
+def test_every_name_in_braces_is_replaced_and_jsonata_is_not_changed() -> None:
     filled = json.loads(fill_in(TEMPLATE, VALUES))
     assert filled == {
         "Resource": "arn:aws:x",
@@ -28,14 +28,14 @@ def test_every_name_in_braces_is_replaced_and_jsonata_stays_as_it_is() -> None:
     }
 
 
-def test_a_name_that_nobody_fills_in_is_an_error_that_names_it() -> None:
+def test_a_placeholder_without_a_value_is_an_error_that_names_it() -> None:
     with pytest.raises(
         DefinitionError, match=r"^The state machine asks for \$\{taskArn\}, which nobody fills in\.$"
     ):
         fill_in(TEMPLATE, {"partition": "aws"})
 
 
-def test_a_value_without_a_place_is_an_error_that_names_it() -> None:
+def test_a_value_without_a_placeholder_is_an_error_that_names_it() -> None:
     with pytest.raises(DefinitionError, match=r"^The state machine has no place for \$\{otherArn\}\.$"):
         fill_in(TEMPLATE, {**VALUES, "otherArn": "x"})
 
@@ -49,7 +49,7 @@ def test_white_space_in_the_file_makes_no_difference() -> None:
     assert fill_in(TEMPLATE, VALUES) == fill_in(TEMPLATE.replace(", ", ",\n    "), VALUES)
 
 
-def test_only_names_in_braces_count() -> None:
+def test_only_names_in_braces_are_placeholders() -> None:
     assert placeholders("$states ${a} $b ${} ${ c } ${d.e} ${f1}") == {"a", "f1"}
 
 
@@ -62,7 +62,7 @@ TASKS = tuple(FUNCTIONS.values())
 
 
 @each_stack
-def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
+def test_the_definition_names_the_functions_of_its_tasks(stack: str) -> None:
     run = declare_test_stack(stack)
     definition = run.get(MACHINE, "order_fulfillment").inputs["definition"]
     assert not placeholders(definition)
@@ -71,7 +71,7 @@ def test_the_state_machine_is_filled_in_with_its_tasks(stack: str) -> None:
 
 
 @each_stack
-def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) -> None:
+def test_the_state_machine_is_traced_and_logs_to_a_group_of_vended_logs(stack: str) -> None:
     run = declare_test_stack(stack)
     inputs = run.get(MACHINE, "order_fulfillment").inputs
     group = run.get(LOG_GROUP, "order_fulfillment-logs")
@@ -86,7 +86,7 @@ def test_the_state_machine_is_traced_and_logs_where_aws_may_deliver(stack: str) 
 
 
 @each_stack
-def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> None:
+def test_no_execution_starts_before_the_tasks_have_their_permissions(stack: str) -> None:
     run = declare_test_stack(stack)
     machine = run.get(MACHINE, "order_fulfillment")
     for policy in run.of_type(ROLE_POLICY):
@@ -94,7 +94,7 @@ def test_no_execution_starts_before_the_tasks_may_do_their_work(stack: str) -> N
             assert depends_on(run, machine, policy), policy.name
 
 
-def test_the_kind_of_the_state_machine_comes_from_the_configuration() -> None:
+def test_the_type_of_the_state_machine_is_configurable() -> None:
     assert declare_test_stack("dev").get(MACHINE, "order_fulfillment").inputs["type"] == "STANDARD"
     express = declare_test_stack(workflowType="EXPRESS")
     assert express.get(MACHINE, "order_fulfillment").inputs["type"] == "EXPRESS"

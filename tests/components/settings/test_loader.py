@@ -20,7 +20,7 @@ def test_a_key_without_a_value_is_named() -> None:
         StackSettings.read(config)
 
 
-def test_a_misspelt_key_is_named() -> None:
+def test_a_misspelled_key_is_named() -> None:
     config = Config("dev", {"deletionProtecton": True})
     with pytest.raises(SettingsError, match=r"^deletionProtecton: is not a key\. Use one of accessLogs, "):
         StackSettings.read(config, config.values)
@@ -31,12 +31,12 @@ def test_every_key_of_the_schema_is_read() -> None:
     StackSettings.read(config, config.values)
 
 
-def test_the_keys_that_the_pulumi_cli_passes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_of_the_project_are_read_from_the_pulumi_cli(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG", '{"orderflow:logLevel": "INFO", "aws:region": "us-east-1"}')
     assert given_keys("orderflow") == ["logLevel"]
 
 
-def test_an_infinite_number_is_no_number() -> None:
+def test_an_infinite_number_is_refused() -> None:
     assert mistake(maxAttempts="Infinity").startswith("maxAttempts: Infinity is not allowed.")
 
 
@@ -64,7 +64,7 @@ def test_members_of_objects_are_read_as_pulumi_config_set_stores_them(
 
 
 @pytest.mark.parametrize("rate", ["", "fast", "1,5", "Infinity", "nan", True, None, "-1", "0x10"])
-def test_what_is_no_number_is_refused_in_an_object(rate: object) -> None:
+def test_a_member_that_must_be_a_number_is_refused_otherwise(rate: object) -> None:
     message = mistake(usagePlans={"gold": {"quotaPerDay": 9, "burst": 5, "rate": rate}})
     assert message.startswith("usagePlans.gold.rate: ")
     assert message.endswith(" is not allowed. Use a number of requests per second above 0.")

@@ -44,15 +44,15 @@ def test_a_mistake_names_the_key_the_value_and_what_to_use(changes: dict[str, An
     assert mistake(**changes) == message
 
 
-def test_the_consumers_timeout_may_be_what_the_requeue_can_wait_for() -> None:
+def test_the_highest_consumer_timeout_depends_on_the_time_until_an_order_is_stalled() -> None:
     assert read(consumerTimeoutSeconds=33).queue.consumer_timeout_seconds == 33
     settings = read(consumerTimeoutSeconds=900, stalledAfterMinutes=271)
     assert settings.queue.consumer_timeout_seconds == 900
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_message_that_fails_leaves_the_queues_age_before_its_order_is_stalled(stack: str) -> None:
-    """SQS leaves a message that was received three times out of the age of the oldest message:
+def test_a_failing_message_is_excluded_from_the_queues_age_before_its_order_is_stalled(stack: str) -> None:
+    """SQS excludes messages that were received three times from the age of the oldest message:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     """
     run = declare_test_stack(stack)
