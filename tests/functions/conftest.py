@@ -1,4 +1,4 @@
-"""The functions run here on the backend in memory, with the tables as the Pulumi program declares them."""
+"""Runs the functions on a backend in memory, with the tables that the Pulumi program declares."""
 
 from __future__ import annotations
 

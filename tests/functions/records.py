@@ -1,4 +1,4 @@
-"""A user and a product, as the tests of what both kinds of records have in common create them."""
+"""Sample users and products, for tests of what both kinds of records have in common."""
 
 from __future__ import annotations
 

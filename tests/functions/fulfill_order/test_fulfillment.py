@@ -1,11 +1,13 @@
-"""FulfillOrder in place: the stock is reserved and the order has its shipment."""
+"""`fulfill_order` without a fulfillment system reserves the stock and names a shipment."""
 
 from __future__ import annotations
 
 from local.memory.backend import MemoryBackend
 
 
-def test_fulfillment_takes_the_goods_and_names_the_shipment_after_the_order(backend: MemoryBackend) -> None:
+def test_fulfillment_reserves_the_stock_and_names_the_shipment_after_the_order(
+    backend: MemoryBackend,
+) -> None:
     lamp, desk = backend.create_product(stock=5), backend.create_product(stock=3)
     order_id = backend.create_validated_order({lamp: 2, desk: 3})
     assert backend.reserve(order_id) == {"shipmentId": f"shipment-{order_id}"}
@@ -13,7 +15,7 @@ def test_fulfillment_takes_the_goods_and_names_the_shipment_after_the_order(back
     assert backend.api.get(f"/products/{lamp}").body["version"] == 2
 
 
-def test_fulfilling_twice_takes_the_goods_once_and_answers_the_same_shipment(backend: MemoryBackend) -> None:
+def test_fulfilling_twice_reserves_once_and_returns_the_same_shipment(backend: MemoryBackend) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
     assert backend.reserve(order_id) == backend.reserve(order_id)

@@ -1,4 +1,4 @@
-"""From the queue to the workflow."""
+"""`order_consumer` starts an execution for each order message."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_message_starts_the_execution_of_its_attempt(backend: MemoryBacken
     assert executions(backend) == ["a-1", "b-2"]
 
 
-def test_a_second_delivery_is_a_success_and_starts_nothing(backend: MemoryBackend) -> None:
+def test_a_second_delivery_succeeds_and_starts_no_execution(backend: MemoryBackend) -> None:
     for _ in range(2):
         assert failed(invoke("order_consumer", batch(message("a")))) == []
     assert executions(backend) == ["a-1"]
@@ -66,7 +66,7 @@ def test_a_second_delivery_is_a_success_and_starts_nothing(backend: MemoryBacken
         message(""),
     ],
 )
-def test_one_bad_message_comes_back_alone_with_its_reason_logged(
+def test_only_the_malformed_message_of_a_batch_fails_and_it_is_logged(
     backend: MemoryBackend, bad: object, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     good = [message(f"o-{number}") for number in range(9)]
@@ -77,7 +77,7 @@ def test_one_bad_message_comes_back_alone_with_its_reason_logged(
     assert "order_id" not in errors[0]
 
 
-def test_a_message_whose_execution_cannot_be_started_comes_back(backend: MemoryBackend) -> None:
+def test_a_message_whose_execution_cannot_be_started_fails(backend: MemoryBackend) -> None:
     with backend.hooked(Failing(refusal("ThrottlingException"), "StartExecution")):
         assert failed(invoke("order_consumer", batch(message("a")))) == ["m-0"]
     assert executions(backend) == []

@@ -31,7 +31,9 @@ def test_the_orders_of_a_user_are_listed_newest_first_over_pages(backend: Memory
     assert seen == placed[::-1]
 
 
-def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(backend: MemoryBackend) -> None:
+def test_a_pending_order_is_cancelled_and_each_repeat_publishes_the_event_again(
+    backend: MemoryBackend,
+) -> None:
     order_id = backend.create_order("u-1", {"p-1": 1})
     for _ in range(2):
         answer = backend.api.post(f"/orders/{order_id}/cancel")
@@ -43,7 +45,7 @@ def test_a_pending_order_is_cancelled_and_announced_once_more_at_every_repeat(ba
     assert "openShard" not in backend.stored_order(order_id)
 
 
-def test_an_order_whose_goods_are_reserved_cannot_be_cancelled(backend: MemoryBackend) -> None:
+def test_an_order_with_a_reservation_cannot_be_cancelled(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     backend.reserve(order_id)
     answer = backend.api.post(f"/orders/{order_id}/cancel")
@@ -67,7 +69,7 @@ def test_a_validated_order_without_a_reservation_can_be_cancelled_and_is_never_r
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 256])
-def test_an_idempotency_key_that_cannot_be_one_is_a_422(backend: MemoryBackend, key: str) -> None:
+def test_an_invalid_idempotency_key_is_a_422(backend: MemoryBackend, key: str) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
     answer = backend.api.post("/orders", body, headers={"Idempotency-Key": key})
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, "Idempotency-Key")

@@ -26,7 +26,7 @@ def test_a_placed_order_is_pending_stored_and_queued(backend: MemoryBackend) -> 
     assert backend.take_messages() == [{"orderId": order_id, "attempt": 1, "correlationId": "request-1"}]
 
 
-def test_an_order_is_accepted_although_the_queue_is_gone(backend: MemoryBackend) -> None:
+def test_an_order_is_accepted_if_the_queue_does_not_exist(backend: MemoryBackend) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
     with backend.hooked(Failing(refusal("AWS.SimpleQueueService.NonExistentQueue"), "SendMessage")):
         answer = backend.api.post("/orders", body)
@@ -62,7 +62,7 @@ def test_an_invalid_order_is_a_422_that_names_the_field_and_stores_nothing(
     assert backend.take_messages() == []
 
 
-def test_a_repeat_under_the_same_key_answers_the_first_order_and_makes_no_second(
+def test_a_repeat_under_the_same_key_returns_the_first_order_and_makes_no_second(
     backend: MemoryBackend,
 ) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
@@ -82,7 +82,7 @@ def test_another_order_under_the_same_key_is_a_422(backend: MemoryBackend) -> No
     assert answer.body["code"] == "idempotency_key_reused"
 
 
-def test_the_same_key_and_body_of_two_users_are_two_orders(backend: MemoryBackend) -> None:
+def test_the_same_key_and_body_of_two_users_make_two_orders(backend: MemoryBackend) -> None:
     headers = {"Idempotency-Key": "key-1"}
     assert backend.create_order("u-1", {"p-1": 1}, headers=headers) != backend.create_order(
         "u-2", {"p-1": 1}, headers=headers
@@ -112,11 +112,11 @@ def test_repeats_in_parallel_make_one_order_and_queue_it_once(backend: MemoryBac
     new = NewOrder(user_id="u-1", items=[NewOrderLine(product_id="p-1", quantity=2)])
     clients = 8
     ready = Barrier(clients)
-    one_at_a_time = Lock()  # the tables in memory are not made for threads
+    one_at_a_time = Lock()  # the tables in memory are not thread-safe
 
     class Client:
         def put_item(self, **parameters: Any) -> Any:
-            ready.wait(timeout=10)  # nobody writes before everybody is about to
+            ready.wait(timeout=10)  # all clients write at the same time
             with one_at_a_time:
                 return backend.cloud.store.call("PutItem", parameters)
 
@@ -137,7 +137,7 @@ def test_repeats_in_parallel_make_one_order_and_queue_it_once(backend: MemoryBac
     assert backend.count("orders") == len(backend.take_messages()) == 1
 
 
-def test_a_repeat_long_after_answers_the_order_as_it_is_by_then(backend: MemoryBackend) -> None:
+def test_a_late_repeat_returns_the_current_order(backend: MemoryBackend) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
     headers = {"Idempotency-Key": "key-1"}
     order_id = backend.api.post("/orders", body, headers=headers).body["orderId"]

@@ -1,4 +1,4 @@
-"""What the routes of products add to those of all records."""
+"""Routes of products, beyond what all records have in common."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_a_product_without_a_currency_has_the_default(backend: MemoryBackend) ->
     assert backend.api.post("/products", RECORDS["products"]).body["currency"] == "EUR"
 
 
-def test_a_change_of_stock_must_name_the_version_it_is_based_on(backend: MemoryBackend) -> None:
+def test_a_change_of_stock_requires_the_version_of_the_product(backend: MemoryBackend) -> None:
     path = path_of("products", create(backend, "products"))
     assert backend.api.patch(path, {"stock": 7}).status == 428
-    # `*` names no version: it would overwrite what reservations changed meanwhile.
+    # `*` names no version, so it could overwrite a reservation made meanwhile.
     assert backend.api.patch(path, {"stock": 7}, headers={"If-Match": "*"}).status == 428
     patched = backend.api.patch(path, {"stock": 7}, headers={"If-Match": '"1"'})
     assert (patched.status, patched.body["stock"]) == (200, 7)

@@ -1,4 +1,4 @@
-"""ReleaseOrder puts the stock of an order back."""
+"""`release_order` returns the reserved stock of an order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
 
-def test_release_puts_the_goods_back_once(backend: MemoryBackend) -> None:
+def test_release_returns_the_stock_once(backend: MemoryBackend) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
     backend.reserve(order_id)
@@ -28,5 +28,5 @@ def test_a_fulfilled_order_is_never_released(backend: MemoryBackend) -> None:
     assert backend.stock(product) == 3
 
 
-def test_an_order_without_a_reservation_is_released_by_doing_nothing(backend: MemoryBackend) -> None:
+def test_releasing_an_order_without_a_reservation_succeeds(backend: MemoryBackend) -> None:
     invoke_task("release_order", backend.create_validated_order({backend.create_product(): 1}))

@@ -1,4 +1,4 @@
-"""A stalled order, and a run of the schedule over all of them."""
+"""Creates stalled orders and runs the requeue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 
 def requeue(context: Any = None) -> Any:
-    """Run the schedule once; only what it did something about is answered."""
+    """Run the requeue once. Returns the outcomes with a count above 0."""
     report = invoke("requeue_stalled_orders", {}, context)
     return {outcome: count for outcome, count in report.items() if count}
 
@@ -19,7 +19,7 @@ def requeue(context: Any = None) -> Any:
 def stalled_order(
     backend: MemoryBackend, *, validated: bool = False, attempt: int = 1, **attributes: object
 ) -> str:
-    """An order that is open for long; its first message is gone."""
+    """Stores an order that is open for long and has no message in the queue. Returns its id."""
     quantities = {backend.create_product(stock=5): 2}
     order_id = (
         backend.create_validated_order(quantities)

@@ -1,4 +1,4 @@
-"""A queue that is behind."""
+"""The requeue while the queue has a backlog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from local.memory.backend import MemoryBackend
 from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
 
 
-def test_an_order_that_waits_in_a_long_queue_is_left_alone(backend: MemoryBackend) -> None:
+def test_no_order_is_requeued_while_the_oldest_message_is_too_old(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend)
     backend.measure_oldest_message(20, minutes_ago=5)
     backend.measure_oldest_message(601, minutes_ago=1)
@@ -15,7 +15,7 @@ def test_an_order_that_waits_in_a_long_queue_is_left_alone(backend: MemoryBacken
     assert backend.take_messages() == []
 
 
-def test_a_queue_that_has_caught_up_holds_nobody_back(backend: MemoryBackend) -> None:
+def test_an_order_is_requeued_once_the_backlog_is_processed(backend: MemoryBackend) -> None:
     stalled_order(backend)
     backend.measure_oldest_message(3000, minutes_ago=5)
     backend.measure_oldest_message(20, minutes_ago=1)

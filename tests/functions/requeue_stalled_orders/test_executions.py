@@ -1,4 +1,4 @@
-"""Whether the execution of a stalled order still runs."""
+"""The requeue skips orders whose execution still runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def start_execution(backend: MemoryBackend, order_id: str) -> Execution:
     return backend.running_executions()[-1]
 
 
-def test_an_order_whose_execution_ended_is_sent_again(backend: MemoryBackend) -> None:
+def test_an_order_whose_execution_ended_is_requeued(backend: MemoryBackend) -> None:
     execution = start_execution(backend, stalled_order(backend))
     execution.end = End("TIMED_OUT", "ValidateOrder")
     assert requeue() == {"requeued": 1, "complete": True}
 
 
-def test_an_order_whose_execution_still_runs_is_left_alone(backend: MemoryBackend) -> None:
+def test_an_order_whose_execution_still_runs_is_skipped(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend)
     start_execution(backend, order_id)
     before = backend.stored_order(order_id)
@@ -36,7 +36,7 @@ def test_an_order_whose_execution_still_runs_is_left_alone(backend: MemoryBacken
     assert backend.take_messages() == []
 
 
-def test_of_express_executions_nothing_is_asked(
+def test_express_executions_are_not_described(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.requeue_stalled_orders import handler

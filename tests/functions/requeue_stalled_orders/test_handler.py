@@ -1,4 +1,4 @@
-"""What a run of the schedule measures."""
+"""The metrics of a run of the requeue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_orde
 
 
 def measured(capsys: pytest.CaptureFixture[str]) -> tuple[float, float, float]:
-    """How many orders a run found stalled, sent again, and gave up, as its one record of metrics says."""
+    """Returns a run's metrics: the numbers of stalled, requeued and exhausted orders."""
     (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     (stalled,), (requeued,), (exhausted,) = (
         record[name] for name in ("OrdersStalled", "OrdersRequeued", "AttemptsExhausted")
@@ -21,7 +21,7 @@ def measured(capsys: pytest.CaptureFixture[str]) -> tuple[float, float, float]:
     return stalled, requeued, exhausted
 
 
-def test_its_metrics_say_what_it_found_and_did(
+def test_a_run_counts_stalled_requeued_and_exhausted_orders(
     backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stalled_order(backend)
@@ -31,12 +31,14 @@ def test_its_metrics_say_what_it_found_and_did(
     assert measured(capsys) == (2, 1, 1)
 
 
-def test_a_run_that_finds_nothing_says_so(backend: MemoryBackend, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_stalled_orders_counts_zero(
+    backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
     requeue()
     assert measured(capsys) == (0, 0, 0)
 
 
-def test_a_run_that_does_nothing_while_the_queue_is_behind_still_shows_that_somebody_looked(
+def test_a_run_that_is_skipped_because_of_a_backlog_counts_zero(
     backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stalled_order(backend)
@@ -46,7 +48,7 @@ def test_a_run_that_does_nothing_while_the_queue_is_behind_still_shows_that_some
     assert measured(capsys) == (0, 0, 0)
 
 
-def test_a_run_that_fails_midway_tells_what_it_did_until_then(
+def test_a_run_that_fails_counts_what_it_did_before(
     backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stalled_order(backend)

@@ -1,4 +1,4 @@
-"""What becomes of an order that is open for long."""
+"""The outcomes of a stalled order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, requeue, st
 
 
 class RefusedEntries(Hook):
-    """Lets the queue refuse entries of its batches, by their ids."""
+    """Makes the queue refuse entries of its batches, by their ids."""
 
     def __init__(self, refused: list[set[str]]) -> None:
         self._refused = refused
@@ -29,7 +29,7 @@ class RefusedEntries(Hook):
             answer["Failed"] = [{"Id": number, "Code": "InternalError"} for number in sorted(refused)]
 
 
-def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(backend: MemoryBackend) -> None:
+def test_an_order_whose_message_was_lost_is_requeued_under_its_next_attempt(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend)
     assert requeue() == {"requeued": 1, "complete": True}
     assert backend.take_messages() == [
@@ -40,21 +40,21 @@ def test_an_order_whose_send_was_lost_is_sent_with_its_next_attempt(backend: Mem
     assert order["openSince"] > LONG_AGO
 
 
-def test_an_order_is_sent_once_and_then_waits_again(backend: MemoryBackend) -> None:
+def test_a_requeued_order_is_not_requeued_again_at_once(backend: MemoryBackend) -> None:
     stalled_order(backend)
     requeue()
     assert requeue() == {"complete": True}
     assert len(backend.take_messages()) == 1
 
 
-def test_an_order_that_is_open_for_a_short_time_is_left_alone(backend: MemoryBackend) -> None:
+def test_an_order_that_is_open_for_a_short_time_is_not_changed(backend: MemoryBackend) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     before = backend.stored_order(order_id)
     assert requeue() == {"complete": True}
     assert backend.stored_order(order_id) == before
 
 
-def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(backend: MemoryBackend) -> None:
+def test_an_order_whose_execution_was_stopped_continues_at_that_step(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend, validated=True)
     backend.reserve(order_id)
     requeue()
@@ -71,7 +71,7 @@ def test_an_order_whose_execution_was_killed_goes_on_where_it_stood(backend: Mem
     assert backend.stored_order(order_id)["status"] == "FULFILLED"
 
 
-def test_an_order_that_holds_nothing_fails_after_its_last_attempt(backend: MemoryBackend) -> None:
+def test_an_order_without_a_reservation_fails_after_its_last_attempt(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend, attempt=3)
     assert requeue() == {"exhausted": 1, "complete": True}
     order = backend.stored_order(order_id)
@@ -84,7 +84,9 @@ def test_an_order_that_holds_nothing_fails_after_its_last_attempt(backend: Memor
     assert backend.take_messages() == []
 
 
-def test_goods_that_were_not_handed_over_go_back_on_the_shelf(backend: MemoryBackend) -> None:
+def test_after_the_last_attempt_a_reservation_that_was_not_handed_over_is_released(
+    backend: MemoryBackend,
+) -> None:
     order_id = stalled_order(backend, validated=True)
     backend.reserve(order_id)
     (line,) = backend.stored_order(order_id)["items"]
@@ -95,7 +97,7 @@ def test_goods_that_were_not_handed_over_go_back_on_the_shelf(backend: MemoryBac
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "RELEASED")
 
 
-def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(backend: MemoryBackend) -> None:
+def test_after_the_last_attempt_a_reservation_that_was_handed_over_stays_held(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend, validated=True)
     backend.reserve(order_id)
     (line,) = backend.stored_order(order_id)["items"]
@@ -109,7 +111,7 @@ def test_goods_that_were_handed_over_stay_held_and_the_reason_says_so(backend: M
     assert backend.stock(line["productId"]) == 3
 
 
-def test_whatever_still_runs_for_the_last_attempt_can_change_nothing_more(backend: MemoryBackend) -> None:
+def test_tasks_of_the_last_attempt_cannot_change_the_failed_order(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend, validated=True, attempt=3)
     requeue()
     for task in ("validate_order", "release_order"):
@@ -119,7 +121,7 @@ def test_whatever_still_runs_for_the_last_attempt_can_change_nothing_more(backen
         backend.reserve(order_id, attempt=3)
 
 
-def test_an_order_that_an_operator_retried_has_all_its_attempts_again(backend: MemoryBackend) -> None:
+def test_an_operators_retry_grants_all_attempts_again(backend: MemoryBackend) -> None:
     from functions.orders_api import handler as orders_api
 
     order_id = stalled_order(backend, attempt=3)
@@ -137,7 +139,7 @@ def test_an_order_that_an_operator_retried_has_all_its_attempts_again(backend: M
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
-def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_index(
+def test_the_missing_event_of_a_final_order_is_published_and_the_order_leaves_the_open_index(
     backend: MemoryBackend, status: str
 ) -> None:
     order_id = stalled_order(backend)
@@ -151,7 +153,7 @@ def test_a_final_order_whose_event_did_not_go_out_is_announced_and_leaves_the_in
     assert requeue() == {"complete": True}
 
 
-def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
+def test_an_order_that_cannot_be_processed_does_not_stop_the_others(
     backend: MemoryBackend, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     bad = stalled_order(backend, items="nonsense")
@@ -162,7 +164,7 @@ def test_an_order_that_cannot_be_seen_to_does_not_stop_the_others(
     assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not processed", bad)]
 
 
-def test_an_order_that_is_cancelled_under_our_hands_is_left_alone(
+def test_an_order_that_is_cancelled_during_the_run_is_skipped(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.requeue_stalled_orders import handler
@@ -181,7 +183,7 @@ def test_an_order_that_is_cancelled_under_our_hands_is_left_alone(
         invoke_task("validate_order", order_id)
 
 
-def test_what_the_queue_does_not_take_is_tried_once_more_and_then_waits(backend: MemoryBackend) -> None:
+def test_a_refused_message_is_sent_again_once_and_then_in_a_later_run(backend: MemoryBackend) -> None:
     order_ids = sorted(stalled_order(backend) for _ in range(3))
     with backend.hooked(RefusedEntries([{"0", "2"}, {"1"}])):
         assert requeue() == {"requeued": 2, "failed": 1, "complete": True}
@@ -190,7 +192,7 @@ def test_what_the_queue_does_not_take_is_tried_once_more_and_then_waits(backend:
     assert requeue() == {"requeued": 3, "complete": True}
 
 
-def test_without_the_queue_it_stops_before_it_uses_up_more_attempts(backend: MemoryBackend) -> None:
+def test_a_run_without_a_queue_stops_before_it_uses_up_more_attempts(backend: MemoryBackend) -> None:
     order_ids = [stalled_order(backend) for _ in range(12)]
     unreachable = Failing(EndpointConnectionError(endpoint_url="https://sqs"), "SendMessageBatch")
     with backend.hooked(unreachable), pytest.raises(EndpointConnectionError):
@@ -198,9 +200,9 @@ def test_without_the_queue_it_stops_before_it_uses_up_more_attempts(backend: Mem
     assert sorted(backend.stored_order(order_id)["attempt"] for order_id in order_ids) == [1, 1] + [2] * 10
 
 
-def test_it_stops_before_its_time_is_up_and_says_so(backend: MemoryBackend) -> None:
-    class Hurried:
-        """A context in which the time is nearly up after three orders."""
+def test_a_run_stops_before_its_timeout_and_reports_that_it_is_incomplete(backend: MemoryBackend) -> None:
+    class ShortContext:
+        """A context with too little time left after three orders."""
 
         aws_request_id = "r"
         function_name = invoked_function_arn = "function"
@@ -212,6 +214,6 @@ def test_it_stops_before_its_time_is_up_and_says_so(backend: MemoryBackend) -> N
 
     for _ in range(5):
         stalled_order(backend)
-    assert requeue(Hurried()) == {"requeued": 3}
+    assert requeue(ShortContext()) == {"requeued": 3}
     assert len(backend.take_messages()) == 3
     assert requeue() == {"requeued": 2, "complete": True}

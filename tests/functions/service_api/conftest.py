@@ -1,4 +1,4 @@
-"""A GET as API Gateway sends it, with the contract where packaging puts it."""
+"""GET requests as API Gateway sends them to `service_api`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Get = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def get(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> Get:
-    """Sends a GET, and gives the answer as Lambda hands it to API Gateway."""
+    """Sends a GET. Returns the answer that Lambda passes to API Gateway."""
     handler = handler_of("service_api")
     from functions.service_api import documents
 

@@ -10,7 +10,7 @@ import re
 from tests.functions.service_api.conftest import Get
 
 
-def test_the_page_needs_no_other_host_and_lets_only_its_own_scripts_run(get: Get) -> None:
+def test_the_page_uses_no_other_host_and_allows_only_its_own_scripts(get: Get) -> None:
     answer = get("/docs")
     page, (policy,) = answer["body"], answer["multiValueHeaders"]["Content-Security-Policy"]
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The routes that need no key: health, and the documents."""
+"""Routes without a key: health and documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.memory.faults import CallRecorder
 from tests.functions.service_api.conftest import CONTRACT, ROOT, Get
 
 
-def test_health_tells_the_stack_and_the_version_and_reads_nothing(backend: MemoryBackend) -> None:
+def test_health_returns_stack_and_version_without_a_call_to_aws(backend: MemoryBackend) -> None:
     recorder = CallRecorder()
     with backend.hooked(recorder):
         answer = backend.api.get("/")
@@ -23,7 +23,7 @@ def test_health_tells_the_stack_and_the_version_and_reads_nothing(backend: Memor
     assert recorder.calls == []
 
 
-def test_the_contract_is_served_as_it_is_kept(get: Get) -> None:
+def test_the_contract_is_served_unchanged(get: Get) -> None:
     answer = get("/openapi.json")
     assert (answer["statusCode"], answer["body"]) == (200, CONTRACT.read_text("utf-8"))
     assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
@@ -41,7 +41,7 @@ def test_a_document_that_the_client_has_is_not_sent_again(get: Get, path: str) -
     assert get(path, If_None_Match='"other"')["statusCode"] == 200
 
 
-def test_health_does_not_pay_for_the_page(backend: MemoryBackend) -> None:
+def test_health_does_not_import_the_modules_of_the_page(backend: MemoryBackend) -> None:
     code = (
         "import sys, functions.service_api.handler\n"
         "heavy = {'pydantic', 'tools', 'aws_lambda_powertools.event_handler.openapi.swagger_ui', 'boto3'}\n"

@@ -1,4 +1,4 @@
-"""Our way of reading botocore's models gives what botocore's own way gives."""
+"""The project's loader of botocore's models returns the same as botocore's loader."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SERVICES = ("dynamodb", "sqs", "stepfunctions", "events", "cloudwatch", "secrets
 
 
 @pytest.mark.parametrize("name", ["endpoints", "partitions", "_retry", "sdk-default-configuration"])
-def test_a_file_reads_the_same(name: str) -> None:
+def test_a_file_has_the_same_content(name: str) -> None:
     path = str(Path(botocore.__file__).parent / "data" / name)
 
     assert aws._ModelFiles().load_file(path) == JSONFileLoader().load_file(path)
 
 
-def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read_like_a_plain_one(tmp_path: Path) -> None:
     (tmp_path / "plain.json").write_text('{"a": [1]}', "utf-8")
     (tmp_path / "packed.json.gz").write_bytes(gzip.compress(b'{"a": [1]}'))
     files = aws._ModelFiles()
@@ -33,7 +33,7 @@ def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1"])
-def test_a_services_model_is_the_one_that_botocore_finds(service: str, kind: str) -> None:
+def test_the_model_of_a_service_equals_that_of_botocore(service: str, kind: str) -> None:
     models = aws._Models()
     models.wanted.append(service)
 

@@ -1,4 +1,4 @@
-"""Requests and answers at the edge: bodies, ids, errors that expose nothing, CORS."""
+"""HTTP requests and answers: bodies, ids, errors without internals, and CORS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.functions.records import RECORDS
         (json.dumps(RECORDS["users"]), "application/json; charset=utf-8", 201, None),
     ],
 )
-def test_a_body_that_is_not_what_it_should_be_has_its_own_status(
+def test_each_kind_of_invalid_body_has_its_own_status(
     backend: MemoryBackend, body: str, content_type: str, status: int, code: str | None
 ) -> None:
     answer = backend.api.post("/users", body, headers={"Content-Type": content_type})
@@ -37,12 +37,12 @@ def test_a_body_that_is_not_what_it_should_be_has_its_own_status(
 @pytest.mark.parametrize(
     "body", ["[" * 30_000, '{"name":' * 8_000, "1e400", "NaN", '{"name": "\\ud800"}', "\0"]
 )
-def test_a_body_that_no_reader_of_json_takes_is_a_400(backend: MemoryBackend, body: str) -> None:
+def test_a_body_that_is_not_json_is_a_400(backend: MemoryBackend, body: str) -> None:
     answer = backend.api.post("/users", body)
     assert (answer.status, answer.body["code"]) == (400, "malformed_body")
 
 
-def test_a_body_may_be_64_kb_and_not_a_byte_more(backend: MemoryBackend) -> None:
+def test_a_body_may_have_at_most_64_kb(backend: MemoryBackend) -> None:
     body = json.dumps({"name": "Ada", "email": "ada@example.com"})
     assert backend.api.post("/users", body.ljust(64 * 1024)).status == 201
     assert backend.api.post("/users", body.ljust(64 * 1024 + 1)).status == 413
@@ -59,7 +59,7 @@ def test_an_unknown_route_is_a_404(backend: MemoryBackend) -> None:
     assert backend.api.request("PUT", "/users/u-1", {}).status == 404
 
 
-def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(backend: MemoryBackend) -> None:
+def test_an_unexpected_error_is_a_500_with_only_the_request_id(backend: MemoryBackend) -> None:
     with backend.hooked(Failing(refusal("ResourceNotFoundException"))):
         answer = backend.api.get("/users/u-1")
     assert answer.status == 500
@@ -73,7 +73,7 @@ def test_an_unexpected_error_is_a_500_that_tells_only_the_request_id(backend: Me
     }
 
 
-# What an answer must never carry; the provoked errors are full of it.
+# No answer may contain these. The injected errors do.
 SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/users-prod-1a2b3c is locked by admin@10.0.0.7"
 NEVER = (
     "arn:",
@@ -101,7 +101,7 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
 each_request = pytest.mark.parametrize("send", REQUESTS.values(), ids=REQUESTS)
 
 
-def assert_tells_nothing(answer: HttpAnswer) -> None:
+def check_no_internals(answer: HttpAnswer) -> None:
     shown = json.dumps([answer.headers, answer.body])
     assert not [word for word in NEVER if word in shown]
     assert answer.headers["content-type"] == "application/problem+json"
@@ -110,15 +110,15 @@ def assert_tells_nothing(answer: HttpAnswer) -> None:
 
 @each_request
 @pytest.mark.parametrize(
-    "code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException", "UnheardOf"]
+    "code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException", "UnknownCode"]
 )
-def test_a_refusal_that_is_ours_to_repair_is_a_500_that_tells_nothing(
+def test_a_permanent_error_of_aws_is_a_500_without_internals(
     backend: MemoryBackend, send: Callable[[MemoryBackend], HttpAnswer], code: str
 ) -> None:
     with backend.hooked(Failing(refusal(code, SECRET))):
         answer = send(backend)
     assert (answer.status, answer.body["code"]) == (500, "internal_error")
-    assert_tells_nothing(answer)
+    check_no_internals(answer)
 
 
 @each_request
@@ -130,13 +130,13 @@ def test_a_refusal_that_is_ours_to_repair_is_a_500_that_tells_nothing(
         ("InternalServerError", 500),
     ],
 )
-def test_a_refusal_that_passes_is_a_503_to_be_tried_again(
+def test_a_transient_error_of_aws_is_a_503_with_retry_after(
     backend: MemoryBackend, send: Callable[[MemoryBackend], HttpAnswer], code: str, status: int
 ) -> None:
     with backend.hooked(Failing(refusal(code, SECRET, status))):
         answer = send(backend)
     assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
-    assert_tells_nothing(answer)
+    check_no_internals(answer)
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,17 @@ def test_a_refusal_that_passes_is_a_503_to_be_tried_again(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_exception_never_shows(backend: MemoryBackend, error: Exception, status: int) -> None:
+def test_an_exception_is_answered_without_internals(
+    backend: MemoryBackend, error: Exception, status: int
+) -> None:
     for send in REQUESTS.values():
         with backend.hooked(Failing(error)):
             answer = send(backend)
         assert answer.status == status
-        assert_tells_nothing(answer)
+        check_no_internals(answer)
 
 
-def test_what_an_answer_hides_stands_in_the_log(
+def test_an_unexpected_error_is_logged_with_its_exception(
     backend: MemoryBackend, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     with backend.hooked(Failing(refusal("AccessDeniedException", SECRET))):
@@ -172,7 +174,7 @@ def test_what_an_answer_hides_stands_in_the_log(
 
 @pytest.fixture
 def answer_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[str, list[str]]]:
-    """The headers of an error, for a page of this origin, where two origins are allowed."""
+    """Returns a function that sends a request from an origin. Two origins are allowed."""
     from functions.shared.http import Api
 
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,https://b.example.com")

@@ -1,4 +1,4 @@
-"""JSON from outside: every way in which it can be bad ends in one error."""
+"""Every kind of malformed JSON raises the same error."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NESTED = 100_000
         b'{"a": NaN}',
     ],
 )
-def test_what_is_no_json_is_malformed(raw: bytes | str) -> None:
+def test_invalid_json_is_malformed(raw: bytes | str) -> None:
     with pytest.raises(MalformedJson):
         decode_json(raw, Any)
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"7", b'{"orderId": "o-1"}', b'{"orderId": 1, "attempt": 1}'])
-def test_what_is_of_another_type_is_malformed(raw: bytes) -> None:
+def test_json_of_another_type_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedJson):
         decode_json(raw, OrderMessage)
 

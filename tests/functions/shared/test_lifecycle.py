@@ -1,4 +1,4 @@
-"""A move and its event: none is lost when the other fails."""
+"""A move is stored even if its event cannot be published. The event is published later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.memory.faults import Failing, refusal
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, stalled_order
 
 
-def test_a_cancel_whose_event_cannot_be_sent_stands_and_stays_open_for_the_requeue(
+def test_a_cancelled_order_stays_in_the_open_index_until_its_event_is_published(
     backend: MemoryBackend,
 ) -> None:
     order_id = backend.create_order("u-1", {"p-1": 1})
@@ -21,7 +21,7 @@ def test_a_cancel_whose_event_cannot_be_sent_stands_and_stays_open_for_the_reque
     assert "openShard" in backend.stored_order(order_id)
 
 
-def test_a_retry_first_announces_a_failure_that_nobody_heard_of(backend: MemoryBackend) -> None:
+def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: MemoryBackend) -> None:
     from functions.orders_api import handler as orders_api
 
     order_id = stalled_order(backend)

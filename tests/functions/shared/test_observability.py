@@ -1,4 +1,4 @@
-"""What the functions log, whatever level Lambda's runtime client is given."""
+"""Log lines and metrics of the functions at each log level of the stack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logging.getLogger("botocore.endpoint").debug("a secret")
 
 
 def records(level: str) -> list[dict[str, object]]:
-    """The log lines of a fresh process with this level in its stack's configuration."""
+    """Returns the log lines of a new process with this log level in its environment."""
     environment = {
         **os.environ,
         **ENVIRONMENT,
@@ -40,7 +40,7 @@ def records(level: str) -> list[dict[str, object]]:
     ("level", "written"),
     [("DEBUG", ["debug", "info", "warning"]), ("INFO", ["info", "warning"]), ("WARNING", ["warning"])],
 )
-def test_the_level_of_the_stack_decides_which_lines_are_written(level: str, written: list[str]) -> None:
+def test_lines_below_the_level_of_the_stack_are_not_written(level: str, written: list[str]) -> None:
     messages = [record.get("message") for record in records(level)]
     assert [message for message in messages if message in {"debug", "info", "warning"}] == written
 

@@ -1,4 +1,4 @@
-"""What all tasks of the workflow have in common."""
+"""Behavior that all tasks of the workflow have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
 
-def test_a_malformed_task_is_refused_before_anything_is_done(backend: MemoryBackend) -> None:
+def test_a_malformed_task_is_refused(backend: MemoryBackend) -> None:
     with pytest.raises(InvalidInput, match="attempt"):
         invoke_task("validate_order", "o-1", "one")  # type: ignore[arg-type]
 

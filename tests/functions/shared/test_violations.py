@@ -1,4 +1,4 @@
-"""The mistakes in a body: each by its path, with what was expected in words."""
+"""Invalid fields of a body are named by their path, with the expected value."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ from local.memory.backend import MemoryBackend
         ),
     ],
 )
-def test_a_wrong_field_is_named_by_its_path_with_what_was_expected_in_words(
+def test_an_invalid_field_is_named_by_its_path_with_the_expected_value(
     backend: MemoryBackend, path: str, body: object, field: str, message: str
 ) -> None:
     answer = backend.api.post(path, json.dumps(body))
@@ -76,7 +76,7 @@ def test_a_wrong_field_is_named_by_its_path_with_what_was_expected_in_words(
     assert answer.body["detail"] == f"Invalid {field}: {message}."
 
 
-def test_all_wrong_fields_of_a_body_are_named_at_once(backend: MemoryBackend) -> None:
+def test_all_invalid_fields_of_a_body_are_named_at_once(backend: MemoryBackend) -> None:
     items = [{"productId": "", "quantity": 0}, {"quantity": 1}, {"productId": "p", "quantity": 1, "price": 1}]
     answer = backend.api.post("/orders", {"items": items, "total": 1})
     wrong = [
@@ -91,7 +91,7 @@ def test_all_wrong_fields_of_a_body_are_named_at_once(backend: MemoryBackend) ->
     assert answer.body["detail"] == f"6 fields are invalid: {', '.join(wrong)}."
 
 
-def test_a_body_full_of_mistakes_is_answered_in_bounds(backend: MemoryBackend) -> None:
+def test_at_most_20_invalid_fields_are_named(backend: MemoryBackend) -> None:
     answer = backend.api.post("/users", {f"{number}" + "x" * 500: 1 for number in range(100)})
     assert len(answer.body["errors"]) == 20
     assert len(json.dumps(answer.body)) < 20_000

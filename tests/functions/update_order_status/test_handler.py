@@ -1,4 +1,4 @@
-"""The Mark... tasks: one legal move, its event and its metric."""
+"""`update_order_status` makes a legal move, publishes its event and counts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def statuses(backend: MemoryBackend, order_id: str) -> list[str]:
     return [entry["status"] for entry in backend.stored_order(order_id)["history"]]
 
 
-def test_a_move_is_written_to_the_history_and_announced(backend: MemoryBackend) -> None:
+def test_a_move_is_stored_in_the_history_and_published(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(price=100): 2})
     order = backend.stored_order(order_id)
     assert (order["status"], order["total"], statuses(backend, order_id)) == (
@@ -37,7 +37,7 @@ def test_a_move_is_written_to_the_history_and_announced(backend: MemoryBackend) 
     }
 
 
-def test_a_repeated_move_changes_nothing_and_is_announced_again_under_the_same_id(
+def test_a_repeated_move_changes_nothing_and_publishes_the_same_event_again(
     backend: MemoryBackend,
 ) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
@@ -53,7 +53,7 @@ def test_a_repeated_move_changes_nothing_and_is_announced_again_under_the_same_i
     assert first["detail"] == second["detail"]
 
 
-def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_ones(backend: MemoryBackend) -> None:
+def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_index(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     shipment = backend.reserve(order_id)
     invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
@@ -64,7 +64,7 @@ def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_ones(backend: Me
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
-def test_an_order_that_holds_goods_can_only_be_fulfilled(backend: MemoryBackend, status: str) -> None:
+def test_an_order_with_a_reservation_can_only_be_fulfilled(backend: MemoryBackend, status: str) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     backend.reserve(order_id)
     with pytest.raises(Superseded):
@@ -72,7 +72,7 @@ def test_an_order_that_holds_goods_can_only_be_fulfilled(backend: MemoryBackend,
     assert backend.stored_order(order_id)["status"] == "VALIDATED"
 
 
-def test_an_order_that_holds_no_goods_cannot_be_fulfilled(backend: MemoryBackend) -> None:
+def test_an_order_without_a_reservation_cannot_be_fulfilled(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     with pytest.raises(Superseded):
         invoke_task("update_order_status", order_id, status="FULFILLED", shipment={"shipmentId": "s"})
@@ -87,7 +87,7 @@ def test_a_move_of_an_earlier_attempt_is_superseded_and_changes_nothing(backend:
     assert backend.stored_order(order_id) == before
 
 
-def test_a_move_of_a_cancelled_order_stops(backend: MemoryBackend) -> None:
+def test_a_move_of_a_cancelled_order_raises_order_cancelled(backend: MemoryBackend) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     backend.api.post(f"/orders/{order_id}/cancel")
     with pytest.raises(OrderCancelled):

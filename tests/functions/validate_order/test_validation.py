@@ -1,4 +1,4 @@
-"""ValidateOrder: prices from the products, and what rejects an order."""
+"""`validate_order` prices an order from the products, or rejects it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_validation_prices_the_order_from_the_products(backend: MemoryBackend) -
 
 
 def test_an_order_of_an_unknown_user_is_rejected(backend: MemoryBackend) -> None:
-    order_id = backend.create_order("nobody", {backend.create_product(): 1})
+    order_id = backend.create_order("unknown", {backend.create_product(): 1})
     with pytest.raises(OrderRejected, match=r"^unknown_user"):
         invoke_task("validate_order", order_id)
 

@@ -1,4 +1,4 @@
-"""A fulfillment system, and FulfillOrder configured for it as the local stack does it."""
+"""A fulfillment system, and `fulfill_order` configured for it as in the local stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.memory.backend import MemoryBackend
 from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.partners.fulfillment import FulfillmentPartner, PartnerServer
 
-SECRET = "a secret that nobody may see"
+SECRET = "a secret that must not be logged"
 
 
 @pytest.fixture
@@ -26,16 +26,16 @@ def server(partner: FulfillmentPartner) -> Iterator[PartnerServer]:
 
 
 @pytest.fixture
-def outside(
+def fulfillment_system(
     backend: MemoryBackend, server: PartnerServer, monkeypatch: pytest.MonkeyPatch
 ) -> FulfillmentPartner:
-    """The partner, with FulfillOrder configured and granted as in a stack that has one."""
+    """A running fulfillment system. `fulfill_order` has its URL and the permission to read its secret."""
     configure(backend, f"{server.url}orders?from=tests", monkeypatch)
     return server.partner
 
 
 def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configures FulfillOrder for a fulfillment system under this URL."""
+    """Configures `fulfill_order` for a fulfillment system at this URL."""
     from functions.fulfill_order import handler
 
     backend.cloud.partner.secret = SECRET
@@ -46,8 +46,8 @@ def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(handler, "_fulfillment_system", handler._open_fulfillment_system())
 
 
-def ship(attempt: int = 1) -> Shipment:
-    """Ask for a shipment without any order behind it."""
+def request_shipment(attempt: int = 1) -> Shipment:
+    """Requests a shipment of an order that is not stored."""
     from functions.fulfill_order import handler
 
     assert handler._fulfillment_system is not None

@@ -1,4 +1,4 @@
-"""The client of the fulfillment system, over real connections to the partner's program."""
+"""The client of the fulfillment system, over real connections."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from functions.shared.domain.errors import (
 from functions.shared.domain.orders import Shipment
 from local.memory.backend import MemoryBackend
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
-from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, configure, ship
+from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, configure, request_shipment
 
 
-def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
-    outside: FulfillmentPartner,
+def test_the_request_has_items_idempotency_key_correlation_id_and_timestamp(
+    fulfillment_system: FulfillmentPartner,
 ) -> None:
-    assert ship() == Shipment(shipment_id="parcel-1")
-    (request,) = outside.received
+    assert request_shipment() == Shipment(shipment_id="parcel-1")
+    (request,) = fulfillment_system.received
     assert json.loads(request.body) == {
         "orderId": "o-1",
         "attempt": 1,
@@ -39,7 +39,7 @@ def test_the_request_names_the_goods_and_carries_key_correlation_and_signature(
     assert abs(int(request.headers["x-orderflow-timestamp"]) - time.time()) < 5
 
 
-def test_the_signature_is_the_one_of_the_documentation() -> None:
+def test_the_signature_equals_the_documented_one() -> None:
     from functions.fulfill_order.client import sign
 
     documentation = (Path(__file__).parents[4] / "docs" / "fulfillment.md").read_text("utf-8")
@@ -47,9 +47,9 @@ def test_the_signature_is_the_one_of_the_documentation() -> None:
     assert f"\n{signature}\n" in documentation
 
 
-def test_a_repeat_is_answered_with_the_first_shipment(outside: FulfillmentPartner) -> None:
-    assert ship() == ship(attempt=2) == Shipment(shipment_id="parcel-1")
-    assert len(outside.received) == 2
+def test_a_repeated_request_returns_the_first_shipment(fulfillment_system: FulfillmentPartner) -> None:
+    assert request_shipment() == request_shipment(attempt=2) == Shipment(shipment_id="parcel-1")
+    assert len(fulfillment_system.received) == 2
 
 
 @pytest.mark.parametrize(
@@ -65,23 +65,23 @@ def test_a_repeat_is_answered_with_the_first_shipment(outside: FulfillmentPartne
         Behavior.REDIRECT,
     ],
 )
-def test_an_answer_that_cannot_be_relied_on_is_no_answer_and_the_next_one_counts(
-    outside: FulfillmentPartner, behavior: Behavior
+def test_an_unusable_answer_is_unavailable_and_the_next_request_succeeds(
+    fulfillment_system: FulfillmentPartner, behavior: Behavior
 ) -> None:
-    outside.plan.append(behavior)
+    fulfillment_system.plan.append(behavior)
     with pytest.raises(FulfillmentUnavailable):
-        ship()
-    assert ship() == Shipment(shipment_id="parcel-1")
-    assert len(outside.received) == 2
+        request_shipment()
+    assert request_shipment() == Shipment(shipment_id="parcel-1")
+    assert len(fulfillment_system.received) == 2
 
 
-def test_a_refusal_is_final_and_gives_its_reason(outside: FulfillmentPartner) -> None:
-    outside.plan.append(Behavior.REFUSE)
+def test_a_refusal_is_final_for_its_attempt_and_has_a_reason(fulfillment_system: FulfillmentPartner) -> None:
+    fulfillment_system.plan.append(Behavior.REFUSE)
     with pytest.raises(FulfillmentRefused, match=r"refused the order \(422\): we do not deliver there$"):
-        ship()
+        request_shipment()
     with pytest.raises(FulfillmentRefused):
-        ship()
-    assert ship(attempt=2) == Shipment(shipment_id="parcel-1")
+        request_shipment()
+    assert request_shipment(attempt=2) == Shipment(shipment_id="parcel-1")
 
 
 REFUSAL = b'{"refused": true}'
@@ -94,7 +94,7 @@ REFUSAL = b'{"refused": true}'
         *[(status, "Refused") for status in (400, 404, 410, 422, 499)],
     ],
 )
-def test_only_a_definitive_no_refuses_an_order(status: int, error: str) -> None:
+def test_only_a_definitive_4xx_refuses_an_order(status: int, error: str) -> None:
     from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises((FulfillmentRefused, FulfillmentUnavailable)) as raised:
@@ -117,7 +117,7 @@ def test_only_a_definitive_no_refuses_an_order(status: int, error: str) -> None:
 )
 @pytest.mark.parametrize("status", [400, 404, 410, 413, 422])
 def test_a_4xx_without_the_refusal_document_leaves_the_outcome_open(status: int, body: bytes) -> None:
-    """It may come from something in between, after the fulfillment system has accepted the order."""
+    """A proxy may answer it after the fulfillment system has accepted the order."""
     from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises(FulfillmentUnavailable):
@@ -132,7 +132,7 @@ def test_a_4xx_without_the_refusal_document_leaves_the_outcome_open(status: int,
         ('\ufeff{"refused": true, "detail": "no"}'.encode(), "no"),
     ],
 )
-def test_a_refusal_counts_in_whatever_encoding_its_reason_is(body: bytes, reason: str) -> None:
+def test_a_refusal_may_have_a_reason_in_any_encoding(body: bytes, reason: str) -> None:
     from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises(FulfillmentRefused, match=rf"refused the order \(422\): {reason}$"):
@@ -153,7 +153,7 @@ def test_a_refusal_counts_in_whatever_encoding_its_reason_is(body: bytes, reason
     ],
 )
 @pytest.mark.parametrize("status", [200, 202, 204, 409])
-def test_a_success_without_a_shipment_is_no_answer(status: int, body: bytes) -> None:
+def test_a_success_without_a_shipment_is_unavailable(status: int, body: bytes) -> None:
     from functions.fulfill_order.client import Reply, read_reply
 
     with pytest.raises(FulfillmentUnavailable):
@@ -161,28 +161,28 @@ def test_a_success_without_a_shipment_is_no_answer(status: int, body: bytes) -> 
 
 
 @pytest.mark.parametrize("behavior", [Behavior.SLOW, Behavior.TRICKLE])
-def test_an_answer_that_takes_too_long_is_cut_off_in_time(
-    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch, behavior: Behavior
+def test_a_slow_answer_is_unavailable_after_the_timeout(
+    fulfillment_system: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch, behavior: Behavior
 ) -> None:
     from functions.fulfill_order import client as fulfillment_client
 
     monkeypatch.setattr(fulfillment_client, "TIMEOUT", 0.5)
-    outside.plan.append(behavior)
+    fulfillment_system.plan.append(behavior)
     start = time.monotonic()
     with pytest.raises(FulfillmentUnavailable):
-        ship()
+        request_shipment()
     assert 0.4 < time.monotonic() - start < 1.5
 
 
-def test_nobody_listening_is_no_answer(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_unavailable(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     with PartnerServer(FulfillmentPartner(SECRET)) as server:
         configure(backend, server.url, monkeypatch)
     with pytest.raises(FulfillmentUnavailable):
-        ship()
+        request_shipment()
 
 
-def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts, from now on, how often the secret is read."""
+def record_secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list that gets an element with each later read of the secret."""
     from functions.fulfill_order import client as fulfillment_client
 
     reads: list[int] = []
@@ -196,54 +196,54 @@ def secret_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return reads
 
 
-def test_the_secret_is_read_once_and_again_when_its_time_is_up(
-    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
+def test_the_secret_is_read_once_per_lifetime(
+    fulfillment_system: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.fulfill_order import client as fulfillment_client
 
-    reads = secret_reads(monkeypatch)
+    reads = record_secret_reads(monkeypatch)
     for _ in range(3):
-        ship()
+        request_shipment()
     assert len(reads) == 1
     monkeypatch.setattr(fulfillment_client, "SECRET_LIFETIME", 0.0)
-    ship()
+    request_shipment()
     assert len(reads) > 1
 
 
-def test_a_rotated_secret_is_noticed_by_the_refused_signature(
-    backend: MemoryBackend, outside: FulfillmentPartner
+def test_after_a_refused_signature_the_rotated_secret_is_read(
+    backend: MemoryBackend, fulfillment_system: FulfillmentPartner
 ) -> None:
-    ship()
-    outside.secret = backend.cloud.partner.secret = "the next one"
-    assert ship() == Shipment(shipment_id="parcel-1")
-    assert len(outside.received) == 3
+    request_shipment()
+    fulfillment_system.secret = backend.cloud.partner.secret = "the next one"
+    assert request_shipment() == Shipment(shipment_id="parcel-1")
+    assert len(fulfillment_system.received) == 3
 
 
-def test_a_signature_that_stays_refused_fails_no_order(
-    outside: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
+def test_a_signature_that_stays_refused_is_unavailable(
+    fulfillment_system: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = secret_reads(monkeypatch)
-    outside.plan.extend([Behavior.LOCKED, Behavior.LOCKED])
+    reads = record_secret_reads(monkeypatch)
+    fulfillment_system.plan.extend([Behavior.LOCKED, Behavior.LOCKED])
     with pytest.raises(FulfillmentUnavailable, match="401"):
-        ship()
-    assert (len(reads), len(outside.received)) == (2, 1)  # the same secret is not tried twice
+        request_shipment()
+    assert (len(reads), len(fulfillment_system.received)) == (2, 1)  # the same secret is not tried twice
 
 
-def test_the_secret_is_never_logged_nor_told(
-    backend: MemoryBackend, outside: FulfillmentPartner, capfd: pytest.CaptureFixture[str]
+def test_no_log_line_and_no_error_contains_the_secret(
+    backend: MemoryBackend, fulfillment_system: FulfillmentPartner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
-    outside.plan.extend([Behavior.LOCKED, Behavior.BUSY, Behavior.REFUSE])
-    told = []
+    fulfillment_system.plan.extend([Behavior.LOCKED, Behavior.BUSY, Behavior.REFUSE])
+    errors = []
     for _ in range(3):
         with pytest.raises((FulfillmentUnavailable, FulfillmentRefused)) as raised:
             backend.reserve(order_id)
-        told.append(str(raised.value))
+        errors.append(str(raised.value))
     written = capfd.readouterr()
-    assert SECRET not in "".join([*told, written.out, written.err])
+    assert SECRET not in "".join([*errors, written.out, written.err])
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) -> None:
+def test_no_request_is_sent_to_a_server_with_an_untrusted_certificate(tmp_path: Path) -> None:
     from functions.fulfill_order.client import open_transport, read_url
 
     partner = FulfillmentPartner(SECRET)
@@ -259,7 +259,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(tmp_path: Path) 
 
 
 def self_signed(folder: Path) -> Path:
-    """A certificate for localhost, with its key, signed by itself."""
+    """Writes a self-signed certificate for localhost and its key. Returns their file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     today = datetime.datetime.now(datetime.UTC)

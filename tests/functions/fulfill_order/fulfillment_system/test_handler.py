@@ -1,4 +1,4 @@
-"""Which fulfillment system the environment configures."""
+"""The environment of `fulfill_order` configures the fulfillment system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from local.memory.backend import MemoryBackend
         ("partner.example", True),
     ],
 )
-def test_only_https_without_credentials_is_accepted_at_the_start(
+def test_a_url_that_is_not_https_or_has_credentials_is_refused_at_the_start(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, url: str, allow_http: bool
 ) -> None:
     from functions.fulfill_order import handler
@@ -33,7 +33,7 @@ def test_only_https_without_credentials_is_accepted_at_the_start(
         handler._open_fulfillment_system()
 
 
-def test_without_a_url_orders_are_fulfilled_in_place(
+def test_without_a_url_there_is_no_fulfillment_system(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from functions.fulfill_order import handler

@@ -46,7 +46,7 @@ def product(product_id: str, price: int = 100, currency: str = "EUR") -> Product
     )
 
 
-def held(attempt: int = 1, *, handed_over: bool = False) -> Reservation:
+def held_reservation(attempt: int = 1, *, handed_over: bool = False) -> Reservation:
     return Reservation(state=ReservationState.HELD, attempt=attempt, handed_over=handed_over)
 
 

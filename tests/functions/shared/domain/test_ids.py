@@ -1,4 +1,4 @@
-"""Ids of orders and events are made from names."""
+"""Ids of orders and events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_another_user_or_key_makes_another_order_id(user: str, key: str) -> None
     assert order_id_for(user, key) != order_id_for("u-1", "key")
 
 
-def test_an_event_keeps_its_id_over_repeats_and_shares_it_with_no_other() -> None:
+def test_an_event_has_the_same_id_in_each_repeat_and_other_events_have_other_ids() -> None:
     fulfilled = order(OrderStatus.VALIDATED, OrderStatus.FULFILLED)
     changes = [last_change_to(fulfilled, status) for status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)]
     ids = [event_id_for("o-1", change.number) for change in changes if change is not None]

@@ -14,7 +14,7 @@ from functions.shared.domain.moves import (
     sources_of,
 )
 from functions.shared.domain.orders import OrderStatus, Reservation, ReservationState
-from tests.functions.shared.domain.samples import held, move, order
+from tests.functions.shared.domain.samples import held_reservation, move, order
 
 
 def test_the_legal_moves_are_those_of_the_design() -> None:
@@ -45,9 +45,10 @@ def test_a_move_that_was_made_before_is_a_repeat() -> None:
     raise_unless_repeated(order(OrderStatus.VALIDATED), move(OrderStatus.VALIDATED))
 
 
-def test_a_move_that_the_order_has_long_passed_is_a_repeat_too() -> None:
+def test_a_move_that_later_moves_followed_is_a_repeat_too() -> None:
     raise_unless_repeated(
-        order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held()), move(OrderStatus.VALIDATED)
+        order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held_reservation()),
+        move(OrderStatus.VALIDATED),
     )
 
 
@@ -56,7 +57,7 @@ def test_a_move_of_an_earlier_attempt_is_superseded() -> None:
         raise_unless_repeated(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
 
 
-def test_a_move_of_a_cancelled_order_ends_as_cancelled_whatever_its_attempt() -> None:
+def test_a_move_of_a_cancelled_order_raises_order_cancelled_in_every_attempt() -> None:
     cancelled = order(OrderStatus.CANCELLED, attempt=2)
     for attempt in (1, 2):
         with pytest.raises(OrderCancelled):
@@ -70,15 +71,16 @@ def test_a_state_reached_before_an_operators_retry_does_not_count_as_reached() -
 
 
 @pytest.mark.parametrize("final", [OrderStatus.FULFILLED, OrderStatus.FAILED])
-def test_a_cancel_of_a_final_order_is_told_so(final: OrderStatus) -> None:
+def test_a_cancel_of_a_final_order_is_too_late(final: OrderStatus) -> None:
     with pytest.raises(TooLateToCancel, match=final.value):
         raise_unless_repeated(order(OrderStatus.VALIDATED, final), move(OrderStatus.CANCELLED, attempt=None))
 
 
-def test_a_cancel_of_an_order_whose_goods_are_held_is_told_so() -> None:
+def test_a_cancel_of_an_order_with_a_reservation_is_too_late() -> None:
     with pytest.raises(TooLateToCancel, match="reserved"):
         raise_unless_repeated(
-            order(OrderStatus.VALIDATED, reservation=held()), move(OrderStatus.CANCELLED, attempt=None)
+            order(OrderStatus.VALIDATED, reservation=held_reservation()),
+            move(OrderStatus.CANCELLED, attempt=None),
         )
 
 
@@ -87,10 +89,10 @@ def test_a_second_cancel_is_a_repeat() -> None:
 
 
 def test_a_reservation_that_is_held_is_a_repeat() -> None:
-    raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=held()), 1)
+    raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=held_reservation()), 1)
 
 
-def test_goods_that_this_attempt_gave_back_are_never_reserved_again() -> None:
+def test_an_attempt_cannot_reserve_again_after_it_has_released() -> None:
     released = Reservation(state=ReservationState.RELEASED, attempt=1)
     with pytest.raises(Superseded):
         raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=released), 1)

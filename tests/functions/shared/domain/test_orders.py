@@ -28,7 +28,7 @@ def test_a_product_on_two_lines_is_refused_and_the_second_line_is_named() -> Non
     assert refused.value.field == "items[1].productId"
 
 
-def test_the_fingerprint_tells_orders_apart_and_repeats_together() -> None:
+def test_only_equal_orders_have_equal_fingerprints() -> None:
     def fingerprint(quantity: int) -> str:
         return NewOrder(user_id="u", items=[NewOrderLine(product_id="p", quantity=quantity)]).fingerprint
 

@@ -1,4 +1,4 @@
-"""Lists by pages: complete, in order, and at a cost that does not grow with the table."""
+"""Paged lists are complete and ordered. The cost of a page does not grow with the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each_list = pytest.mark.parametrize("kind", LISTS)
 
 
 def record(kind: str, number: int) -> dict[str, object]:
-    """A stored record; all of a kind have the same size."""
+    """Returns a record to store. All records of a kind have the same size."""
     stamps = {ID[kind]: f"id-{number:06}", "createdAt": AT, "updatedAt": AT}
     if kind == "users":
         return {"name": "Ada", "email": "ada@example.com", "version": 1, **stamps}
@@ -50,14 +50,14 @@ def record(kind: str, number: int) -> dict[str, object]:
 
 
 def fill(backend: MemoryBackend, kind: str, count: int) -> list[str]:
-    """Put records of a kind into its table, and answer their ids in the order in which they were made."""
+    """Stores records of a kind. Returns their ids, oldest first."""
     for number in range(count):
         backend.put(kind, record(kind, number))
     return [f"id-{number:06}" for number in range(count)]
 
 
-def walk(backend: MemoryBackend, kind: str, limit: int) -> list[str]:
-    """The ids on all pages of a list."""
+def read_all_pages(backend: MemoryBackend, kind: str, limit: int) -> list[str]:
+    """Returns the ids on all pages of a list."""
     found: list[str] = []
     token = None
     while True:
@@ -71,7 +71,7 @@ def walk(backend: MemoryBackend, kind: str, limit: int) -> list[str]:
 
 
 def size(value: AttributeValue) -> int:
-    """Bytes of a value, as DynamoDB bills it.
+    """Returns the bytes of a value that DynamoDB bills.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -92,9 +92,11 @@ def item_size(item: Item) -> int:
 
 
 def read_units(call: RecordedCall) -> float:
-    """Read capacity units of an eventually consistent read: half a unit for each 4 KB, rounded up over the
-    whole page of a Scan or Query, and per item of a BatchGetItem."""
-    assert "FilterExpression" not in call.parameters  # else more would be read than came back
+    """Returns the capacity units of an eventually consistent read: half a unit for each 4 KB.
+
+    They are rounded up per page of a Scan or Query, and per item of a BatchGetItem.
+    """
+    assert "FilterExpression" not in call.parameters  # a filter reads more items than it returns
     if call.operation == "BatchGetItem":
         (items,) = call.answer["Responses"].values()
         return sum(math.ceil(item_size(item) / 4096) / 2 for item in items)
@@ -105,7 +107,7 @@ def read_units(call: RecordedCall) -> float:
 
 
 @each_list
-def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_in_a_small_table(
+def test_a_list_of_1000_shows_each_record_once_and_a_page_costs_as_much_as_in_a_small_table(
     backend: MemoryBackend, kind: str
 ) -> None:
     few = fill(backend, kind, 20)
@@ -114,7 +116,7 @@ def test_a_list_of_1000_walked_by_7_shows_each_once_and_no_page_costs_more_than_
         backend.api.get(LISTS[kind], query={"limit": "7"})
     many = fill(backend, kind, 1000)
     with backend.hooked(all_pages):
-        seen = walk(backend, kind, 7)
+        seen = read_all_pages(backend, kind, 7)
     assert set(few) < set(many)
     assert sorted(seen) == many
     per_page = len(first_page.calls)
@@ -134,19 +136,19 @@ def test_a_page_of_a_users_orders_is_one_query_and_one_batch(backend: MemoryBack
     assert [call.operation for call in recorder.calls] == ["Query", "BatchGetItem"]
 
 
-def test_the_orders_of_a_user_come_newest_first_and_only_hers(backend: MemoryBackend) -> None:
+def test_only_the_orders_of_the_user_are_listed_newest_first(backend: MemoryBackend) -> None:
     placed = fill(backend, "orders", 25)
     backend.create_order("u-2", {"p-1": 1})
-    assert walk(backend, "orders", 4) == placed[::-1]
+    assert read_all_pages(backend, "orders", 4) == placed[::-1]
 
 
 def test_a_user_without_orders_has_an_empty_page(backend: MemoryBackend) -> None:
-    answer = backend.api.get("/users/nobody/orders")
+    answer = backend.api.get("/users/unknown/orders")
     assert (answer.status, answer.body) == (200, {"items": []})
 
 
 @each_kind
-def test_a_list_is_walked_by_pages_and_shows_each_record_once(backend: MemoryBackend, kind: str) -> None:
+def test_the_pages_of_a_list_show_each_record_once(backend: MemoryBackend, kind: str) -> None:
     created = {create(backend, kind).body[ID[kind]] for _ in range(7)}
     seen: list[str] = []
     token = None
@@ -190,14 +192,12 @@ def _token(content: object) -> str:
         _token({"list": "product", "key": {"productId": "a\nb"}}),
     ],
 )
-def test_a_page_token_that_the_list_did_not_hand_out_is_a_400(
-    backend: MemoryBackend, kind: str, token: str
-) -> None:
+def test_an_invalid_page_token_is_a_400(backend: MemoryBackend, kind: str, token: str) -> None:
     answer = backend.api.get(f"/{kind}", query={"nextToken": token})
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
 
 
-def test_a_page_token_whose_key_was_rewritten_for_another_user_is_a_400(backend: MemoryBackend) -> None:
+def test_a_page_token_changed_to_another_user_is_a_400(backend: MemoryBackend) -> None:
     for user in ("u-1", "u-1", "u-2"):
         backend.create_order(user, {"p-1": 1})
     token = backend.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]

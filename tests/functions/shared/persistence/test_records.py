@@ -25,7 +25,9 @@ def test_a_record_is_created_with_a_location_and_an_etag_and_read_back(
 
 
 @each_kind
-def test_a_patch_changes_only_what_was_sent_and_counts_the_version(backend: MemoryBackend, kind: str) -> None:
+def test_a_patch_changes_only_the_given_fields_and_increments_the_version(
+    backend: MemoryBackend, kind: str
+) -> None:
     created = create(backend, kind)
     patched = backend.api.patch(path_of(kind, created), {FIELD[kind]: "New"})
     expected = created.body | {FIELD[kind]: "New", "version": 2, "updatedAt": patched.body["updatedAt"]}
@@ -34,7 +36,7 @@ def test_a_patch_changes_only_what_was_sent_and_counts_the_version(backend: Memo
 
 @each_kind
 @pytest.mark.parametrize("field", ["version", "createdAt", "updatedAt", "userId", "productId", "nonsense"])
-def test_a_patch_of_anything_else_is_a_422_that_names_it_and_changes_nothing(
+def test_a_patch_of_another_field_is_a_422_that_names_it_and_changes_nothing(
     backend: MemoryBackend, kind: str, field: str
 ) -> None:
     created = create(backend, kind)
@@ -53,7 +55,7 @@ def test_an_empty_patch_is_a_422(backend: MemoryBackend, kind: str) -> None:
     ("if_match", "status"),
     [('"1"', 200), ("*", 200), ('"7", "1"', 200), ('"2"', 412), ('W/"1"', 412), ('"abc"', 412), ("", 412)],
 )
-def test_a_patch_and_a_delete_honour_if_match(
+def test_a_patch_and_a_delete_apply_if_match(
     backend: MemoryBackend, kind: str, if_match: str, status: int
 ) -> None:
     path = path_of(kind, create(backend, kind))
@@ -71,7 +73,7 @@ CHANGES = {
 
 
 @each_kind
-def test_two_patches_of_different_fields_at_the_same_time_both_survive(
+def test_two_patches_of_different_fields_at_the_same_time_are_both_stored(
     backend: MemoryBackend, kind: str
 ) -> None:
     created = create(backend, kind)
@@ -89,9 +91,7 @@ def test_two_patches_of_different_fields_at_the_same_time_both_survive(
 
 
 @each_kind
-def test_of_two_patches_of_the_same_version_at_the_same_time_one_wins(
-    backend: MemoryBackend, kind: str
-) -> None:
+def test_the_second_of_two_patches_of_the_same_version_is_a_412(backend: MemoryBackend, kind: str) -> None:
     created = create(backend, kind)
     path, headers = path_of(kind, created), {"If-Match": created.headers["etag"]}
     mine, theirs = CHANGES[kind]
@@ -103,7 +103,7 @@ def test_of_two_patches_of_the_same_version_at_the_same_time_one_wins(
 
 
 @each_kind
-def test_a_patch_never_brings_back_what_is_deleted_at_the_same_time(
+def test_a_patch_does_not_restore_a_record_that_is_deleted_at_the_same_time(
     backend: MemoryBackend, kind: str
 ) -> None:
     path = path_of(kind, create(backend, kind))
@@ -113,9 +113,7 @@ def test_a_patch_never_brings_back_what_is_deleted_at_the_same_time(
 
 
 @each_kind
-def test_a_record_from_before_there_were_versions_is_counted_from_zero(
-    backend: MemoryBackend, kind: str
-) -> None:
+def test_a_record_stored_without_a_version_has_version_zero(backend: MemoryBackend, kind: str) -> None:
     created = create(backend, kind)
     stored = backend.cloud.store.tables[kind].items[created.body[ID[kind]]]
     backend.put(kind, {name: value for name, value in from_item(stored).items() if name != "version"})
@@ -123,7 +121,7 @@ def test_a_record_from_before_there_were_versions_is_counted_from_zero(
 
 
 @each_kind
-def test_a_deleted_record_is_gone(backend: MemoryBackend, kind: str) -> None:
+def test_a_deleted_record_is_a_404(backend: MemoryBackend, kind: str) -> None:
     path = path_of(kind, create(backend, kind))
     assert backend.api.delete(path).status == 204
     for answer in (

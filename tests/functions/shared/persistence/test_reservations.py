@@ -9,7 +9,9 @@ from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
 
-def test_too_little_stock_of_one_product_rejects_the_order_and_takes_nothing(backend: MemoryBackend) -> None:
+def test_too_little_stock_of_one_product_rejects_the_order_and_reserves_nothing(
+    backend: MemoryBackend,
+) -> None:
     plenty, scarce = backend.create_product(stock=5), backend.create_product(stock=1)
     order_id = backend.create_validated_order({plenty: 2, scarce: 2})
     with pytest.raises(
@@ -19,7 +21,7 @@ def test_too_little_stock_of_one_product_rejects_the_order_and_takes_nothing(bac
     assert (backend.stock(plenty), backend.stock(scarce)) == (5, 1)
 
 
-def test_a_product_that_is_gone_rejects_the_order(backend: MemoryBackend) -> None:
+def test_a_deleted_product_rejects_the_order(backend: MemoryBackend) -> None:
     product = backend.create_product()
     order_id = backend.create_validated_order({product: 1})
     backend.api.delete(f"/products/{product}")
@@ -27,7 +29,7 @@ def test_a_product_that_is_gone_rejects_the_order(backend: MemoryBackend) -> Non
         backend.reserve(order_id)
 
 
-def test_an_order_that_holds_its_goods_is_not_rejected_when_nothing_is_left(backend: MemoryBackend) -> None:
+def test_an_order_with_a_reservation_is_not_rejected_when_the_stock_is_zero(backend: MemoryBackend) -> None:
     product = backend.create_product(stock=2)
     order_id = backend.create_validated_order({product: 2})
     backend.reserve(order_id)
@@ -42,7 +44,7 @@ def test_an_order_that_is_not_validated_is_not_reserved(backend: MemoryBackend) 
     assert backend.stock(product) == 2
 
 
-def test_goods_that_were_released_are_not_reserved_again_by_the_same_attempt(backend: MemoryBackend) -> None:
+def test_an_attempt_cannot_reserve_again_after_it_has_released(backend: MemoryBackend) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
     backend.reserve(order_id)
@@ -55,7 +57,7 @@ def test_goods_that_were_released_are_not_reserved_again_by_the_same_attempt(bac
     assert backend.stock(product) == 3
 
 
-def test_release_passes_over_a_product_that_is_gone(backend: MemoryBackend) -> None:
+def test_release_skips_a_deleted_product(backend: MemoryBackend) -> None:
     kept, gone = backend.create_product(stock=5), backend.create_product(stock=5)
     order_id = backend.create_validated_order({kept: 2, gone: 1})
     backend.reserve(order_id)
