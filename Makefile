@@ -7,10 +7,10 @@ DEV := .venv/.installed-dev
 # The system's certificates, as pip uses them where the network has one of its own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
-.PHONY: help install demo run test check lint types coverage bench docs lock clean
+.PHONY: help install demo run test check lint types coverage implementations references bench docs lock clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The embedded AWS and its commands. pip brings uv, which installs the rest in a fraction of pip's time.
 $(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt
@@ -56,6 +56,12 @@ coverage: install ## Measure the lines and branches of the product that the unit
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term \
 		$(addprefix --ignore=tests/,bench crashes e2e interleavings local)
 
+implementations: install
+	$(BIN)/python -m tests.references.implementations
+
+references: implementations ## Install other people's implementations, and compare the stand-ins with them
+	$(BIN)/python -m pytest --numprocesses 2 tests/references
+
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
 
@@ -74,6 +80,8 @@ lock: ## Resolve the versions named in pyproject.toml into the hash-locked requi
 	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group local --constraint requirements-dev.txt --output-file requirements-local.txt
 	$(COMPILE) --python-version 3.11 --group uv --constraint requirements-dev.txt --output-file requirements-uv.txt
 	$(COMPILE) --python-version 3.11 --group policy --output-file policy/requirements.txt
+	$(COMPILE) --python-version 3.13 --group runtime --output-file tests/references/requirements-runtime.txt
+	$(COMPILE) --python-version 3.13 --group localstack --output-file tests/references/requirements-localstack.txt
 
 clean: ## Remove everything that the project made for itself
 	rm -rf .venv .build .local .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
