@@ -312,7 +312,7 @@ def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> Non
     check = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["check"]
     rows = check["strategy"]["matrix"]["include"]
     assert sorted((row["python"], row["other"]) for row in rows) == [("3.11", "3.13"), ("3.13", "3.11")]
-    _, setup, cli, checks = check["steps"]
+    _, setup, cli, _, checks = check["steps"]
     # Without a command the action only installs the CLI: https://github.com/pulumi/actions#installation-only
     assert cli["with"] == {"pulumi-version": version_of_pulumi()}
     # The last one becomes the default:
