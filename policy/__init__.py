@@ -1,4 +1,4 @@
-"""The rules that a stack keeps to, checked in every preview and update, and by the tests.
+"""The rules that a stack must follow, checked in every preview and update, and by the tests.
 
-`pulumi preview --policy-pack policy` runs them against what the stack is about to become.
+`pulumi preview --policy-pack policy` checks them against the planned resources.
 """

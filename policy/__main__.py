@@ -1,6 +1,6 @@
 """Serves the rules to the Pulumi engine, until the engine ends this process.
 
-Nothing else belongs here: `PolicyPack(...)` does not return.
+`PolicyPack(...)` does not return, so nothing may follow it.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Everything that the rules let through although it looks like what they refuse, and why.
+"""The exceptions to the rules, each with its reason.
 
-A line here is a decision. The tests fail for one that no stack needs any more.
+A line here is a decision. The tests fail for an exception that no stack needs.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class WildcardResource:
-    """Actions that may be allowed on a resource with a wildcard in it. `resource` has to match all of it."""
+    """Actions that may be allowed on a resource with a wildcard. `resource` must match all of it."""
 
     actions: frozenset[str]
     resource: re.Pattern[str]
@@ -22,12 +22,12 @@ WILDCARD_RESOURCES: Final = (
     WildcardResource(
         actions=frozenset({"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
         resource=re.compile(r"\*"),
-        reason="Traces belong to the account: X-Ray has no resource that a policy could name for them.",
+        reason="X-Ray has no resource for traces that a policy could name.",
     ),
     WildcardResource(
         actions=frozenset({"xray:GetSamplingRules", "xray:GetSamplingTargets"}),
         resource=re.compile(r"\*"),
-        reason="Sampling rules are read for the whole account: X-Ray offers nothing narrower.",
+        reason="X-Ray has no resource for reading sampling rules that a policy could name.",
     ),
     WildcardResource(
         actions=frozenset(
@@ -43,29 +43,30 @@ WILDCARD_RESOURCES: Final = (
             }
         ),
         resource=re.compile(r"\*"),
-        reason="A state machine logs over log deliveries, which have no ARN: AWS documents exactly this.",
+        reason="A state machine logs through log deliveries, which have no ARN. AWS documents this policy: "
+        "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
     ),
     WildcardResource(
         actions=frozenset({"logs:CreateLogStream", "logs:PutLogEvents"}),
         resource=re.compile(r"arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*?:]+:\*"),
-        reason="Lambda names the streams itself; all streams of one log group is the narrowest there is.",
+        reason="Lambda names the log streams. All streams of one log group is the narrowest resource.",
     ),
     WildcardResource(
         actions=frozenset({"states:DescribeExecution"}),
         resource=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:execution:[^*?:]+:\*"),
-        reason="An execution is named when it starts; all of one state machine is the narrowest there is.",
+        reason="An execution is named when it starts. All of one state machine is the narrowest resource.",
     ),
     WildcardResource(
         actions=frozenset({"cloudwatch:GetMetricStatistics"}),
         resource=re.compile(r"\*"),
-        reason="CloudWatch's metrics have no ARN: whoever reads one may read all.",
+        reason="CloudWatch's metrics have no ARN.",
     ),
 )
 
-# Method and path to the reason why no API key is asked for. Every OPTIONS is open besides: browsers send no
-# key with a preflight, and no Lambda runs for it.
+# Method and path to the reason why no API key is required. Preflights (OPTIONS) require none either: browsers
+# send no key with them, and no function runs for them.
 OPEN_METHODS: Final[Mapping[tuple[str, str], str]] = {
-    ("GET", "/"): "Health: monitors have no key, and the answer holds no data of anybody.",
+    ("GET", "/"): "Health: monitors have no key, and the response has no personal data.",
     ("GET", "/openapi.json"): "The contract is public.",
     ("GET", "/docs"): "The page that renders the public contract.",
 }
@@ -73,7 +74,7 @@ OPEN_METHODS: Final[Mapping[tuple[str, str], str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrustedService:
-    """How a role may trust a service: what `aws:SourceArn` has to match, None where AWS documents none."""
+    """How a role may trust a service: the pattern of `aws:SourceArn`, None if AWS documents none."""
 
     source_arn: re.Pattern[str] | None
     reason: str
@@ -82,17 +83,22 @@ class TrustedService:
 TRUSTED_SERVICES: Final[Mapping[str, TrustedService]] = {
     "lambda.amazonaws.com": TrustedService(
         source_arn=None,
-        reason="Lambda assumes a role only for functions of the role's own account, and iam:PassRole decides "
-        "who may give a function a role; AWS documents no source condition for it.",
+        reason="Lambda assumes a role only for functions of the role's account. iam:PassRole limits who may "
+        "give a function a role. AWS documents no source condition.",
     ),
     "states.amazonaws.com": TrustedService(
-        # The name may end in *: the machine cannot exist before its role, nor its full ARN be known.
+        # The name may end in *: the state machine needs its role first, so its full ARN is unknown.
         source_arn=re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[^*?]+\*?"),
         reason="https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html",
     ),
     "scheduler.amazonaws.com": TrustedService(
         source_arn=re.compile(r"arn:aws[a-z-]*:scheduler:[a-z0-9-]+:[0-9]{12}:schedule-group/[^*?/]+"),
-        reason="AWS asks for the schedule's group here, never the schedule: "
+        reason="AWS requires the ARN of the schedule's group, not of the schedule: "
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html",
     ),
+}
+
+# Stack to the reason why its queues may accept plain HTTP.
+PLAIN_HTTP_STACKS: Final[Mapping[str, str]] = {
+    "local": "The embedded AWS has no TLS; it listens on loopback only.",
 }

@@ -1,4 +1,4 @@
-"""Queues lose nothing: dead letters are kept, and a message does not come back while it is worked on."""
+"""Rules for queues: they have dead-letter queues, and hide a message until its consumer has finished."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from policy.resources import (
 )
 from policy.rule import stack_rule
 
-# AWS's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+# AWS recommends six: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _VISIBILITY_PER_TIMEOUT: Final = 6
 # The providers' defaults, in seconds.
 _DEFAULT_VISIBILITY: Final = 30
@@ -29,31 +29,35 @@ _DEFAULT_RETENTION: Final = 345_600
 
 
 def queues_have_dead_letters(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """Every queue has a dead-letter queue in this stack, which keeps messages longer than it does itself.
+    """Checks that every queue has a dead-letter queue in this stack, which keeps messages longer.
 
-    What is a dead-letter queue needs none; one that has its own is judged like any other, so that messages
-    do not go round in a circle: no two queues can each keep them longer than the other.
+    A dead-letter queue needs none. If it has one, the same check applies, which rules out a circle: of two
+    queues, only one can keep messages longer.
     """
     redrives = list(_redrives(stack))
     dead_letters = {target.urn for _, _, targets in redrives for target in targets}
     served = {queue.urn for queue, policy, targets in redrives if targets or policy is UNKNOWN}
     for queue in of_type(stack, QUEUE):
         if queue.urn not in dead_letters | served:
-            yield queue, "has no dead-letter queue: what fails again and again is lost in the end"
+            yield queue, "has no dead-letter queue: set redrivePolicy, or messages that keep failing are lost"
     for queue, policy, targets in redrives:
         count = str(as_object(policy).get("maxReceiveCount"))
         if targets and policy is not UNKNOWN and not re.fullmatch("[1-9][0-9]*", count):
-            yield queue, "never moves a message to its dead-letter queue (maxReceiveCount)"
+            yield queue, f"has the maxReceiveCount {count} in its redrivePolicy: set at least 1"
         for target in targets:
             own = number(queue.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
             kept = number(target.props, "messageRetentionSeconds", _DEFAULT_RETENTION)
             # A message keeps its age when it moves.
             if own is not None and kept is not None and kept <= own:
-                yield target, f"must keep messages longer than {queue.name} ({own:g} s), not {kept:g} s"
+                yield (
+                    target,
+                    f"keeps messages for {kept:g} s: set messageRetentionSeconds above the {own:g} s of "
+                    f"{queue.name}",
+                )
 
 
 def _redrives(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, Any, list[PolicyResource]]]:
-    """Each queue with its redrive policy, which may be a resource beside it, and the queues that it names."""
+    """Yields each queue with its redrive policy and the dead-letter queues that the policy names."""
     for source in of_type(stack, QUEUE, REDRIVE_POLICY):
         policy = get(source.props, "redrivePolicy")
         targets = linked(source, "redrivePolicy", QUEUE, stack)
@@ -65,7 +69,7 @@ def _redrives(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, Any
 
 
 def visibility_covers_the_consumer(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """A batch that is throttled or slow must not come back while it is still being tried."""
+    """Checks that a message stays hidden while a throttled or slow consumer still retries it."""
     for mapping in of_type(stack, EVENT_SOURCE_MAPPING):
         window = number(mapping.props, "maximumBatchingWindowInSeconds", 0)
         for queue in linked(mapping, "eventSourceArn", QUEUE, stack):
@@ -79,7 +83,7 @@ def visibility_covers_the_consumer(stack: list[PolicyResource]) -> Iterator[tupl
                     yield (
                         queue,
                         f"hides a message for {visibility:g} s, but {function.name} runs for {timeout:g} s: "
-                        f"at least {least:g} s are needed",
+                        f"set visibilityTimeoutSeconds to at least {least:g}",
                     )
 
 

@@ -1,4 +1,4 @@
-"""What the rules see of a stack: typed access to resources whose values may not be known yet."""
+"""Access to the resources of a stack, whose values may be unknown in a preview."""
 
 import json
 import re
@@ -8,14 +8,16 @@ from typing import Any, Final
 from pulumi_policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
-# The project, and with it the namespace of its configuration.
+# The project, which is also the namespace of its configuration.
 PROJECT: Final = "orderflow"
 
 ALIAS: Final = "aws:lambda/alias:Alias"
 API_KEY: Final = "aws:apigateway/apiKey:ApiKey"
 API_INTEGRATION: Final = "aws:apigateway/integration:Integration"
+API_DOMAIN: Final = "aws:apigateway/domainName:DomainName"
 API_METHOD: Final = "aws:apigateway/method:Method"
 API_RESOURCE: Final = "aws:apigateway/resource:Resource"
+API_STAGE: Final = "aws:apigateway/stage:Stage"
 COMPOSITE_ALARM: Final = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 EVENT_SOURCE_MAPPING: Final = "aws:lambda/eventSourceMapping:EventSourceMapping"
 FUNCTION: Final = "aws:lambda/function:Function"
@@ -27,17 +29,21 @@ LOG_GROUP: Final = "aws:cloudwatch/logGroup:LogGroup"
 METRIC_ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
 PARAMETER: Final = "aws:ssm/parameter:Parameter"
 PERMISSION: Final = "aws:lambda/permission:Permission"
+POLICY: Final = "aws:iam/policy:Policy"
 QUEUE: Final = "aws:sqs/queue:Queue"
+QUEUE_POLICY: Final = "aws:sqs/queuePolicy:QueuePolicy"
 REDRIVE_POLICY: Final = "aws:sqs/redrivePolicy:RedrivePolicy"
 REST_API: Final = "aws:apigateway/restApi:RestApi"
 ROLE: Final = "aws:iam/role:Role"
 ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
 ROLE_POLICY_ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+SCHEDULE: Final = "aws:scheduler/schedule:Schedule"
 STACK: Final = "pulumi:pulumi:Stack"
 STATE_MACHINE: Final = "aws:sfn/stateMachine:StateMachine"
 TABLE: Final = "aws:dynamodb/table:Table"
 TOPIC: Final = "aws:sns/topic:Topic"
 TOPIC_SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
+WEB_ACL_ASSOCIATION: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
 
 
 class _Unknown:
@@ -45,11 +51,11 @@ class _Unknown:
 
 
 UNKNOWN: Final = _Unknown()
-"""A value that a preview cannot know: it is judged by the update, before the resource is made."""
+"""A value that is unknown in a preview. The update checks it before it creates the resource."""
 
 
 def get(source: Mapping[str, Any], *path: str) -> Any:
-    """The value under a path of keys: None where there is none, UNKNOWN where it is not known yet."""
+    """Returns the value under a path of keys, None if there is none, or UNKNOWN."""
     value: Any = source
     for key in path:
         if not isinstance(value, Mapping):
@@ -62,7 +68,7 @@ def get(source: Mapping[str, Any], *path: str) -> Any:
 
 
 def within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """A value and all that it holds, however deep, each with the names on the way; nothing unknown."""
+    """Yields a value and everything nested in it, each with its path of keys. Skips unknown values."""
     if value is UNKNOWN:
         return
     yield path, value
@@ -75,7 +81,7 @@ def within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def texts(value: Any) -> list[tuple[tuple[str, ...], str]]:
-    """All texts in a value, however deep, each with the names on the way."""
+    """Returns all texts nested in a value, each with its path of keys."""
     return [(path, found) for path, found in within(value) if isinstance(found, str)]
 
 
@@ -87,7 +93,7 @@ def _at(container: Any, key: str | int) -> Any:
 
 
 def number(source: Mapping[str, Any], key: str, default: float) -> float | None:
-    """A number, the provider's default where it is not set, None where it is not known yet."""
+    """Returns a number, the provider's default if it is not set, or None if it is unknown."""
     value = get(source, key)
     if value is None:
         return default
@@ -95,7 +101,7 @@ def number(source: Mapping[str, Any], key: str, default: float) -> float | None:
 
 
 def many(value: object) -> list[Any]:
-    """What stands in a policy document either alone or in a list, as a list."""
+    """Returns a list. Policy documents hold either one value or a list of values."""
     if value is None:
         return []
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -104,7 +110,7 @@ def many(value: object) -> list[Any]:
 
 
 def as_object(value: object) -> Mapping[str, Any]:
-    """An object that is given as such or as JSON; an empty one for whatever is neither."""
+    """Returns an object, given as such or as JSON. Returns an empty one for everything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -114,23 +120,28 @@ def as_object(value: object) -> Mapping[str, Any]:
 
 
 def statements(document: object) -> list[Mapping[str, Any]]:
-    """The statements of a policy document, given as JSON or as an object; none for anything else."""
+    """Returns the statements of a policy document, given as JSON or as an object."""
     found = many(as_object(document).get("Statement"))
     return [statement for statement in found if isinstance(statement, Mapping)]
 
 
+def stack_name(resource: PolicyResource) -> str:
+    """Returns the name of the stack that a resource belongs to."""
+    return resource.urn.split(":")[2]
+
+
 def of_type(stack: Iterable[PolicyResource], *types: str) -> list[PolicyResource]:
-    """The resources of these types."""
+    """Returns the resources of these types."""
     return [resource for resource in stack if resource.resource_type in types]
 
 
 def linked(
     source: PolicyResource, key: str, type_: str, stack: Iterable[PolicyResource]
 ) -> list[PolicyResource]:
-    """The resources of a type that one property refers to.
+    """Returns the resources of a type that one property refers to.
 
-    The engine knows them also in a preview, where the ARN that stands there is not known yet; a value that
-    was written out by hand is looked up among the stack's.
+    The engine records references, also in a preview where the ARN is unknown. A literal value is compared
+    with the names and ARNs of the stack's resources.
     """
     depended = of_type(source.property_dependencies.get(key, []), type_)
     if depended:
@@ -142,7 +153,7 @@ def linked(
 def functions_behind(
     source: PolicyResource, key: str, stack: Sequence[PolicyResource]
 ) -> list[PolicyResource]:
-    """The functions that a property refers to, by themselves or by an alias."""
+    """Returns the functions that a property refers to, directly or by an alias."""
     return linked(source, key, FUNCTION, stack) or [
         function
         for alias in linked(source, key, ALIAS, stack)
@@ -152,7 +163,7 @@ def functions_behind(
 
 def _names(resource: PolicyResource, text: str) -> bool:
     arn = get(resource.props, "arn")
-    # As a whole: the ARN of `orders` is how that of `orders-dead-letters` begins.
+    # The whole ARN: that of `orders` is the beginning of that of `orders-dead-letters`.
     if isinstance(arn, str) and arn and re.search(rf"{re.escape(arn)}(?![\w.-])", text):
         return True
     return text in [get(resource.props, key) for key in ("name", "url", "id")]

@@ -1,4 +1,4 @@
-"""A rule is a generator of what is wrong; here it becomes a policy of Pulumi's."""
+"""Makes a Pulumi policy of a rule: a generator of the problems that it finds."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ StackCheck = Callable[[list[PolicyResource]], Iterator[tuple[PolicyResource, str
 
 
 def resource_rule(name: str, description: str, check: ResourceCheck) -> ResourceValidationPolicy:
-    """A rule over one resource, checked before it is made. `check` tells what is wrong with it."""
+    """Makes a rule for one resource, checked before it is created. `check` yields its problems."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         for problem in check(args):
@@ -26,7 +26,7 @@ def resource_rule(name: str, description: str, check: ResourceCheck) -> Resource
 
 
 def stack_rule(name: str, description: str, check: StackCheck) -> StackValidationPolicy:
-    """A rule over all resources together. `check` tells what is wrong with which of them."""
+    """Makes a rule for all resources together. `check` yields resources with their problems."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
         for resource, problem in check(args.resources):

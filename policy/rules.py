@@ -1,4 +1,4 @@
-"""All rules. Those over one resource are checked before it is made, those over a stack at the end."""
+"""All rules. A rule for one resource is checked before it is created, a rule for the stack at the end."""
 
 from typing import Final
 

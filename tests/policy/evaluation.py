@@ -1,4 +1,4 @@
-"""Evaluates the rules in this process, over recorded resources or over small ones made for one test."""
+"""Evaluates the rules in this process, for recorded resources or for small ones of one test."""
 
 import contextvars
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ class Violation:
 
 
 def rule(name: str) -> Policy:
-    """The rule of this name."""
+    """Returns the rule of this name."""
     (found,) = [candidate for candidate in RULES if candidate.name == name]
     return found
 
@@ -41,11 +41,11 @@ def rule(name: str) -> Policy:
 def evaluate(
     rules: Iterable[Policy], resources: Sequence[PolicyResource], config: Mapping[str, str] | None = None
 ) -> list[Violation]:
-    """What the rules find, as the engine would run them: each resource by itself, then the whole stack."""
+    """Returns the findings, as the engine runs the rules: each resource alone, then the whole stack."""
     found: list[Violation] = []
 
     def run() -> None:
-        # The engine hands the stack's configuration to the process that serves the rules.
+        # The engine passes the stack's configuration to the process that serves the rules.
         set_all_config(dict(config or {}), [])
         for policy in rules:
             _evaluate(policy, resources, found)
@@ -69,7 +69,7 @@ def _evaluate(policy: Policy, resources: Sequence[PolicyResource], found: list[V
             try:
                 policy.validate(args, report)
             except UnknownValueError:
-                # The engine makes an advice of it in a preview, and asks again in the update.
+                # In a preview the engine reports it as an advice. It checks again in the update.
                 continue
 
 
@@ -80,11 +80,12 @@ def resource(
     *,
     refers: Mapping[str, PolicyResource] | None = None,
     protect: bool = False,
+    stack: str = "test",
 ) -> PolicyResource:
-    """A resource as the engine shows it to rules. `refers` says which property came from which resource."""
+    """A resource as the engine shows it to rules. `refers` names the resource behind a property."""
     options = PolicyResourceOptions(protect, [], None, [], PolicyCustomTimeouts(0, 0, 0), [])
     dependencies = {key: [target] for key, target in (refers or {}).items()}
-    urn = f"urn:pulumi:test::orderflow::{type_}::{name}"
+    urn = f"urn:pulumi:{stack}::orderflow::{type_}::{name}"
     return PolicyResource(
         type_,
         unknown_checking_proxy(_sentinels(dict(props or {}))),
@@ -99,14 +100,20 @@ def resource(
 
 
 def recording(stack: str, preview: bool = False, everything: bool = False) -> ProgramRun:
-    """What the program declares for a stack as the tests configure it, or with every optional part."""
+    """Runs the program for a stack as the tests configure it, or with every optional part."""
     return declare_test_stack(stack, preview=preview, **(EVERYTHING if everything else {}))
 
 
 def recorded(run: ProgramRun) -> list[PolicyResource]:
-    """All resources of a recorded run, with the stack itself and its exports."""
+    """Returns all resources of a recorded run, with the stack and its exports."""
     found = {
-        item.urn: resource(item.type, item.name, {**item.inputs, **item.outputs}, protect=item.protect)
+        item.urn: resource(
+            item.type,
+            item.name,
+            {**item.inputs, **item.outputs},
+            protect=item.protect,
+            stack=run.config.stack,
+        )
         for item in run.resources
     }
     for item in run.resources:
@@ -118,7 +125,7 @@ def recorded(run: ProgramRun) -> list[PolicyResource]:
 
 
 def config_of(run: ProgramRun) -> Mapping[str, str]:
-    """The configuration of a recorded run, as the engine hands it out."""
+    """Returns the configuration of a recorded run, as the engine passes it to rules."""
     return dict(run.config.values)
 
 

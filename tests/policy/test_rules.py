@@ -13,8 +13,10 @@ import pytest
 from pulumi_policy import PolicyResource
 
 from local.engine.program import UNKNOWN
+from local.engine.stacks import declare_test_stack
 from policy.resources import (
     ALIAS,
+    API_DOMAIN,
     API_INTEGRATION,
     API_KEY,
     API_METHOD,
@@ -30,6 +32,7 @@ from policy.resources import (
     METRIC_ALARM,
     PERMISSION,
     QUEUE,
+    QUEUE_POLICY,
     REDRIVE_POLICY,
     REST_API,
     ROLE,
@@ -102,7 +105,22 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("tables-are-protected-as-configured", TABLE, "orders", {"deletionProtectionEnabled": False}),
     ("methods-require-a-key", API_METHOD, "orderflow-get-users", {"apiKeyRequired": False}),
     ("methods-require-a-key", API_METHOD, "orderflow-post-orders-orderId-cancel", {"apiKeyRequired": False}),
+    (
+        "tables-are-protected-as-configured",
+        TABLE,
+        "orders",
+        {"pointInTimeRecovery": {"enabled": True, "recoveryPeriodInDays": 34}},
+    ),
+    ("topics-use-a-declared-key", TOPIC, "orderflow-alarms", {"kmsMasterKeyId": "alias/other"}),
+    ("encrypted-in-transit", QUEUE_POLICY, "orders-dead-letters-tls-only", {"policy": document()}),
+    ("encrypted-in-transit", API_DOMAIN, "orderflow", {"securityPolicy": "TLS_1_0"}),
     ("alarm-topics-have-a-subscriber", TOPIC_SUBSCRIPTION, "orderflow-alarms-by-email", {"topic": "arn"}),
+    (
+        "subscribers-are-configured",
+        TOPIC_SUBSCRIPTION,
+        "orderflow-alarms-by-email",
+        {"endpoint": "other@example.com"},
+    ),
     ("tags-present", QUEUE, "orders", {"tags": {"project": "orderflow"}}),
     (
         "no-secret-in-the-open",
@@ -141,7 +159,7 @@ def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
 def test_every_rule_is_shown_firing() -> None:
     assert {candidate.name for candidate in RULES} == {row[0] for row in BROKEN} | {
         "one-role-each",
-        "alarms-lead-to-somebody",
+        "alarms-have-action-and-runbook",
         "no-way-round-the-key",
     }
 
@@ -444,7 +462,7 @@ def test_a_redrive_policy_may_be_a_resource_of_its_own() -> None:
 def test_a_redrive_policy_that_names_no_queue_is_none(absent: str | None) -> None:
     queue = resource(QUEUE, "queue", {"redrivePolicy": absent, "name": "", "url": ""})
     assert messages("queues-have-dead-letters", queue) == [
-        "queue has no dead-letter queue: what fails again and again is lost in the end."
+        "queue has no dead-letter queue: set redrivePolicy, or messages that keep failing are lost."
     ]
 
 
@@ -490,6 +508,42 @@ def test_an_alias_hides_no_function() -> None:
         assert len(messages("visibility-covers-the-consumer", queue, function, alias, mapping)) == 1
     integration = resource(API_INTEGRATION, "i", refers={"uri": alias})
     assert len(messages("http-functions-answer-in-time", function, alias, integration)) == 1
+
+
+PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def deny(**changes: object) -> dict[str, Any]:
+    refusal = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "arn:queue"}
+    return {**refusal, "Condition": PLAIN_HTTP, **changes}
+
+
+@pytest.mark.parametrize(
+    ("statement", "problems"),
+    [
+        (deny(), 0),
+        (deny(Principal={"AWS": "*"}, Action=["sqs:*"], Resource=["*"]), 0),
+        (deny(Condition={"Bool": {"AWS:SecureTransport": ["false"]}}), 0),
+        (deny(Effect="Allow"), 1),
+        (deny(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:root"}), 1),
+        (deny(Action="sqs:SendMessage"), 1),
+        (deny(Resource="arn:other"), 1),
+        (deny(Condition=None), 1),
+        (deny(Condition={"Bool": {"aws:SecureTransport": "true"}}), 1),
+        (deny(Condition={**PLAIN_HTTP, "StringEquals": {"aws:SourceAccount": ACCOUNT}}), 1),
+    ],
+)
+def test_a_queue_rejects_plain_http_from_every_caller(statement: dict[str, Any], problems: int) -> None:
+    queue = resource(QUEUE, "queue", {"arn": "arn:queue"})
+    policy = resource(QUEUE_POLICY, "p", {"policy": document(statement)}, refers={"queueUrl": queue})
+    assert len(messages("encrypted-in-transit", queue, policy)) == problems
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_configuration_cannot_turn_tls_off(stack: str) -> None:
+    run = declare_test_stack(stack, requireTls=False)
+    found = evaluate(RULES, recorded(run), config_of(run))
+    assert [violation.rule for violation in found] == ["encrypted-in-transit"] * 2
 
 
 # --- The API ----------------------------------------------------------------------------------------------
@@ -547,6 +601,36 @@ def test_a_topic_is_encrypted_with_a_key_that_alarms_may_use(key: str | None, pr
     assert len(messages("encrypted-at-rest", sample)) == problems
 
 
+def alarm_topic(*encrypting: dict[str, Any], **key: object) -> list[PolicyResource]:
+    """A topic of alarms, with a key whose policy has these statements."""
+    of_topic = resource(KMS_KEY, "key", {"arn": "arn:key", "policy": document(*encrypting), **key})
+    topic = resource(TOPIC, "alarms", {"kmsMasterKeyId": UNKNOWN}, refers={"kmsMasterKeyId": of_topic})
+    alarm = resource(METRIC_ALARM, "alarm", {"alarmActions": [UNKNOWN]}, refers={"alarmActions": topic})
+    return [of_topic, topic, alarm]
+
+
+def test_a_topic_uses_a_key_of_the_stack_that_cloudwatch_may_use() -> None:
+    cloudwatch = {"Service": "cloudwatch.amazonaws.com"}
+    use = allow(["kms:Decrypt", "kms:GenerateDataKey"], "*", Principal=cloudwatch)
+    assert messages("topics-use-a-declared-key", *alarm_topic(use)) == []
+    assert messages("topics-use-a-declared-key", *alarm_topic(use, policy=UNKNOWN)) == []
+    for broken_key in (
+        alarm_topic(),
+        alarm_topic(use, isEnabled=False),
+        alarm_topic({**use, "Action": "kms:Decrypt"}),
+        alarm_topic({**use, "Effect": "Deny"}),
+        alarm_topic({**use, "Principal": {"Service": "sns.amazonaws.com"}}),
+    ):
+        assert len(messages("topics-use-a-declared-key", *broken_key)) == 1
+    for key in (
+        "alias/other",
+        f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/2",
+        f"arn:aws:kms:eu-west-1:{ACCOUNT}:x",
+    ):
+        topic = resource(TOPIC, "alarms", {"kmsMasterKeyId": key})
+        assert len(messages("topics-use-a-declared-key", topic)) == 1
+
+
 @pytest.mark.parametrize(
     ("props", "problems"),
     [
@@ -560,9 +644,9 @@ def test_a_topic_is_encrypted_with_a_key_that_alarms_may_use(key: str | None, pr
         ({}, 2),
     ],
 )
-def test_an_alarm_leads_to_somebody_who_knows_what_to_do(props: dict[str, Any], problems: int) -> None:
+def test_an_alarm_has_an_action_and_a_runbook(props: dict[str, Any], problems: int) -> None:
     for type_ in (METRIC_ALARM, COMPOSITE_ALARM):
-        assert len(messages("alarms-lead-to-somebody", resource(type_, "alarm", props))) == problems
+        assert len(messages("alarms-have-action-and-runbook", resource(type_, "alarm", props))) == problems
 
 
 def test_a_topic_that_carries_alarms_has_a_subscriber_where_the_configuration_names_one() -> None:
@@ -577,6 +661,33 @@ def test_a_topic_that_carries_alarms_has_a_subscriber_where_the_configuration_na
         assert len(messages("alarm-topics-have-a-subscriber", *stack, config=asked)) == 1
         assert messages("alarm-topics-have-a-subscriber", *stack, subscription, config=asked) == []
         assert messages("alarm-topics-have-a-subscriber", *stack, config={}) == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "problems"),
+    [
+        ("email", "oncall@example.com", 0),
+        ("email", "other@example.com", 1),
+        ("email", "", 1),
+        ("email", UNKNOWN, 0),
+        ("sqs", "arn:queue", 0),
+        ("lambda", "arn:function", 0),
+        ("lambda", "arn:queue", 1),
+        ("sqs", f"arn:aws:sqs:eu-west-1:{OTHER_ACCOUNT}:queue", 1),
+        ("firehose", f"arn:aws:firehose:eu-west-1:{ACCOUNT}:deliverystream/x", 1),
+        ("https", "https://example.com/alarms", 1),
+        ("http", "http://example.com/alarms", 1),
+        ("sms", "+15550100", 1),
+    ],
+)
+def test_a_topic_sends_to_configured_subscribers_only(protocol: str, endpoint: Any, problems: int) -> None:
+    stack = [
+        resource(QUEUE, "queue", {"arn": "arn:queue"}),
+        resource(FUNCTION, "function", {"arn": "arn:function"}),
+        resource(TOPIC_SUBSCRIPTION, "s", {"protocol": protocol, "endpoint": endpoint}),
+    ]
+    config = {"orderflow:alarmEmail": "oncall@example.com"}
+    assert len(messages("subscribers-are-configured", *stack, config=config)) == problems
 
 
 @pytest.mark.parametrize(
@@ -665,6 +776,21 @@ def test_a_table_is_protected_only_where_the_configuration_asks() -> None:
     )
     everything = {f"orderflow:{name}": "true" for name in names}
     assert messages("tables-are-protected-as-configured", good, config=everything) == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "days", "problems"),
+    [("35", None, 0), ("35", 35, 0), ("35", 34, 1), ("7", 7, 0), ("7", 6, 1), ("7", 35, 0), (None, 34, 1)],
+)
+def test_a_table_can_be_restored_as_far_back_as_configured(
+    configured: str | None, days: int | None, problems: int
+) -> None:
+    config = {"orderflow:pointInTimeRecovery": "true"}
+    if configured:
+        config["orderflow:recoveryDays"] = configured
+    recovery = {"enabled": True} | ({"recoveryPeriodInDays": days} if days else {})
+    table = resource(TABLE, "t", {"pointInTimeRecovery": recovery})
+    assert len(messages("tables-are-protected-as-configured", table, config=config)) == problems
 
 
 def test_a_role_is_bounded_only_where_the_configuration_asks() -> None:

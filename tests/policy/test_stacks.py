@@ -13,7 +13,7 @@ from local.engine.program import PROJECT_ROOT
 from local.engine.sdk_types import arguments_class
 from local.engine.stacks import EVERYTHING, declare_repository_stack, declare_test_stack
 from policy.access import is_excepted
-from policy.exceptions import OPEN_METHODS, TRUSTED_SERVICES, WILDCARD_RESOURCES
+from policy.exceptions import OPEN_METHODS, PLAIN_HTTP_STACKS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.protection import TAGGABLE
 from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
@@ -65,6 +65,11 @@ def test_every_open_method_is_there() -> None:
             if not item.inputs["apiKeyRequired"] and item.inputs["httpMethod"] != "OPTIONS"
         ]
     )
+
+
+def test_every_stack_with_plain_http_configures_it() -> None:
+    for stack in PLAIN_HTTP_STACKS:
+        assert declare_repository_stack(stack).config.values["orderflow:requireTls"] == "false"
 
 
 @each_stack
