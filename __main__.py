@@ -1,17 +1,16 @@
-"""The whole order backend, from the client to the shipped order: settings, components, grants, routes.
+"""The whole order backend: settings, tables and queue, functions with their grants, API, monitoring.
 
 client -> RestApi -> *_api functions -> tables, queue -> order_consumer -> Workflow -> task functions -> bus
 """
 
-from collections.abc import Mapping, Sequence
-
 import pulumi
 
-from components import fulfillment, iam, packaging
+from components import iam, packaging
 from components.custom_domain import CustomDomain
 from components.event_bus import EventBus
 from components.firewall import Firewall
-from components.function import LambdaFunction
+from components.fulfillment import fulfillment_environment, grant_signing
+from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
 from components.monitoring import Monitoring
@@ -25,17 +24,15 @@ from components.workflow import Workflow
 
 settings = StackSettings.load()
 tag_everything({"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags})
-if settings.permissions_boundary_arn:
-    iam.bound_every_role(settings.permissions_boundary_arn)
+iam.bound_every_role(settings.permissions_boundary_arn)
 
-# Seconds a task may run. Not in the configuration, because the timeouts of the tasks' states
-# (statemachines/order_fulfillment.asl.json) and of the calls that a task makes are built around it.
+# Seconds. The timeouts in the state machine and of a task's calls depend on it.
 TASK_TIMEOUT = 6
-# Long enough for hundreds of stalled orders; what is left over waits for the next run.
+# Enough for hundreds of stalled orders. The next run processes the rest.
 REQUEUE_TIMEOUT = 60
-REQUEUE_EVERY_MINUTES = 5
+REQUEUE_MINUTES = 5
 
-# --- Where things are kept, queued and announced ---
+# --- Tables, queue and event bus ---
 
 users = Table("users", key="userId", settings=settings.tables)
 products = Table("products", key="productId", settings=settings.tables)
@@ -48,22 +45,18 @@ orders = Table(
     ],
     settings=settings.tables,
 )
-queue = Queue(
-    "orders", consumer_timeout=settings.queue.consumer_timeout_seconds, require_tls=settings.queue.require_tls
-)
-bus = EventBus("orderflow", description="What happened to orders")
+tables = {"users": users, "products": products, "orders": orders}
+queue = Queue("orders", settings=settings.queue)
+bus = EventBus("orderflow", description="Order events")
 layer = DependencyLayer("dependencies")
-
 
 functions: list[LambdaFunction] = []
 
 
 def function(
-    name: str,
-    timeout: int,
-    environment: Mapping[str, pulumi.Input[str]],
-    grants: Sequence[iam.Grant] = (),
+    name: str, environment: Environment, grants: iam.Grants = (), *, timeout: int = TASK_TIMEOUT
 ) -> LambdaFunction:
+    """Declares the function of the folder `functions/<name>/`."""
     declared = LambdaFunction(
         name,
         timeout=timeout,
@@ -80,76 +73,56 @@ def function(
 
 validate_order = function(
     "validate_order",
-    TASK_TIMEOUT,
     {"USERS_TABLE": users.name, "PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
-    grants=[
-        users.grant_read("GetItem"),
-        products.grant_read("BatchGetItem"),
-        orders.grant_read("GetItem"),
-    ],
+    [users.grant_read("GetItem"), products.grant_read("BatchGetItem"), orders.grant_read("GetItem")],
 )
 
 fulfill_order = function(
     "fulfill_order",
-    TASK_TIMEOUT,
     {
         "PRODUCTS_TABLE": products.name,
         "ORDERS_TABLE": orders.name,
-        **fulfillment.environment(settings.fulfillment),
+        **fulfillment_environment(settings.fulfillment),
     },
-    grants=[
+    [
         products.grant_write("UpdateItem"),
         orders.grant_write("UpdateItem"),
-        *fulfillment.grant_signing(settings.fulfillment),
+        *grant_signing(settings.fulfillment),
     ],
 )
 
 release_order = function(
     "release_order",
-    TASK_TIMEOUT,
     {"PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
-    grants=[
-        products.grant_write("UpdateItem"),
-        orders.grant_read("GetItem"),
-        orders.grant_write("UpdateItem"),
-    ],
+    [products.grant_write("UpdateItem"), orders.grant_read("GetItem"), orders.grant_write("UpdateItem")],
 )
 
 update_order_status = function(
     "update_order_status",
-    TASK_TIMEOUT,
     {"ORDERS_TABLE": orders.name, "EVENT_BUS_NAME": bus.name},
-    grants=[
-        orders.grant_write("UpdateItem"),
-        bus.grant_put(),
-    ],
+    [orders.grant_write("UpdateItem"), bus.grant_put()],
 )
 
 workflow = Workflow(
     "order_fulfillment",
-    definition="statemachines/order_fulfillment.asl.json",
     tasks=[validate_order, fulfill_order, release_order, update_order_status],
     settings=settings.workflow,
 )
 
-# --- From the queue into the workflow ---
+# --- The consumer: from the queue into the workflow ---
 
 order_consumer = function(
     "order_consumer",
-    settings.queue.consumer_timeout_seconds,
     {"STATE_MACHINE_ARN": workflow.arn},
-    grants=[
-        workflow.grant_start(),
-        queue.grant_receive(),
-    ],
+    [workflow.grant_start(), queue.grant_receive()],
+    timeout=settings.queue.consumer_timeout_seconds,
 )
-queue.feeds(order_consumer, max_concurrency=settings.queue.consumer_max_concurrency)
+queue.feeds(order_consumer)
 
 # --- The requeue of stalled orders ---
 
 requeue_stalled_orders = function(
     "requeue_stalled_orders",
-    REQUEUE_TIMEOUT,
     {
         "ORDERS_TABLE": orders.name,
         "PRODUCTS_TABLE": products.name,
@@ -160,7 +133,7 @@ requeue_stalled_orders = function(
         "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
         "MAX_ATTEMPTS": str(settings.requeue.max_attempts),
     },
-    grants=[
+    [
         orders.grant_query("open"),
         orders.grant_read("GetItem"),
         orders.grant_write("UpdateItem"),
@@ -170,8 +143,9 @@ requeue_stalled_orders = function(
         bus.grant_put(),
         *workflow.grant_describe(),
     ],
+    timeout=REQUEUE_TIMEOUT,
 )
-Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_EVERY_MINUTES)
+requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_MINUTES)
 
 # --- The functions behind the API ---
 
@@ -179,49 +153,42 @@ cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors
 
 users_api = function(
     "users_api",
-    settings.api.timeout_seconds,
     {"USERS_TABLE": users.name, **cors},
-    grants=[
-        users.grant_read("GetItem", "Scan"),
-        users.grant_write("PutItem", "UpdateItem", "DeleteItem"),
-    ],
+    [users.grant_read("GetItem", "Scan"), users.grant_write("PutItem", "UpdateItem", "DeleteItem")],
+    timeout=settings.api.timeout_seconds,
 )
 
 products_api = function(
     "products_api",
-    settings.api.timeout_seconds,
     {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
-    grants=[
-        products.grant_read("GetItem", "Scan"),
-        products.grant_write("PutItem", "UpdateItem", "DeleteItem"),
-    ],
+    [products.grant_read("GetItem", "Scan"), products.grant_write("PutItem", "UpdateItem", "DeleteItem")],
+    timeout=settings.api.timeout_seconds,
 )
 
 orders_api = function(
     "orders_api",
-    settings.api.timeout_seconds,
     {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
-    grants=[
+    [
         orders.grant_read("GetItem", "BatchGetItem"),
         orders.grant_query("byUser"),
         orders.grant_write("PutItem", "UpdateItem"),
         queue.grant_send(),
         bus.grant_put(),
     ],
+    timeout=settings.api.timeout_seconds,
 )
 
 service_api = function(
     "service_api",
-    settings.api.timeout_seconds,
     {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(), **cors},
+    timeout=settings.api.timeout_seconds,
 )
 
 # --- The API ---
 
 api = RestApi("orderflow", description="Users, products and orders", settings=settings.api)
-api.route("GET", "/", service_api, key_required=False)
-api.route("GET", "/openapi.json", service_api, key_required=False)
-api.route("GET", "/docs", service_api, key_required=False)
+for path in ("/", "/openapi.json", "/docs"):
+    api.route("GET", path, service_api, key_required=False)
 api.route("POST", "/users", users_api)
 api.route("GET", "/users", users_api)
 api.route("GET", "/users/{userId}", users_api)
@@ -244,22 +211,14 @@ if settings.custom_domain:
 if settings.firewall:
     Firewall("orderflow", api=api)
 
-# --- What the operators see ---
+# --- Alarms and dashboard ---
 
-monitoring = Monitoring(
-    "orderflow",
-    observed=MonitoredParts(
-        api=api,
-        queue=queue,
-        workflow=workflow,
-        functions=functions,
-        tables={"users": users, "products": products, "orders": orders},
-        requeue_minutes=REQUEUE_EVERY_MINUTES,
-    ),
-    settings=settings.monitoring,
+parts = MonitoredParts(
+    api=api, queue=queue, workflow=workflow, functions=functions, tables=tables, requeue=requeue
 )
+monitoring = Monitoring("orderflow", observed=parts, settings=settings.monitoring)
 
-# --- What other projects, the command line and the tests rely on ---
+# --- Exports for other projects, `ops` and the tests ---
 
 pulumi.export("apiUrl", api_url)
 pulumi.export("apiId", api.id)
@@ -268,7 +227,7 @@ pulumi.export("apiRootResourceId", api.root_resource_id)
 pulumi.export("apiResourceIds", api.resource_ids)
 pulumi.export("apiKeyIds", api.api_key_ids)
 pulumi.export("usagePlanIds", api.usage_plan_ids)
-pulumi.export("tableNames", {"users": users.name, "products": products.name, "orders": orders.name})
+pulumi.export("tableNames", {name: table.name for name, table in tables.items()})
 pulumi.export("queueUrl", queue.url)
 pulumi.export("deadLetterQueueUrl", queue.dead_letter_url)
 pulumi.export("stateMachineArn", workflow.arn)

@@ -1,4 +1,4 @@
-"""Optional: the connection of FulfillOrder to a fulfillment system outside AWS (docs/fulfillment.md)."""
+"""Optional: connects `fulfill_order` to a fulfillment system (docs/fulfillment.md)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +6,8 @@ from components.iam import Grant
 from components.settings.fulfillment import FulfillmentSettings
 
 
-def environment(settings: FulfillmentSettings | None) -> Mapping[str, str]:
-    """Returns the environment variables of the function that hands orders over; none without a system."""
+def fulfillment_environment(settings: FulfillmentSettings | None) -> Mapping[str, str]:
+    """Returns the environment variables of `fulfill_order`; none without a fulfillment system."""
     if settings is None:
         return {}
     return {
@@ -18,7 +18,7 @@ def environment(settings: FulfillmentSettings | None) -> Mapping[str, str]:
 
 
 def grant_signing(settings: FulfillmentSettings | None) -> Sequence[Grant]:
-    """Permission to read the secret that signs the requests; none without a system."""
+    """Returns the permission to read the signing secret; none without a fulfillment system."""
     if settings is None:
         return ()
     return [

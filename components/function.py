@@ -1,7 +1,7 @@
 """A Lambda function with a role and a log group of its own."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -10,6 +10,8 @@ from components import iam, packaging
 from components.layer import DependencyLayer
 from components.names import log_group_name
 from components.settings.functions import FunctionSettings
+
+Environment = Mapping[str, pulumi.Input[str]]
 
 
 def metrics_namespace() -> str:
@@ -36,10 +38,10 @@ class LambdaFunction(pulumi.ComponentResource):
         name: str,
         *,
         timeout: int,
-        environment: Mapping[str, pulumi.Input[str]],
+        environment: Environment,
         layer: DependencyLayer,
         settings: FunctionSettings,
-        grants: Sequence[iam.Grant] = (),
+        grants: iam.Grants = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:compute:LambdaFunction", name, None, opts)

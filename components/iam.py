@@ -26,6 +26,9 @@ class Grant:
     resources: Sequence[pulumi.Input[str]]
 
 
+Grants = Sequence[Grant]
+
+
 def policy(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
     """A policy document of these statements, whose values may be outputs, as JSON."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
@@ -42,9 +45,13 @@ def trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Ou
     return policy(statement | ({"Condition": condition} if condition else {}))
 
 
-def bound_every_role(boundary_arn: str) -> None:
-    """Hold every role declared from now on in a permissions boundary, given as the ARN of a managed policy:
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+def bound_every_role(boundary_arn: str | None) -> None:
+    """Gives every role declared after this a permissions boundary: the ARN of a managed policy, or None.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    if boundary_arn is None:
+        return
 
     def bound(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         if args.type_ != "aws:iam/role:Role":

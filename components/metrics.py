@@ -8,20 +8,21 @@ import pulumi
 from components.function import LambdaFunction, metrics_namespace
 from components.queue import Queue
 from components.rest_api import RestApi
+from components.schedule import Schedule
 from components.table import Table
 from components.workflow import Workflow
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoredParts:
-    """The parts of the stack that are watched. The requeue runs every `requeue_minutes`."""
+    """The parts of the stack that are monitored."""
 
     api: RestApi
     queue: Queue
     workflow: Workflow
     functions: Sequence[LambdaFunction]
     tables: Mapping[str, Table]
-    requeue_minutes: int
+    requeue: Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -259,7 +259,7 @@ class Monitoring(pulumi.ComponentResource):
                 label="Stalled orders, or 1 without a run",
                 metrics={"stalled": from_code("requeue_stalled_orders", "OrdersStalled")},
             ),
-            AlarmCondition(period=runs * _MINUTE * observed.requeue_minutes, missing="breaching"),
+            AlarmCondition(period=runs * _MINUTE * observed.requeue.every_minutes, missing="breaching"),
         )
         self._alarm(
             "exhausted_attempts",

@@ -1,4 +1,4 @@
-"""An SQS queue with its dead-letter queue, who may send to it, and which function it feeds."""
+"""An SQS queue with its dead-letter queue, its grants, and the function that it feeds."""
 
 from typing import Final
 
@@ -8,16 +8,13 @@ import pulumi_aws as aws
 from components import iam
 from components.function import LambdaFunction
 from components.iam import Grant
-from components.settings.queue import VISIBILITY_PER_TIMEOUT
+from components.settings.queue import VISIBILITY_PER_TIMEOUT, QueueSettings
 
 _DAY: Final = 24 * 60 * 60
 
 
 class Queue(pulumi.ComponentResource):
-    """A standard queue. What was received `max_receive_count` times in vain goes to the dead letters.
-
-    `consumer_timeout` is that of the function it will feed, in seconds; `require_tls` refuses plain HTTP.
-    """
+    """A standard queue. A message that failed `max_receive_count` times goes to the dead-letter queue."""
 
     name: pulumi.Output[str]
     url: pulumi.Output[str]
@@ -29,25 +26,24 @@ class Queue(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        consumer_timeout: int,
-        require_tls: bool,
+        settings: QueueSettings,
         max_receive_count: int = 5,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:messaging:Queue", name, None, opts)
         self._name = name
-        self._consumer_timeout = consumer_timeout
+        self._settings = settings
         child = pulumi.ResourceOptions(parent=self)
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
-            # The longest there is: it is the time somebody has to look.
+            # The maximum: an operator has this long to act.
             message_retention_seconds=14 * _DAY,
             sqs_managed_sse_enabled=True,
             opts=child,
         )
         queue = aws.sqs.Queue(
             name,
-            visibility_timeout_seconds=VISIBILITY_PER_TIMEOUT * consumer_timeout,
+            visibility_timeout_seconds=VISIBILITY_PER_TIMEOUT * settings.consumer_timeout_seconds,
             # Long polling: no empty answers to pay for.
             receive_wait_time_seconds=20,
             # Shorter than the dead letters', because a message keeps its age when it moves there.
@@ -66,9 +62,9 @@ class Queue(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        if require_tls:
-            _refuse_plain_text(name, queue, child)
-            _refuse_plain_text(f"{name}-dead-letters", dead_letters, child)
+        if settings.require_tls:
+            _deny_plain_http(name, queue, child)
+            _deny_plain_http(f"{name}-dead-letters", dead_letters, child)
         self.name = queue.name
         self.url = queue.url
         self.arn = queue.arn
@@ -97,16 +93,17 @@ class Queue(pulumi.ComponentResource):
             resources=["*"],
         )
 
-    def feeds(self, function: LambdaFunction, *, max_concurrency: int, batch_size: int = 10) -> None:
-        """Has the messages delivered to the function, which returns which of a batch failed.
+    def feeds(self, function: LambdaFunction, *, batch_size: int = 10) -> None:
+        """Delivers the messages to the function, which returns the messages of a batch that failed.
 
-        The function needs `grant_receive`. `max_concurrency` is the most invocations at once (2 to 1000).
-        Raises ValueError for a function whose timeout is longer than the queue was made for.
+        The function needs `grant_receive`. Raises ValueError for a function whose timeout is longer than the
+        settings say.
         """
-        if function.timeout > self._consumer_timeout:
+        longest = self._settings.consumer_timeout_seconds
+        if function.timeout > longest:
             raise ValueError(
-                f"{function.name} runs up to {function.timeout} s, but the queue {self._name} was made for a "
-                f"consumer of {self._consumer_timeout} s."
+                f"{function.name} runs up to {function.timeout} s. Use at most {longest} s, for which "
+                f"the queue {self._name} hides its messages."
             )
         aws.lambda_.EventSourceMapping(
             f"{self._name}-feeds-{function.name}",
@@ -115,14 +112,14 @@ class Queue(pulumi.ComponentResource):
             batch_size=batch_size,
             function_response_types=["ReportBatchItemFailures"],
             scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(
-                maximum_concurrency=max_concurrency
+                maximum_concurrency=self._settings.consumer_max_concurrency
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
 
-def _refuse_plain_text(name: str, queue: aws.sqs.Queue, opts: pulumi.ResourceOptions) -> None:
-    """Deny every call that does not come over TLS, whoever makes it."""
+def _deny_plain_http(name: str, queue: aws.sqs.Queue, opts: pulumi.ResourceOptions) -> None:
+    """Denies every call without TLS, from every caller."""
     aws.sqs.QueuePolicy(
         f"{name}-tls-only",
         queue_url=queue.url,

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -77,7 +76,7 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
 
 
 class Workflow(pulumi.ComponentResource):
-    """The state machine of `definition` (a path in the project).
+    """The state machine of the file `statemachines/<name>.asl.json`.
 
     `tasks` are the functions that it calls; it may invoke exactly these. The file refers to their ARNs by
     `placeholder_of` their names, and to the partition by `${partition}`.
@@ -91,10 +90,8 @@ class Workflow(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        definition: str,
         tasks: Sequence[LambdaFunction],
         settings: WorkflowSettings,
-        root: Path = PROJECT_ROOT,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:workflow:Workflow", name, None, opts)
@@ -102,7 +99,7 @@ class Workflow(pulumi.ComponentResource):
         self.type = settings.type
         self.tasks = tasks
         child = pulumi.ResourceOptions(parent=self)
-        text = (root / definition).read_text("utf-8")
+        text = (PROJECT_ROOT / "statemachines" / f"{name}.asl.json").read_text("utf-8")
         # Before anything is declared, and in a preview too, where the ARNs are not known yet.
         arns = {placeholder_of(task.name): task.arn for task in tasks}
         fill_in(text, dict.fromkeys(["partition", *arns], "checked"))

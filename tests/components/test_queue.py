@@ -87,7 +87,7 @@ def test_no_message_is_delivered_before_the_consumer_has_its_permissions(stack: 
 
 def test_a_queue_refuses_a_consumer_with_a_higher_timeout_than_declared(tmp_path: Path) -> None:
     with pytest.raises(
-        ProgramError, match=r"service_api runs up to 11 s, but the queue jobs was made for .* 10 s"
+        ProgramError, match=r"service_api runs up to 11 s\. Use at most 10 s, for which the queue jobs"
     ):
         recorded_program(
             tmp_path,
@@ -96,12 +96,14 @@ from components.function import LambdaFunction
 from components.layer import DependencyLayer
 from components.queue import Queue
 from components.settings.functions import FunctionSettings
+from components.settings.queue import QueueSettings
 
 settings = FunctionSettings(
     memory_mb=128, log_level="INFO", system_log_level="WARN", log_retention_days=1, reserved_concurrency={}
 )
 layer = DependencyLayer("dependencies")
 worker = LambdaFunction("service_api", timeout=11, environment={}, layer=layer, settings=settings)
-Queue("jobs", consumer_timeout=10, require_tls=True).feeds(worker, max_concurrency=2)
+queue = QueueSettings(consumer_timeout_seconds=10, consumer_max_concurrency=2, require_tls=True)
+Queue("jobs", settings=queue).feeds(worker)
 """,
         )
