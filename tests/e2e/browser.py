@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools pipe: no driver, no port, nothing left behind.
+"""A headless Chromium, controlled over its DevTools pipe without a driver or a port.
 
 Protocol: https://chromedevtools.github.io/devtools-protocol/; over the pipe each message is JSON and ends in
 a zero byte.
@@ -28,7 +28,7 @@ _FLAGS = (
 
 
 class Page:
-    """One tab. `requests` are the URLs that it asked for, `complaints` what it logged as wrong."""
+    """One tab. `requests` holds the URLs that it requested, `errors` the errors that it logged."""
 
     def __init__(self, write_to: int, read_from: int) -> None:
         self._write_to = write_to
@@ -37,14 +37,14 @@ class Page:
         self._sent = 0
         self._session = ""
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send one command, and answer its result."""
+        """Send a command. Returns its result."""
         self._sent += 1
         message = {"id": self._sent, "method": method, "params": parameters}
         if self._session:
@@ -60,17 +60,17 @@ class Page:
             self._note(answer)
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Navigate to a page."""
         self.send("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Returns the value of a JavaScript expression."""
         answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, *, seconds: float = 20) -> Any:
-        """The value of an expression once it is truthy."""
+        """Returns the value of an expression once it is truthy."""
         deadline = time.monotonic() + seconds
         while not (value := self.evaluate(expression)):
             assert time.monotonic() < deadline, f"not within {seconds} s: {expression}"
@@ -80,7 +80,7 @@ class Page:
     def click(self, selector: str, *, until: str) -> None:
         """Click on the first element that matches, once there is one, until an expression is true.
 
-        A page that is drawing itself anew may lose a click, so it is repeated every few seconds.
+        A page that is being drawn may lose a click, so the click is repeated every few seconds.
         """
         self.wait_for(f"document.querySelector({selector!r}) !== null")
         deadline = time.monotonic() + 30
@@ -101,12 +101,12 @@ class Page:
         self.send("Input.insertText", text=text)
 
     def text(self, selector: str) -> str:
-        """What the first element that matches says, once there is one."""
+        """Returns the text of the first element that matches, once there is one."""
         self.wait_for(f"document.querySelector({selector!r}) !== null")
         return str(self.evaluate(f"document.querySelector({selector!r}).innerText"))
 
     def screenshot(self, path: Path) -> None:
-        """Write what the window shows as a PNG."""
+        """Write a PNG of the window."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 
     def _receive(self, deadline: float) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Page:
             ready, _, _ = select.select([self._read_from], [], [], max(0, deadline - time.monotonic()))
             assert ready, "the browser does not answer"
             chunk = os.read(self._read_from, 1 << 20)
-            assert chunk, "the browser is gone"
+            assert chunk, "the browser has ended"
             self._received += chunk
         message, _, self._received = self._received.partition(b"\0")
         received: dict[str, Any] = json.loads(message)
@@ -125,14 +125,14 @@ class Page:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif event.get("method") == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-            self.complaints.append(parameters["entry"]["text"])
+            self.errors.append(parameters["entry"]["text"])
         elif event.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(parameters["exceptionDetails"]))
+            self.errors.append(json.dumps(parameters["exceptionDetails"]))
 
 
 @contextlib.contextmanager
 def browser(profile: Path) -> Iterator[Page]:
-    """A tab of a new browser, whose files stand in `profile`; it is ended at exit."""
+    """Starts a browser with its files in `profile`, and yields its tab. Ends the browser at exit."""
     assert CHROMIUM is not None
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
@@ -155,7 +155,7 @@ def browser(profile: Path) -> Iterator[Page]:
     try:
         yield Page(our_out, our_in)
     finally:
-        os.close(our_out)  # Chromium ends when its pipe does
+        os.close(our_out)  # closing the pipe ends Chromium
         os.close(our_in)
         try:
             process.wait(timeout=10)

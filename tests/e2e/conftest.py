@@ -1,6 +1,6 @@
-"""The real program on the embedded AWS, with IAM enforced: one stack per test process, shared by its tests.
+"""One stack per test process: the program on the embedded AWS, with IAM enforced.
 
-Tests make their own users and products, and look only at their own orders.
+Tests share the stack. Each makes its own users and products, and reads only its own orders.
 """
 
 from __future__ import annotations
@@ -45,32 +45,32 @@ class Api:
         return requests.request(method, self.url + path, json=body, headers=sent, timeout=30, **kwargs)
 
     def create(self, path: str, body: object) -> dict[str, Any]:
-        """POST, and answer what was created."""
+        """Create a record. Returns it."""
         answer = self.request("POST", path, body)
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json()
         return created
 
-    def user(self) -> str:
-        """The id of a new user."""
+    def create_user(self) -> str:
+        """Create a user. Returns its id."""
         return str(self.create("/users", {"name": "Ada", "email": "ada@example.com"})["userId"])
 
-    def product(self, *, stock: int = 10, price: int = 1999) -> str:
-        """The id of a new product."""
+    def create_product(self, *, stock: int = 10, price: int = 1999) -> str:
+        """Create a product. Returns its id."""
         return str(self.create("/products", {"title": "Lamp", "price": price, "stock": stock})["productId"])
 
-    def order(self, user_id: str, quantities: Mapping[str, int]) -> str:
-        """The id of a new order."""
+    def place_order(self, user_id: str, quantities: Mapping[str, int]) -> str:
+        """Place an order. Returns its id."""
         items = [{"productId": product, "quantity": quantity} for product, quantity in quantities.items()]
         return str(self.create("/orders", {"userId": user_id, "items": items})["orderId"])
 
     def stock(self, product_id: str) -> int:
-        """A product's stock on hand."""
+        """Returns a product's stock."""
         return int(self.request("GET", f"/products/{product_id}").json()["stock"])
 
-    def final(self, order_id: str, *, seconds: float = 30) -> dict[str, Any]:
-        """The order once it is final; fails when that takes longer."""
-        order: dict[str, Any] = eventually(
+    def wait_until_final(self, order_id: str, *, seconds: float = 30) -> dict[str, Any]:
+        """Returns the order once it is final. Fails after `seconds`."""
+        order: dict[str, Any] = wait_for(
             lambda: self.request("GET", f"/orders/{order_id}").json(),
             lambda order: order["status"] in FINAL,
             seconds=seconds,
@@ -78,8 +78,8 @@ class Api:
         return order
 
 
-def forget_order(stack: RunningStack, order_id: str, user_id: str, product_id: str) -> None:
-    """Store an order of two pieces from long ago whose message was lost."""
+def store_stalled_order(stack: RunningStack, order_id: str, user_id: str, product_id: str) -> None:
+    """Store an order of two pieces that was placed long ago and has no message in the queue."""
     placed = "2026-01-01T00:00:00.000Z"
     order = Order(
         order_id=order_id,
@@ -96,7 +96,7 @@ def forget_order(stack: RunningStack, order_id: str, user_id: str, product_id: s
 
 
 def run_schedule(stack: RunningStack) -> dict[str, Any]:
-    """Run the requeue of stalled orders at once; its report."""
+    """Run the requeue. Returns its report."""
     requeue = stack.functions["requeue_stalled_orders"]
     answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
     report: dict[str, Any] = json.load(answer["Payload"])
@@ -104,8 +104,8 @@ def run_schedule(stack: RunningStack) -> dict[str, Any]:
     return report
 
 
-def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], *, seconds: float = 30) -> Any:
-    """What `read` answers once it is as wanted; fails when that takes longer."""
+def wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool], *, seconds: float = 30) -> Any:
+    """Returns the value of `read` once `wanted` accepts it. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not wanted(value := read()):
         assert time.monotonic() < deadline, f"still {value} after {seconds} s"

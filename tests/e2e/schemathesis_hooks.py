@@ -1,4 +1,4 @@
-"""Loaded by schemathesis: keeps its requests within rules that a JSON Schema cannot express."""
+"""Hooks of schemathesis that adapt requests to rules that a JSON Schema cannot express."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ _KEY = re.compile(r"[!-~]{1,255}")
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Write whole numbers without a fraction (the API refuses 19.0, which may be meant as 19.00), give each
-    product one line, and every order an Idempotency-Key of its own."""
+    """Adapt a request to the rules of the API.
+
+    - Whole numbers have no fraction: the API refuses 19.0, because a price of 19.00 may be meant.
+    - Each product of an order has one line.
+    - Each order has its own Idempotency-Key.
+    """
     case.body = _whole(case.body)
     if isinstance(case.body, dict) and isinstance(case.body.get("items"), list):
-        _name_apart(case.body["items"])
+        _make_products_distinct(case.body["items"])
     for name, value in (case.headers or {}).items():
         if name.lower() == "idempotency-key" and isinstance(value, str) and _KEY.fullmatch(value):
             case.headers[name] = str(uuid.uuid4())
@@ -32,7 +36,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _name_apart(lines: list[Any]) -> None:
+def _make_products_distinct(lines: list[Any]) -> None:
     seen: set[str] = set()
     for number, line in enumerate(lines):
         product = line.get("productId") if isinstance(line, dict) else None

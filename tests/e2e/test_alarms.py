@@ -1,4 +1,4 @@
-"""What an alarm does when it rings: the topic's subscribers get it, with what to do about it."""
+"""An alarm notifies the subscribers of the topic and names its runbook."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from local.stack import RunningStack
-from tests.e2e.conftest import eventually
+from tests.e2e.conftest import wait_for
 
 
-def test_an_alarm_that_rings_reaches_the_subscribers_with_its_runbook(stack: RunningStack) -> None:
+def test_an_alarm_notifies_the_subscribers_and_names_its_runbook(stack: RunningStack) -> None:
     cloudwatch, sns, sqs = (stack.client(name) for name in ("cloudwatch", "sns", "sqs"))
     alarms = [
         alarm
@@ -31,7 +31,7 @@ def test_an_alarm_that_rings_reaches_the_subscribers_with_its_runbook(stack: Run
     def receive() -> list[Any]:
         return list(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []))
 
-    (message,) = eventually(receive, bool, seconds=10)
-    told = json.loads(json.loads(message["Body"])["Message"])
-    assert (told["AlarmName"], told["NewStateValue"]) == (alarms[0]["AlarmName"], "ALARM")
-    assert "docs/operations.md#dead_letters" in told["AlarmDescription"]
+    (message,) = wait_for(receive, bool, seconds=10)
+    notification = json.loads(json.loads(message["Body"])["Message"])
+    assert (notification["AlarmName"], notification["NewStateValue"]) == (alarms[0]["AlarmName"], "ALARM")
+    assert "docs/operations.md#dead_letters" in notification["AlarmDescription"]

@@ -1,4 +1,4 @@
-"""The running API held against its contract, by requests that schemathesis makes up from it."""
+"""schemathesis generates requests from the contract and checks the answers of the running API."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import sys
 from pathlib import Path
 
 from local.stack import RunningStack
-from tests.e2e.conftest import Api, eventually
+from tests.e2e.conftest import Api, wait_for
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 25
 
 
-def test_schemathesis_finds_nothing(api: Api, stack: RunningStack, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_difference_from_the_contract(
+    api: Api, stack: RunningStack, tmp_path: Path
+) -> None:
     run = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file"),
             *(str(ROOT / "tests/e2e/schemathesis.toml"), "run", str(ROOT / "docs/openapi.json")),
             *("--url", api.url, "--max-time", str(SECONDS), "--seed", "1", "--warnings", "off"),
         ],
-        cwd=tmp_path,  # it leaves files
+        cwd=tmp_path,  # it writes files
         env=os.environ
         | {
             "PYTHONPATH": str(ROOT),
@@ -34,11 +36,11 @@ def test_schemathesis_finds_nothing(api: Api, stack: RunningStack, tmp_path: Pat
         check=False,
     )
     assert run.returncode == 0, run.stdout[-8000:]
-    # Leave no queue of made-up orders to the tests that follow.
-    eventually(lambda: _waiting(stack), lambda waiting: waiting == 0, seconds=60)
+    # The generated orders would delay those of later tests.
+    wait_for(lambda: _count_messages(stack), lambda waiting: waiting == 0, seconds=60)
 
 
-def _waiting(stack: RunningStack) -> int:
+def _count_messages(stack: RunningStack) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack.outputs["queueUrl"], AttributeNames=names

@@ -1,4 +1,4 @@
-"""The API over real HTTP: what the gateway and the functions do together."""
+"""The API over real HTTP: gateway and functions together."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ OPEN = {"/", "/openapi.json", "/docs"}
 
 @pytest.fixture(scope="module")
 def contract(api: Api) -> dict[str, Any]:
-    """The contract, as it is served."""
+    """The contract that the API serves."""
     document: dict[str, Any] = api.request("GET", "/openapi.json", key="").json()
     return document
 
 
 def routes(contract: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Method and path of every route, with ids filled in that no record has."""
+    """Yields method and path of every route, with ids of no record."""
     for path, methods in contract["paths"].items():
         filled = path.replace("{userId}", "none").replace("{productId}", "none").replace("{orderId}", "none")
         for method in methods:
             yield method.upper(), filled
 
 
-def assert_problem(answer: requests.Response, status: int, code: str) -> None:
+def check_problem(answer: requests.Response, status: int, code: str) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     problem = answer.json()
     assert (problem["status"], problem["code"]) == (status, code)
@@ -43,13 +43,13 @@ def assert_problem(answer: requests.Response, status: int, code: str) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_a_key_is_needed_everywhere_but_on_the_open_routes(api: Api, contract: dict[str, Any]) -> None:
+def test_every_route_except_the_open_ones_requires_a_key(api: Api, contract: dict[str, Any]) -> None:
     for method, path in routes(contract):
         if path in OPEN:
             assert api.request(method, path, key="").status_code == 200
         else:
             for key in ("", "wrong"):
-                assert_problem(api.request(method, path, key=key, headers=ORIGIN), 403, "invalid_api_key")
+                check_problem(api.request(method, path, key=key, headers=ORIGIN), 403, "invalid_api_key")
 
 
 def test_an_unknown_route_or_method_is_a_404(api: Api) -> None:
@@ -59,13 +59,13 @@ def test_an_unknown_route_or_method_is_a_404(api: Api) -> None:
         ("DELETE", "/orders/o-1"),
         ("POST", "/docs"),
     ):
-        assert_problem(api.request(method, path, headers=ORIGIN), 404, "not_found")
+        check_problem(api.request(method, path, headers=ORIGIN), 404, "not_found")
 
 
 def test_every_route_answers_a_preflight_without_a_key(api: Api, contract: dict[str, Any]) -> None:
     for method, path in routes(contract):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "x-api-key"}
-        # A connection of its own: the emulator sends a body with a 204, which would spoil the next answer.
+        # A separate connection: the emulator sends a body with a 204, which would corrupt the next answer.
         answer = api.request("OPTIONS", path, key="", headers=ORIGIN | asked | {"Connection": "close"})
         assert answer.status_code == 204
         assert answer.headers["access-control-allow-origin"] == "*"
@@ -88,7 +88,7 @@ def test_a_page_of_another_origin_can_read_what_it_needs(api: Api) -> None:
 
 @pytest.fixture
 def free_key(stack: RunningStack) -> Iterator[str]:
-    """A new key of the free plan, unused so far."""
+    """A new key of the free plan."""
     gateway = stack.client("apigateway")
     key = gateway.create_api_key(name=f"free-{uuid.uuid4()}", enabled=True)
     gateway.create_usage_plan_key(
@@ -103,7 +103,7 @@ def test_the_sixth_request_of_the_day_on_the_free_plan_is_a_429(api: Api, free_k
         assert api.request("GET", "/users?limit=1", key=free_key).status_code == 200
         time.sleep(0.25)  # under the plan's 5 a second, so that only the quota can refuse
     refused = api.request("GET", "/users?limit=1", key=free_key, headers=ORIGIN)
-    assert_problem(refused, 429, "quota_exceeded")
+    check_problem(refused, 429, "quota_exceeded")
 
 
 def test_more_requests_at_once_than_the_plans_burst_are_429s(api: Api, free_key: str) -> None:
@@ -114,11 +114,11 @@ def test_more_requests_at_once_than_the_plans_burst_are_429s(api: Api, free_key:
     throttled = [answer for answer in answers if answer.json().get("code") == "throttled"]
     assert throttled
     for answer in throttled:
-        assert_problem(answer, 429, "throttled")
+        check_problem(answer, 429, "throttled")
 
 
 def test_repeats_in_parallel_over_http_make_one_order(api: Api, stack: RunningStack) -> None:
-    user, product = api.user(), api.product()
+    user, product = api.create_user(), api.create_product()
     body = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     with ThreadPoolExecutor(8) as pool:
@@ -126,12 +126,12 @@ def test_repeats_in_parallel_over_http_make_one_order(api: Api, stack: RunningSt
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert len({answer.json()["orderId"] for answer in answers}) == 1
     assert len(api.request("GET", f"/users/{user}/orders").json()["items"]) == 1
-    assert api.final(answers[0].json()["orderId"])["status"] == "FULFILLED"
+    assert api.wait_until_final(answers[0].json()["orderId"])["status"] == "FULFILLED"
     assert api.stock(product) == 9
 
 
-def test_changes_of_different_fields_in_parallel_all_survive(api: Api) -> None:
-    product = api.product()
+def test_changes_of_different_fields_in_parallel_are_all_stored(api: Api) -> None:
+    product = api.create_product()
     changes: list[dict[str, object]] = [
         {"title": "New"},
         {"price": 7},
@@ -157,22 +157,22 @@ def test_changes_of_different_fields_in_parallel_all_survive(api: Api) -> None:
         (b"[]", "application/json", 422, "invalid_input"),
     ],
 )
-def test_a_wrong_body_comes_through_to_its_own_status(
+def test_each_kind_of_invalid_body_has_its_own_status(
     api: Api, body: bytes, content_type: str, status: int, code: str
 ) -> None:
     headers = {"x-api-key": api.paid_key, "content-type": content_type} | ORIGIN
     answer = requests.post(f"{api.url}/users", data=body, headers=headers, timeout=30)
-    assert_problem(answer, status, code)
+    check_problem(answer, status, code)
 
 
 @pytest.mark.parametrize("record_id", ["a%20b", "%C3%A4", "x" * 3000, "a%2Fb", "..%2F..", "%00"])
 def test_an_id_that_no_record_can_have_is_a_404(api: Api, record_id: str) -> None:
     answer = api.request("GET", f"/users/{record_id}", headers=ORIGIN)
-    assert_problem(answer, 404, "not_found")
+    check_problem(answer, 404, "not_found")
 
 
-def test_a_list_is_walked_over_http(api: Api) -> None:
-    made = {api.user() for _ in range(5)}
+def test_the_pages_of_a_list_show_each_record_once(api: Api) -> None:
+    made = {api.create_user() for _ in range(5)}
     seen: list[str] = []
     query = {"limit": "2"}
     while True:
@@ -185,7 +185,7 @@ def test_a_list_is_walked_over_http(api: Api) -> None:
     assert len(seen) == len(set(seen))
 
 
-def test_health_tells_the_deployed_version_and_the_documents_are_cached(api: Api) -> None:
+def test_health_returns_the_deployed_version_and_documents_are_cached(api: Api) -> None:
     health = api.request("GET", "/", key="").json()
     assert health == health | {"status": "ok", "service": "orderflow", "stack": "local"}
     assert len(health["version"]) == 12
@@ -195,7 +195,7 @@ def test_health_tells_the_deployed_version_and_the_documents_are_cached(api: Api
         assert (again.status_code, again.content) == (304, b"")
 
 
-def test_no_header_or_body_tells_of_the_inside(api: Api) -> None:
+def test_no_header_and_no_body_exposes_internals(api: Api) -> None:
     for answer in (api.request("GET", "/orders/none"), api.request("GET", "/users?nextToken=x")):
         shown = json.dumps([dict(answer.headers), answer.text])
         assert not [word for word in ("arn:", "local-", "Traceback", "Error:", "dynamodb") if word in shown]

@@ -1,4 +1,4 @@
-"""The example project beside the main one on the embedded AWS: one API, two deployments, two stages."""
+"""The example project and the main project on one API, each with its own stage and deployment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Outputs = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def billing(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Outputs:
-    """What the project exports, deployed by the very line of its README."""
+    """The outputs of the project, deployed with the command of its README."""
     readme = (PROJECT_ROOT / "examples" / "billing" / "README.md").read_text()
     (line,) = [line for line in readme.splitlines() if line.startswith("python -c ")]
     folder = tmp_path_factory.mktemp("state")
@@ -40,30 +40,30 @@ def billing(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Ou
     return outputs
 
 
-def bill(billing: Outputs, user: str, key: str) -> requests.Response:
+def get_bill(billing: Outputs, user: str, key: str) -> requests.Response:
     headers = {"x-api-key": key} if key else {}
     return requests.get(f"{billing['billingUrl']}/billing/{user}", headers=headers, timeout=30)
 
 
 def test_a_users_bill_holds_the_fulfilled_orders(api: Api, billing: Outputs) -> None:
-    user, lamp = api.user(), api.product(stock=3, price=1999)
+    user, lamp = api.create_user(), api.create_product(stock=3, price=1999)
     for quantity in (1, 2):
-        assert api.final(api.order(user, {lamp: quantity}))["status"] == "FULFILLED"
-    assert api.final(api.order(user, {lamp: 1}))["status"] == "REJECTED"
-    answer = bill(billing, user, api.paid_key)
+        assert api.wait_until_final(api.place_order(user, {lamp: quantity}))["status"] == "FULFILLED"
+    assert api.wait_until_final(api.place_order(user, {lamp: 1}))["status"] == "REJECTED"
+    answer = get_bill(billing, user, api.paid_key)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"userId": user, "orders": 2, "totals": {"EUR": 3 * 1999}}
 
 
-def test_nobody_asks_without_one_of_orderflows_keys(api: Api, billing: Outputs) -> None:
-    assert bill(billing, "u", "").status_code == 403
-    assert bill(billing, "u", "not-a-key").status_code == 403
-    assert bill(billing, "u", api.free_key).status_code == 200
+def test_the_route_requires_a_key_of_the_main_project(api: Api, billing: Outputs) -> None:
+    assert get_bill(billing, "u", "").status_code == 403
+    assert get_bill(billing, "u", "not-a-key").status_code == 403
+    assert get_bill(billing, "u", api.free_key).status_code == 200
 
 
-def test_the_main_project_goes_on_as_before(api: Api, billing: Outputs, stack: RunningStack) -> None:
+def test_the_main_project_keeps_its_stage_and_plans(api: Api, billing: Outputs, stack: RunningStack) -> None:
     assert api.request("GET", "/", key="").json()["status"] == "ok"
-    assert api.request("GET", f"/users/{api.user()}").status_code == 200
+    assert api.request("GET", f"/users/{api.create_user()}").status_code == 200
     apis: Any = stack.client("apigateway")
     stages = apis.get_stages(restApiId=stack.outputs["apiId"])["item"]
     deployments = {item["stageName"]: item["deploymentId"] for item in stages}

@@ -1,4 +1,4 @@
-"""A stack with EXPRESS executions and a fulfillment system outside, which does as it likes."""
+"""A stack with EXPRESS executions and a fulfillment system, which fails on demand."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.e2e.conftest import Api
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PartnerServer]:
-    """A partner that does not know the secret yet."""
+    """A fulfillment system, still without its secret."""
     with PartnerServer(FulfillmentPartner("")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def express(server: PartnerServer) -> Iterator[RunningStack]:
-    """The stack, pointed at the fulfillment system."""
+    """A stack that uses the fulfillment system."""
     config = {"workflowType": "EXPRESS", "fulfillmentUrl": f"{server.url}orders"}
     with running_stack(config=config) as running:
         server.partner.secret = str(running.signing_secret)
@@ -29,13 +29,13 @@ def express(server: PartnerServer) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="module")
 def shop(express: RunningStack) -> Api:
-    """Its API."""
+    """The API of this stack."""
     return Api(express.api_url, express.api_keys["free"], express.api_keys["paid"])
 
 
-def test_an_order_is_shipped_by_the_partner(shop: Api, server: PartnerServer) -> None:
-    product = shop.product(stock=5)
-    order = shop.final(shop.order(shop.user(), {product: 2}))
+def test_an_order_is_shipped_by_the_fulfillment_system(shop: Api, server: PartnerServer) -> None:
+    product = shop.create_product(stock=5)
+    order = shop.wait_until_final(shop.place_order(shop.create_user(), {product: 2}))
     assert order["status"] == "FULFILLED"
     assert order["shipment"]["shipmentId"] == server.partner.shipments[order["orderId"]]
     assert server.partner.contents[order["orderId"]] == {product: 2}
@@ -43,24 +43,24 @@ def test_an_order_is_shipped_by_the_partner(shop: Api, server: PartnerServer) ->
 
 
 @pytest.mark.parametrize("behavior", [Behavior.DROP_ANSWER, Behavior.BUSY, Behavior.GARBLED])
-def test_an_answer_that_was_lost_ends_in_one_shipment_and_exact_stock(
+def test_a_lost_or_unusable_answer_ends_in_one_shipment_and_exact_stock(
     shop: Api, server: PartnerServer, behavior: Behavior
 ) -> None:
-    product = shop.product(stock=5)
-    user = shop.user()
+    product = shop.create_product(stock=5)
+    user = shop.create_user()
     before = len(server.partner.shipments)
     server.partner.plan.append(behavior)
-    order = shop.final(shop.order(user, {product: 2}))
+    order = shop.wait_until_final(shop.place_order(user, {product: 2}))
     assert order["status"] == "FULFILLED"
     assert len(server.partner.shipments) == before + 1
     assert shop.stock(product) == 3
 
 
-def test_a_refusal_gives_the_goods_back_and_is_told_to_the_client(shop: Api, server: PartnerServer) -> None:
-    product = shop.product(stock=5)
-    user = shop.user()
+def test_a_refusal_returns_the_stock_and_the_client_gets_the_reason(shop: Api, server: PartnerServer) -> None:
+    product = shop.create_product(stock=5)
+    user = shop.create_user()
     server.partner.plan.append(Behavior.REFUSE)
-    order = shop.final(shop.order(user, {product: 2}))
+    order = shop.wait_until_final(shop.place_order(user, {product: 2}))
     assert order["status"] == "FAILED"
     assert order["statusReason"].endswith("refused the order (422): we do not deliver there")
     assert shop.stock(product) == 5

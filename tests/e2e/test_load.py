@@ -1,4 +1,4 @@
-"""Many orders at once while things go wrong; `python -m bench.faults` is the same at full size."""
+"""Many orders at once, with faults. `python -m bench.faults` runs the same at full size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bench.faults import Plan, run
 from functions.shared.domain.orders import OrderStatus
 
 
-def test_a_burst_under_faults_loses_doubles_and_miscounts_nothing() -> None:
+def test_a_burst_with_faults_loses_and_repeats_no_order_and_keeps_the_stock_exact() -> None:
     report = run(Plan(orders=150, share=0.05, patience=240, redelivery=15))
     assert report.problems == []
     assert report.orders == 150

@@ -1,4 +1,4 @@
-"""No log line holds a secret or personal data, under AWS's runtime client at the most verbose level."""
+"""No log line contains a secret or personal data, even at the most verbose level."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import RunningStack, running_stack
-from tests.e2e.conftest import Api, eventually, run_schedule
+from tests.e2e.conftest import Api, run_schedule, wait_for
 
 EMAIL = "planted-address@example.com"
 NAME = "Planted Name"
@@ -23,7 +23,7 @@ def server() -> Iterator[PartnerServer]:
 
 @pytest.fixture(scope="module")
 def verbose(server: PartnerServer) -> Iterator[RunningStack]:
-    """A stack that logs all it can."""
+    """A stack with every log level at DEBUG."""
     config = {"logLevel": "DEBUG", "systemLogLevel": "DEBUG", "fulfillmentUrl": server.url}
     with running_stack(config=config) as running:
         assert running.signing_secret is not None
@@ -32,7 +32,7 @@ def verbose(server: PartnerServer) -> Iterator[RunningStack]:
 
 
 def log_lines(stack: RunningStack) -> dict[str, list[str]]:
-    """What each function logged, by its name."""
+    """Returns the log lines of each function."""
     pages = stack.client("logs").get_paginator("filter_log_events")
     return {
         function: [
@@ -42,28 +42,28 @@ def log_lines(stack: RunningStack) -> dict[str, list[str]]:
     }
 
 
-def carry_orders(api: Api, server: PartnerServer) -> list[str]:
-    """Sends orders to each end, and reads and changes users and products. Returns the orders' ids."""
+def process_orders(api: Api, server: PartnerServer) -> list[str]:
+    """Sends orders with different outcomes, and reads and changes records. Returns two order ids."""
     user = str(api.create("/users", {"name": NAME, "email": EMAIL})["userId"])
     api.request("GET", f"/users/{user}")
     api.request("GET", "/users")
     api.request("PATCH", f"/users/{user}", {"email": EMAIL.replace("planted", "planted-second")})
-    product = api.product(stock=50)
-    fulfilled = api.order(user, {product: 1})
-    api.final(fulfilled)
+    product = api.create_product(stock=50)
+    fulfilled = api.place_order(user, {product: 1})
+    api.wait_until_final(fulfilled)
     for behavior in (Behavior.REFUSE, Behavior.LOCKED, Behavior.BUSY):
         server.partner.plan.append(behavior)
-        api.final(api.order(user, {product: 1}))
-    rejected = api.order(user, {product: 100})
-    api.final(rejected)
+        api.wait_until_final(api.place_order(user, {product: 1}))
+    rejected = api.place_order(user, {product: 100})
+    api.wait_until_final(rejected)
     return [fulfilled, rejected]
 
 
 def test_no_function_logs_a_secret_or_personal_data(verbose: RunningStack, server: PartnerServer) -> None:
     api = Api(verbose.api_url, verbose.api_keys["free"], verbose.api_keys["paid"])
-    fulfilled, rejected = carry_orders(api, server)
+    fulfilled, rejected = process_orders(api, server)
     run_schedule(verbose)
-    lines = eventually(
+    lines = wait_for(
         lambda: log_lines(verbose),
         lambda lines: all(rejected in "".join(lines[name]) for name in ("validate_order", "fulfill_order")),
     )
@@ -81,11 +81,13 @@ def test_no_function_logs_a_secret_or_personal_data(verbose: RunningStack, serve
     assert "botocore" not in text
 
 
-def test_a_rejection_is_one_record_beside_that_of_the_runtime_client(verbose: RunningStack) -> None:
+def test_a_rejection_is_logged_once_by_the_function_and_once_by_the_runtime_client(
+    verbose: RunningStack,
+) -> None:
     api = Api(verbose.api_url, verbose.api_keys["free"], verbose.api_keys["paid"])
-    order_id = api.order(api.user(), {"ghost": 1})
-    api.final(order_id)
-    lines = eventually(
+    order_id = api.place_order(api.create_user(), {"ghost": 1})
+    api.wait_until_final(order_id)
+    lines = wait_for(
         lambda: [line for line in log_lines(verbose)["validate_order"] if "ghost" in line],
         lambda lines: len(lines) >= 2,
     )

@@ -1,4 +1,4 @@
-"""The operator's commands on the whole stack: what they say of true failures, and that they mend them."""
+"""The operator's commands on a whole stack with real failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from functions.shared.domain.orders import NewOrder, NewOrderLine, Order, OrderS
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
 from ops.targets import PROJECT_ROOT, Target, on_aws
-from tests.e2e.conftest import Api, eventually
+from tests.e2e.conftest import Api, wait_for
 
 Ops = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -62,14 +62,14 @@ def ops(stack: RunningStack, tmp_path: Path) -> Ops:
 
 @pytest.fixture
 def target(stack: RunningStack) -> Target:
-    """The stack as the commands see it."""
+    """The stack, as a target of the commands."""
     aws = on_aws("the stack", stack.outputs)
     return Target(aws.name, aws.outputs, stack.client)
 
 
 @pytest.fixture
 def broken_fulfillment(stack: RunningStack) -> Iterator[None]:
-    """Takes from fulfill_order what its role allows, as a bad deployment would."""
+    """Denies `fulfill_order` its calls to DynamoDB, as a wrong deployment would."""
     client, iam = stack.client("lambda"), stack.client("iam")
     function = client.get_function_configuration(FunctionName=stack.functions["fulfill_order"])
     role = function["Role"].rpartition("/")[2]
@@ -80,12 +80,12 @@ def broken_fulfillment(stack: RunningStack) -> Iterator[None]:
     iam.delete_role_policy(RoleName=role, PolicyName="broken")
 
 
-def shown(ops: Ops, order_id: str) -> Any:
+def show_order(ops: Ops, order_id: str) -> Any:
     return json.loads(ops("orders", "show", order_id, "--json").stdout)
 
 
-def stored(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order:
-    """A new order whose message was lost."""
+def store_order(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order:
+    """Stores a new order without a message in the queue."""
     lines = [NewOrderLine(product_id=product, quantity=quantity) for product, quantity in quantities.items()]
     new = NewOrder(user_id=user_id, items=lines)
     order = new_order(new, order_id=str(uuid.uuid4()), at=clock.now(), with_fingerprint=False)
@@ -94,19 +94,21 @@ def stored(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order
 
 
 def test_a_fulfilled_order_is_shown_with_its_execution(api: Api, ops: Ops) -> None:
-    order_id = api.order(api.user(), {api.product(): 1})
-    api.final(order_id)
-    order = eventually(lambda: shown(ops, order_id), lambda order: order["execution"]["status"] != "RUNNING")
+    order_id = api.place_order(api.create_user(), {api.create_product(): 1})
+    api.wait_until_final(order_id)
+    order = wait_for(
+        lambda: show_order(ops, order_id), lambda order: order["execution"]["status"] != "RUNNING"
+    )
     assert order["execution"]["status"] == "SUCCEEDED"
     assert order["execution"]["name"] == f"{order_id}-1"
     assert "FULFILLED" in ops("orders", "show", order_id).stdout
 
 
 @pytest.mark.usefixtures("broken_fulfillment")
-def test_an_unfinished_order_tells_the_state_that_failed_and_can_be_cancelled(api: Api, ops: Ops) -> None:
-    order_id = api.order(api.user(), {api.product(): 1})
-    order = eventually(
-        lambda: shown(ops, order_id),
+def test_an_unfinished_order_names_its_failed_state_and_can_be_cancelled(api: Api, ops: Ops) -> None:
+    order_id = api.place_order(api.create_user(), {api.create_product(): 1})
+    order = wait_for(
+        lambda: show_order(ops, order_id),
         lambda order: order["execution"]["status"] not in {"NOT STARTED", "RUNNING"},
         seconds=60,
     )
@@ -116,19 +118,19 @@ def test_an_unfinished_order_tells_the_state_that_failed_and_can_be_cancelled(ap
     waiting = ops("orders", "stalled", "--minutes", "0", "--limit", "1000", "--json")
     assert order_id in {order["orderId"] for order in json.loads(waiting.stdout)}
     assert ops("orders", "cancel", order_id).returncode == 0
-    assert shown(ops, order_id)["status"] == "CANCELLED"
+    assert show_order(ops, order_id)["status"] == "CANCELLED"
 
 
 def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target: Target) -> None:
-    product = api.product(stock=5)
-    order = stored(target, api.user(), {product: 2})
+    product = api.create_product(stock=5)
+    order = store_order(target, api.create_user(), {product: 2})
     order_id = order.order_id
-    reason = "attempts_used_up: nobody came"
+    reason = "attempts_used_up: 3 attempts came to no end"
     target.lifecycle.make_final_move(
         Move(order_id=order_id, to=OrderStatus.FAILED, at=clock.now(), attempt=1, reason=reason)
     )
     assert ops("orders", "retry", order_id, "--yes").returncode == 0
-    final = api.final(order_id)
+    final = api.wait_until_final(order_id)
     assert [entry["status"] for entry in final["history"]][-3:] == ["PENDING", "VALIDATED", "FULFILLED"]
     assert api.stock(product) == 3
     again = ops("orders", "retry", order_id, "--yes")
@@ -136,10 +138,10 @@ def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target:
     assert "only a FAILED order can be retried" in again.stderr
 
 
-def test_dead_letters_are_told_apart_and_those_that_can_live_are_carried_on(
+def test_dead_letters_that_can_be_retried_are_redriven_and_the_others_stay(
     api: Api, ops: Ops, target: Target, stack: RunningStack
 ) -> None:
-    order = stored(target, api.user(), {api.product(): 1})
+    order = store_order(target, api.create_user(), {api.create_product(): 1})
     dead = stack.outputs["deadLetterQueueUrl"]
     body = json.dumps({"orderId": order.order_id, "attempt": 1, "correlationId": "c"})
     for text in (body, "not an order"):
@@ -149,7 +151,7 @@ def test_dead_letters_are_told_apart_and_those_that_can_live_are_carried_on(
     assert verdicts[body] == "can be retried"
     assert verdicts["not an order"] == "malformed"
     assert ops("dlq", "redrive", "--yes").returncode == 0
-    assert api.final(order.order_id)["status"] == "FULFILLED"
+    assert api.wait_until_final(order.order_id)["status"] == "FULFILLED"
     left = {letter["body"] for letter in json.loads(ops("dlq", "list", "--json").stdout)}
     assert "not an order" in left
     assert body not in left
@@ -163,8 +165,8 @@ def test_a_missing_permission_is_named(ops: Ops, stack: RunningStack) -> None:
         "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
     }
     role = iam.create_role(RoleName="visitor", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    session = sts.assume_role(RoleArn=role, RoleSessionName="eve")["Credentials"]
-    said = ops(
+    session = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    result = ops(
         *("orders", "show", "any"),
         credentials={
             "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
@@ -172,22 +174,22 @@ def test_a_missing_permission_is_named(ops: Ops, stack: RunningStack) -> None:
             "AWS_SESSION_TOKEN": session["SessionToken"],
         },
     )
-    assert said.returncode == 5
-    # Which resource it is AWS says as well; the emulator leaves it out.
-    assert said.stderr.startswith("Error: Not permitted: ")
-    assert "/visitor/eve needs dynamodb:GetItem" in said.stderr
+    assert result.returncode == 5
+    # AWS also names the resource. The emulator does not.
+    assert result.stderr.startswith("Error: Not permitted: ")
+    assert "/visitor/session needs dynamodb:GetItem" in result.stderr
 
 
-def test_without_credentials_one_sentence_says_so(ops: Ops) -> None:
-    said = ops("orders", "show", "any", credentials={})
-    assert said.returncode == 6
-    assert said.stderr.startswith("Error: Unable to locate credentials.")
-    assert len(said.stderr.splitlines()) == 1
+def test_missing_credentials_are_reported_in_one_sentence(ops: Ops) -> None:
+    result = ops("orders", "show", "any", credentials={})
+    assert result.returncode == 6
+    assert result.stderr.startswith("Error: Unable to locate credentials.")
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_outputs_of_a_stack_that_is_gone_are_told_so(ops: Ops, stack: RunningStack, tmp_path: Path) -> None:
+def test_outputs_of_a_deleted_stack_are_reported(ops: Ops, stack: RunningStack, tmp_path: Path) -> None:
     tables = {**stack.outputs["tableNames"], "orders": "orders-gone"}
     (tmp_path / "outputs.json").write_text(json.dumps({**stack.outputs, "tableNames": tables}))
-    said = ops("orders", "show", "any")
-    assert said.returncode == 3
-    assert "are the outputs up to date?" in said.stderr
+    result = ops("orders", "show", "any")
+    assert result.returncode == 3
+    assert "are the outputs up to date?" in result.stderr

@@ -1,4 +1,4 @@
-"""What a stack can have besides, on the embedded AWS: all of it at once, beside what is always there."""
+"""A stack with all optional parts on the embedded AWS."""
 
 from __future__ import annotations
 

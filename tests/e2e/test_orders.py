@@ -1,4 +1,4 @@
-"""Orders on their way through the whole stack: API, queue, workflow, tables, bus."""
+"""Orders through the whole stack: API, queue, workflow, tables and event bus."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import botocore.exceptions
 import pytest
 
 from local.stack import RunningStack
-from tests.e2e.conftest import FINAL, Api, eventually, forget_order, run_schedule
+from tests.e2e.conftest import FINAL, Api, run_schedule, store_stalled_order, wait_for
 
 
 def states(order: dict[str, Any]) -> list[str]:
     return [entry["status"] for entry in order["history"]]
 
 
-def test_an_order_goes_from_placed_to_fulfilled_at_the_products_prices(api: Api) -> None:
-    product = api.product(stock=5, price=1999)
-    order = api.final(api.order(api.user(), {product: 2}))
+def test_an_order_is_fulfilled_at_the_prices_of_its_products(api: Api) -> None:
+    product = api.create_product(stock=5, price=1999)
+    order = api.wait_until_final(api.place_order(api.create_user(), {product: 2}))
     assert states(order) == ["PENDING", "VALIDATED", "FULFILLED"]
     assert (order["total"], order["currency"]) == (3998, "EUR")
     assert order["items"][0] | {"unitPrice": 1999, "title": "Lamp"} == order["items"][0]
@@ -29,9 +29,9 @@ def test_an_order_goes_from_placed_to_fulfilled_at_the_products_prices(api: Api)
     assert api.stock(product) == 3
 
 
-def test_an_order_beyond_the_stock_is_rejected_and_takes_nothing(api: Api) -> None:
-    plenty, scarce = api.product(stock=5), api.product(stock=1)
-    order = api.final(api.order(api.user(), {plenty: 1, scarce: 2}))
+def test_an_order_beyond_the_stock_is_rejected_and_reserves_nothing(api: Api) -> None:
+    plenty, scarce = api.create_product(stock=5), api.create_product(stock=1)
+    order = api.wait_until_final(api.place_order(api.create_user(), {plenty: 1, scarce: 2}))
     assert states(order) == ["PENDING", "VALIDATED", "REJECTED"]
     assert order["statusReason"].startswith("insufficient_stock: ")
     assert (api.stock(plenty), api.stock(scarce)) == (5, 1)
@@ -39,26 +39,26 @@ def test_an_order_beyond_the_stock_is_rejected_and_takes_nothing(api: Api) -> No
 
 @pytest.mark.parametrize("unknown", ["user", "product"])
 def test_an_order_of_an_unknown_user_or_product_is_rejected(api: Api, unknown: str) -> None:
-    user = "nobody" if unknown == "user" else api.user()
-    product = "nothing" if unknown == "product" else api.product()
-    order = api.final(api.order(user, {product: 1}))
+    user = "unknown" if unknown == "user" else api.create_user()
+    product = "unknown" if unknown == "product" else api.create_product()
+    order = api.wait_until_final(api.place_order(user, {product: 1}))
     assert states(order) == ["PENDING", "REJECTED"]
     assert order["statusReason"].startswith(f"unknown_{unknown}: ")
 
 
 def test_an_order_that_was_cancelled_in_time_stays_cancelled(api: Api, stack: RunningStack) -> None:
-    product = api.product(stock=5)
-    order_id = api.order(api.user(), {product: 2})
+    product = api.create_product(stock=5)
+    order_id = api.place_order(api.create_user(), {product: 2})
     cancel = api.request("POST", f"/orders/{order_id}/cancel")
     assert cancel.status_code == 200, cancel.text
     execution = stack.outputs["stateMachineArn"].replace(":stateMachine:", ":execution:") + f":{order_id}-1"
-    assert _end_of(stack, execution) == "SUCCEEDED"
-    assert api.final(order_id)["status"] == "CANCELLED"
+    assert _wait_until_ended(stack, execution) == "SUCCEEDED"
+    assert api.wait_until_final(order_id)["status"] == "CANCELLED"
     assert api.stock(product) == 5
 
 
-def _end_of(stack: RunningStack, execution_arn: str) -> str:
-    """How an execution ended, once it was started and ended."""
+def _wait_until_ended(stack: RunningStack, execution_arn: str) -> str:
+    """Waits until an execution has ended. Returns its status."""
     client = stack.client("stepfunctions")
 
     def status() -> str:
@@ -67,11 +67,11 @@ def _end_of(stack: RunningStack, execution_arn: str) -> str:
         except client.exceptions.ExecutionDoesNotExist:
             return "NOT STARTED"
 
-    return str(eventually(status, lambda value: value not in {"NOT STARTED", "RUNNING"}))
+    return str(wait_for(status, lambda value: value not in {"NOT STARTED", "RUNNING"}))
 
 
-def test_every_move_is_announced_on_the_bus(api: Api, stack: RunningStack) -> None:
-    user, product = api.user(), api.product()
+def test_every_move_is_published_on_the_event_bus(api: Api, stack: RunningStack) -> None:
+    user, product = api.create_user(), api.create_product()
     sqs, events = stack.client("sqs"), stack.client("events")
     name = f"subscriber-{user}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -81,7 +81,7 @@ def test_every_move_is_announced_on_the_bus(api: Api, stack: RunningStack) -> No
         Name=name, EventBusName=bus, EventPattern=json.dumps({"detail": {"userId": [user]}}), State="ENABLED"
     )
     events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
-    order = api.final(api.order(user, {product: 1}))
+    order = api.wait_until_final(api.place_order(user, {product: 1}))
     seen: list[dict[str, Any]] = []
 
     def receive() -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def test_every_move_is_announced_on_the_bus(api: Api, stack: RunningStack) -> No
         seen.extend(json.loads(message["Body"]) for message in messages)
         return seen
 
-    eventually(receive, lambda received: len(received) >= 2)
+    wait_for(receive, lambda received: len(received) >= 2)
     assert [event["detail-type"] for event in seen] == ["OrderValidated", "OrderFulfilled"]
     assert [event["detail"]["occurredAt"] for event in seen] == [
         entry["at"] for entry in order["history"][1:]
@@ -97,17 +97,18 @@ def test_every_move_is_announced_on_the_bus(api: Api, stack: RunningStack) -> No
     assert {event["detail"]["orderId"] for event in seen} == {order["orderId"]}
 
 
-def test_a_message_that_is_no_order_ends_in_the_dead_letter_queue_and_holds_up_nobody(
-    api: Api, stack: RunningStack
-) -> None:
+def test_a_malformed_message_becomes_a_dead_letter_and_delays_no_order(api: Api, stack: RunningStack) -> None:
     sqs = stack.client("sqs")
     queue, dead = stack.outputs["queueUrl"], stack.outputs["deadLetterQueueUrl"]
     visibility = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     try:
         sqs.send_message(QueueUrl=queue, MessageBody="not an order")
-        assert api.final(api.order(api.user(), {api.product(): 1}))["status"] == "FULFILLED"
-        found = eventually(
+        assert (
+            api.wait_until_final(api.place_order(api.create_user(), {api.create_product(): 1}))["status"]
+            == "FULFILLED"
+        )
+        found = wait_for(
             lambda: sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", []),
             lambda messages: any(message["Body"] == "not an order" for message in messages),
         )
@@ -116,23 +117,23 @@ def test_a_message_that_is_no_order_ends_in_the_dead_letter_queue_and_holds_up_n
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=visibility)
 
 
-def test_an_order_whose_message_was_lost_is_carried_on_by_the_requeue_under_its_own_role(
+def test_an_order_whose_message_was_lost_is_requeued_under_the_role_of_the_requeue(
     api: Api, stack: RunningStack
 ) -> None:
-    user, product = api.user(), api.product(stock=5)
+    user, product = api.create_user(), api.create_product(stock=5)
     order_id = f"lost-{user}"
-    forget_order(stack, order_id, user, product)
+    store_stalled_order(stack, order_id, user, product)
     run_schedule(stack)
-    assert api.final(order_id)["status"] == "FULFILLED"
+    assert api.wait_until_final(order_id)["status"] == "FULFILLED"
     assert api.stock(product) == 3
 
 
 def test_a_burst_of_orders_ends_with_every_order_final_and_the_stock_exact(api: Api) -> None:
-    user, product = api.user(), api.product(stock=25)
+    user, product = api.create_user(), api.create_product(stock=25)
     with ThreadPoolExecutor(4) as clients:
-        ids = list(clients.map(lambda _: api.order(user, {product: 1}), range(40)))
+        ids = list(clients.map(lambda _: api.place_order(user, {product: 1}), range(40)))
     assert len(set(ids)) == 40
-    orders = [api.final(order_id, seconds=60) for order_id in ids]
+    orders = [api.wait_until_final(order_id, seconds=60) for order_id in ids]
     ends = sorted(order["status"] for order in orders)
     assert ends == ["FULFILLED"] * 25 + ["REJECTED"] * 15
     assert api.stock(product) == 0
@@ -142,7 +143,7 @@ def test_a_burst_of_orders_ends_with_every_order_final_and_the_stock_exact(api: 
 
 
 def test_a_function_may_do_only_what_its_role_allows(stack: RunningStack) -> None:
-    """users_api under its own role: its own table, and not the orders."""
+    """The role of `users_api` allows to get users. It allows neither orders nor queries."""
     function = stack.functions["users_api"]
     role = stack.client("lambda").get_function_configuration(FunctionName=function)["Role"]
     session = stack.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]

@@ -1,7 +1,7 @@
-"""Every path of the state machine's file on the embedded AWS's interpreter: each state, Retry and Catch.
+"""Runs every path of the state machine on the interpreter of the embedded AWS.
 
-The tasks are played by one scripted function: it is told by the order's id which path it is on. The paths are
-those of `tests/statemachines/paths.py`; here it is seen that an interpreter other than ours takes them too.
+The paths are those of `tests/statemachines/paths.py`. One scripted function implements all tasks; the order's
+id names its path.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from local.aws.emulator import Endpoint, start_emulator
 from local.memory.state_machine import FILE, FUNCTIONS
 from tests.statemachines.paths import INPUT, PATHS, RESULTS, Path
 
-# Fails as its file says for the order and the state; which state it plays shows from the payload. Counts in
-# files, for it may be started more than once.
+# Raises the errors of the path that the order's id names. Counts its calls in files, because several
+# processes may run it.
 SCRIPTED = """
 import json, pathlib
 FOLDER, PATHS, RESULTS = (pathlib.Path({folder!r}), json.loads({paths!r}), json.loads({results!r}))
@@ -34,7 +34,7 @@ FOLDER, PATHS, RESULTS = (pathlib.Path({folder!r}), json.loads({paths!r}), json.
 def state_of(payload, function):
     if function == "update_order_status":
         return "Mark" + payload["status"].title()
-    return function.title().replace("_", "")  # validate_order plays ValidateOrder
+    return function.title().replace("_", "")  # validate_order implements ValidateOrder
 
 def handler(payload, context):
     state = state_of(payload, context.function_name)
@@ -49,17 +49,17 @@ def handler(payload, context):
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, str, FilePath]]:
+def scripted_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, str, FilePath]]:
     """An emulator without waits, the state machine's ARN in it, and the folder of the counts."""
     folder = tmp_path_factory.mktemp("counts")
-    surroundings = emulator._environment
+    environment = emulator._environment
 
     def without_waits(*arguments: Any) -> dict[str, str]:
-        return {**surroundings(*arguments), "SFN_WAIT_SCALE": "0"}
+        return {**environment(*arguments), "SFN_WAIT_SCALE": "0"}
 
     with patch.object(emulator, "_environment", without_waits), start_emulator() as running:
         endpoint = running.endpoint
-        arns = {name: _play(endpoint, function, folder) for name, function in FUNCTIONS.items()}
+        arns = {name: _deploy_script(endpoint, function, folder) for name, function in FUNCTIONS.items()}
         text = fill_in(FILE.read_text("utf-8"), {"partition": "aws", **arns})
         machine = endpoint.client("stepfunctions").create_state_machine(
             name="order_fulfillment", definition=text, roleArn=_role(endpoint, "machine"), type="EXPRESS"
@@ -67,8 +67,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint,
         yield endpoint, machine["stateMachineArn"], folder
 
 
-def _play(endpoint: Endpoint, function: str, folder: FilePath) -> str:
-    """Deploy the script under a function's name. Returns its ARN."""
+def _deploy_script(endpoint: Endpoint, function: str, folder: FilePath) -> str:
+    """Deploys the script under a function's name. Returns its ARN."""
     code = SCRIPTED.format(
         folder=str(folder),
         paths=json.dumps({_order_id(path): path.failures for path in PATHS}),
@@ -101,8 +101,8 @@ def _order_id(path: Path) -> str:
     return path.name.replace(".", "_")
 
 
-def _wrong(endpoint: Endpoint, machine: str, folder: FilePath, path: Path) -> list[object]:
-    """What is not as it should be on this path."""
+def _check_path(endpoint: Endpoint, machine: str, folder: FilePath, path: Path) -> list[object]:
+    """Runs a path. Returns the differences from its expected end and calls."""
     client = endpoint.client("stepfunctions")
     order_id = _order_id(path)
     end = client.start_sync_execution(
@@ -122,9 +122,11 @@ def _wrong(endpoint: Endpoint, machine: str, folder: FilePath, path: Path) -> li
     return wrong
 
 
-def test_every_path_ends_where_it_should_on_the_embedded_interpreter(
-    played: tuple[Endpoint, str, FilePath], record_property: Callable[[str, object], None]
+def test_every_path_ends_as_expected_on_the_embedded_aws(
+    scripted_machine: tuple[Endpoint, str, FilePath], record_property: Callable[[str, object], None]
 ) -> None:
     with ThreadPoolExecutor(6) as threads:
-        assert [wrong for found in threads.map(partial(_wrong, *played), PATHS) for wrong in found] == []
+        assert [
+            wrong for found in threads.map(partial(_check_path, *scripted_machine), PATHS) for wrong in found
+        ] == []
     record_property("coverage: the same on the embedded AWS", f"{len(PATHS)} of {len(PATHS)} paths")

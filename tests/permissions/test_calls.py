@@ -33,7 +33,7 @@ from local.memory.scenarios import SCENARIOS, play
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
-from tests.e2e.conftest import Api, forget_order, run_schedule
+from tests.e2e.conftest import Api, run_schedule, store_stalled_order
 
 # Those that are told of the workflow's kind call differently with another one, and are granted other calls.
 KNOW_THE_KIND = {
@@ -61,18 +61,18 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
 
 def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None:
     """Every ending of an order that the workflow can reach by itself, and every route of orders and bills."""
-    user, product = api.user(), api.product(stock=5)
+    user, product = api.create_user(), api.create_product(stock=5)
     sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
     placed = [
         api.request("POST", "/orders", sent, headers={"Idempotency-Key": "k"}).json()["orderId"]
         for _ in range(2)
     ]
     assert placed[0] == placed[1]
-    assert api.final(placed[0])["status"] == "FULFILLED"
-    assert api.final(api.order(user, {"ghost": 1}))["status"] == "REJECTED"
-    assert api.final(api.order(user, {product: 99}))["status"] == "REJECTED"
+    assert api.wait_until_final(placed[0])["status"] == "FULFILLED"
+    assert api.wait_until_final(api.place_order(user, {"ghost": 1}))["status"] == "REJECTED"
+    assert api.wait_until_final(api.place_order(user, {product: 99}))["status"] == "REJECTED"
     partner.plan.append(Behavior.REFUSE)
-    assert api.final(api.order(user, {product: 1}))["status"] == "FAILED"
+    assert api.wait_until_final(api.place_order(user, {product: 1}))["status"] == "FAILED"
     assert api.request("GET", f"/users/{user}/orders").json()["items"]
     bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
     assert bill.json()["orders"] == 1
@@ -83,10 +83,10 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
 
 def tour_schedule(stack: RunningStack, api: Api) -> None:
     """An order that was never sent, found by the schedule."""
-    forget_order(stack, "lost", api.user(), api.product())
+    store_stalled_order(stack, "lost", api.create_user(), api.create_product())
     report = run_schedule(stack)
     assert report.get("requeued") == 1, report
-    assert api.final("lost")["status"] == "FULFILLED"
+    assert api.wait_until_final("lost")["status"] == "FULFILLED"
 
 
 def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
