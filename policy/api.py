@@ -1,42 +1,51 @@
-"""What the API asks of a caller."""
+"""Rules for the API: who may call it, and what a request reaches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import pulumi
 from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
 from policy.exceptions import OPEN_METHODS
 from policy.resources import (
+    API_INTEGRATION,
     API_METHOD,
     API_RESOURCE,
-    FUNCTION_URL,
-    HTTP_API,
-    HTTP_ROUTE,
+    API_STAGE,
+    PROJECT,
     REST_API,
     UNKNOWN,
+    WEB_ACL_ASSOCIATION,
+    functions_behind,
     get,
     linked,
     of_type,
 )
 from policy.rule import resource_rule, stack_rule
 
+_PREFLIGHT: Final = "OPTIONS"
+
 
 def methods_require_a_key(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """Only the methods in the table of exceptions, and preflights, are open to a caller without a key."""
+    """Checks that every method requires a key, except for preflights and the table of exceptions."""
     for method in of_type(stack, API_METHOD):
         verb, needs_key = get(method.props, "httpMethod"), get(method.props, "apiKeyRequired")
-        if verb == "OPTIONS" or needs_key is True or UNKNOWN in (verb, needs_key):
+        if verb == _PREFLIGHT or needs_key is True or UNKNOWN in (verb, needs_key):
             continue
         path = _path(method, stack)
         if path is not UNKNOWN and (verb, path) not in OPEN_METHODS:
-            where = path or "a path that is not in this stack"
-            yield method, f"lets everybody {verb} {where} without a key (policy/exceptions.py: OPEN_METHODS)"
+            where = path or "a path outside this stack"
+            yield (
+                method,
+                f"allows {verb} {where} without a key: set apiKeyRequired, or give the reason in "
+                "policy/exceptions.py (OPEN_METHODS)",
+            )
 
 
 def _path(method: PolicyResource, stack: Sequence[PolicyResource]) -> Any:
-    """The path of a method, put together from the declared resources: a preview knows no path otherwise.
+    """Returns the path of a method, built from the declared resources: in a preview paths are unknown.
 
-    None where it leads out of this stack, UNKNOWN where a part of it is not known yet.
+    Returns None for a path outside this stack, and UNKNOWN if a part is unknown.
     """
     parts: list[Any] = []
     current, key = method, "resourceId"
@@ -52,25 +61,65 @@ def _path(method: PolicyResource, stack: Sequence[PolicyResource]) -> Any:
     return None
 
 
-def no_way_round_the_key(args: ResourceValidationArgs) -> Iterator[str]:
-    """What answers the internet beside the API lets nobody in without a key or a signature either."""
-    if args.resource_type in (FUNCTION_URL, HTTP_ROUTE):
-        if (args.props.get("authorizationType") or "NONE") == "NONE":
-            yield "lets everybody in: set authorizationType"
-    elif args.resource_type == HTTP_API and args.props.get("target"):
-        # https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis.html (quick create)
-        yield "has a route that lets everybody in: declare its routes instead of its target"
+def methods_reach_functions_of_the_stack(
+    stack: list[PolicyResource],
+) -> Iterator[tuple[PolicyResource, str]]:
+    """Checks that a preflight reaches nothing, and every other method one function of this stack.
+
+    The function is invoked under its Lambda permission, not under a role of the integration.
+    """
+    for integration in of_type(stack, API_INTEGRATION):
+        verb, kind, uri, role = (
+            get(integration.props, key) for key in ("httpMethod", "type", "uri", "credentials")
+        )
+        wanted = "MOCK" if verb == _PREFLIGHT else "AWS_PROXY"
+        if UNKNOWN not in (verb, kind) and kind != wanted:
+            yield integration, f"answers {verb} with an integration of type {kind}: use {wanted}"
+        elif kind == "AWS_PROXY" and uri is not UNKNOWN and not functions_behind(integration, "uri", stack):
+            yield integration, f"sends requests to {uri}: use the invoke ARN of a function of this stack"
+        if role and role is not UNKNOWN:
+            yield integration, f"runs under the role {role}: delete credentials, and declare a Permission"
+
+
+def apis_declare_their_methods(args: ResourceValidationArgs) -> Iterator[str]:
+    """Checks that an API imports no methods, which the other rules cannot check, and reads keys itself."""
+    if args.resource_type == REST_API:
+        if args.props.get("body"):
+            yield "imports methods from a body, which no rule checks: declare each method instead"
+        if (source := args.props.get("apiKeySource") or "HEADER") != "HEADER":
+            yield f"takes API keys from {source}: set apiKeySource to HEADER"
+
+
+def stages_are_filtered_as_configured(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
+    """Checks that every stage has a web ACL if the configuration requires a firewall."""
+    if not pulumi.Config(PROJECT).get_bool("firewall"):
+        return
+    associations = of_type(stack, WEB_ACL_ASSOCIATION)
+    filtered = {stage.urn for item in associations for stage in linked(item, "resourceArn", API_STAGE, stack)}
+    for stage in of_type(stack, API_STAGE):
+        if stage.urn not in filtered:
+            yield stage, "has no web ACL: the configuration requires one (firewall)"
 
 
 RULES: Final[tuple[Policy, ...]] = (
     stack_rule(
         "methods-require-a-key",
-        "Every method of the API requires an API key, but for the documented ones.",
+        "Every method of the API requires an API key, except for the documented ones.",
         methods_require_a_key,
     ),
+    stack_rule(
+        "methods-reach-functions-of-the-stack",
+        "Methods invoke functions of this stack. Preflights invoke nothing.",
+        methods_reach_functions_of_the_stack,
+    ),
     resource_rule(
-        "no-way-round-the-key",
-        "Function URLs and the routes of HTTP APIs authorize their callers.",
-        no_way_round_the_key,
+        "apis-declare-their-methods",
+        "APIs declare each method, and take API keys from the header.",
+        apis_declare_their_methods,
+    ),
+    stack_rule(
+        "stages-are-filtered-as-configured",
+        "Stages have a web ACL if the stack's configuration requires a firewall.",
+        stages_are_filtered_as_configured,
     ),
 )

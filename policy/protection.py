@@ -11,6 +11,7 @@ import pulumi
 from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
 from policy.exceptions import PLAIN_HTTP_STACKS
+from policy.resource_types import TAGGED
 from policy.resources import (
     API_DOMAIN,
     API_KEY,
@@ -44,36 +45,6 @@ _MODERN_TLS: Final = re.compile(r"TLS_1_2|SecurityPolicy_TLS(12|13)_")
 _RECOVERY_DAYS: Final = 35
 
 REQUIRED_TAGS: Final = ("project", "stack")
-
-# What takes tags, of the types that this project declares or is about to; a test compares it with the SDK.
-TAGGABLE: Final = frozenset(
-    {
-        "aws:acm/certificate:Certificate",
-        API_KEY,
-        "aws:apigateway/domainName:DomainName",
-        "aws:apigateway/restApi:RestApi",
-        "aws:apigateway/stage:Stage",
-        "aws:apigateway/usagePlan:UsagePlan",
-        "aws:cloudwatch/compositeAlarm:CompositeAlarm",
-        "aws:cloudwatch/eventBus:EventBus",
-        "aws:cloudwatch/eventRule:EventRule",
-        "aws:cloudwatch/logGroup:LogGroup",
-        "aws:cloudwatch/metricAlarm:MetricAlarm",
-        TABLE,
-        "aws:iam/policy:Policy",
-        "aws:iam/role:Role",
-        "aws:kms/key:Key",
-        "aws:lambda/eventSourceMapping:EventSourceMapping",
-        FUNCTION,
-        "aws:scheduler/scheduleGroup:ScheduleGroup",
-        "aws:secretsmanager/secret:Secret",
-        "aws:sfn/stateMachine:StateMachine",
-        TOPIC,
-        QUEUE,
-        "aws:wafv2/webAcl:WebAcl",
-        "aws:xray/samplingRule:SamplingRule",
-    }
-)
 
 # Values that are secret wherever they turn up: type to properties.
 _SECRET_VALUES: Final = {
@@ -227,7 +198,7 @@ def tables_are_protected_as_configured(args: ResourceValidationArgs) -> Iterator
 
 def tags_present(args: ResourceValidationArgs) -> Iterator[str]:
     """Checks that everything that takes tags names its project and its stack."""
-    if args.resource_type in TAGGABLE:
+    if args.resource_type in TAGGED:
         tags = args.props.get("tags") or {}
         missing = [tag for tag in REQUIRED_TAGS if not tags.get(tag)]
         if missing:

@@ -4,9 +4,10 @@ from typing import Final
 
 from pulumi_policy import Policy
 
-from policy import access, api, functions, monitoring, protection, queues
+from policy import access, api, functions, monitoring, protection, queues, resource_types
 
 RULES: Final[tuple[Policy, ...]] = (
+    *resource_types.RULES,
     *access.RULES,
     *functions.RULES,
     *api.RULES,

@@ -21,12 +21,10 @@ from policy.resources import (
     API_KEY,
     API_METHOD,
     API_RESOURCE,
+    API_STAGE,
     COMPOSITE_ALARM,
     EVENT_SOURCE_MAPPING,
     FUNCTION,
-    FUNCTION_URL,
-    HTTP_API,
-    HTTP_ROUTE,
     KMS_KEY,
     LOG_GROUP,
     METRIC_ALARM,
@@ -43,6 +41,7 @@ from policy.resources import (
     TABLE,
     TOPIC,
     TOPIC_SUBSCRIPTION,
+    WEB_ACL_ASSOCIATION,
 )
 from policy.rules import RULES
 from tests.policy.evaluation import config_of, evaluate, recorded, recording, resource, rule
@@ -114,6 +113,14 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("topics-use-a-declared-key", TOPIC, "orderflow-alarms", {"kmsMasterKeyId": "alias/other"}),
     ("encrypted-in-transit", QUEUE_POLICY, "orders-dead-letters-tls-only", {"policy": document()}),
     ("encrypted-in-transit", API_DOMAIN, "orderflow", {"securityPolicy": "TLS_1_0"}),
+    (
+        "methods-reach-functions-of-the-stack",
+        API_INTEGRATION,
+        "orderflow-options-users",
+        {"type": "AWS_PROXY", "uri": "arn:elsewhere"},
+    ),
+    ("apis-declare-their-methods", REST_API, "orderflow", {"body": "{}"}),
+    ("stages-are-filtered-as-configured", WEB_ACL_ASSOCIATION, "orderflow", {"resourceArn": "arn"}),
     ("alarm-topics-have-a-subscriber", TOPIC_SUBSCRIPTION, "orderflow-alarms-by-email", {"topic": "arn"}),
     (
         "subscribers-are-configured",
@@ -160,7 +167,7 @@ def test_every_rule_is_shown_firing() -> None:
     assert {candidate.name for candidate in RULES} == {row[0] for row in BROKEN} | {
         "one-role-each",
         "alarms-have-action-and-runbook",
-        "no-way-round-the-key",
+        "types-are-covered",
     }
 
 
@@ -224,7 +231,7 @@ def test_a_broad_action_is_found_wherever_it_stands(statement: dict[str, Any]) -
 def test_what_is_no_policy_document_is_not_taken_for_one() -> None:
     for text in ("", "null", "[]", "{", '{"Statement": ["*"]}', '{"rules": [{"Action": "*"}]}'):
         sample = resource("aws:ecr/lifecyclePolicy:LifecyclePolicy", "p", {"policy": text})
-        assert evaluate(RULES, [sample]) == []
+        assert {violation.rule for violation in evaluate(RULES, [sample])} == {"types-are-covered"}
 
 
 def test_a_refusal_may_be_as_broad_as_it_likes() -> None:
@@ -564,20 +571,89 @@ def test_the_path_and_the_verb_of_an_open_method_are_judged_when_they_are_known(
     assert messages("methods-require-a-key", api, method) == []
 
 
+def integration_of(verb: Any, kind: Any, uri: Any = None, **props: Any) -> PolicyResource:
+    return resource(API_INTEGRATION, "i", {"httpMethod": verb, "type": kind, "uri": uri, **props})
+
+
+INVOKE = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions"
+
+
 @pytest.mark.parametrize(
-    ("type_", "props", "problems"),
+    ("integration", "problems"),
     [
-        (FUNCTION_URL, {"authorizationType": "NONE"}, 1),
-        (FUNCTION_URL, {"authorizationType": "AWS_IAM"}, 0),
-        (HTTP_ROUTE, {"routeKey": "GET /users"}, 1),
-        (HTTP_ROUTE, {"routeKey": "GET /users", "authorizationType": "NONE"}, 1),
-        (HTTP_ROUTE, {"routeKey": "GET /users", "authorizationType": "JWT"}, 0),
-        (HTTP_API, {"target": "arn:aws:lambda:eu-west-1:1:function:f"}, 1),
-        (HTTP_API, {"protocolType": "HTTP", "target": ""}, 0),
+        (integration_of("OPTIONS", "MOCK"), 0),
+        (integration_of("OPTIONS", "AWS_PROXY", f"{INVOKE}/arn:f/invocations"), 1),
+        (integration_of("OPTIONS", "HTTP_PROXY", "https://example.com"), 1),
+        (integration_of("OPTIONS", UNKNOWN), 0),
+        (integration_of("GET", "AWS_PROXY", f"{INVOKE}/arn:f/invocations"), 0),
+        (integration_of("GET", "AWS_PROXY", UNKNOWN), 0),
+        (integration_of("GET", "AWS_PROXY", f"{INVOKE}/arn:other/invocations"), 1),
+        (integration_of("GET", "AWS_PROXY", f"{INVOKE}/arn:${{stageVariables.f}}/invocations"), 1),
+        (integration_of("GET", "AWS_PROXY", f"{INVOKE}/arn:f/invocations", credentials="arn:role"), 1),
+        (integration_of("GET", "HTTP_PROXY", "https://example.com"), 1),
+        (integration_of("GET", "HTTP", "https://example.com"), 1),
+        (integration_of("GET", "AWS", "arn:aws:apigateway:eu-west-1:dynamodb:action/Scan"), 1),
+        (integration_of("ANY", "MOCK"), 1),
     ],
 )
-def test_nobody_gets_round_the_key(type_: str, props: dict[str, Any], problems: int) -> None:
-    assert len(messages("no-way-round-the-key", resource(type_, "door", props))) == problems
+def test_a_method_reaches_a_function_of_the_stack_and_a_preflight_nothing(
+    integration: PolicyResource, problems: int
+) -> None:
+    function = resource(FUNCTION, "f", {"arn": "arn:f"})
+    assert len(messages("methods-reach-functions-of-the-stack", function, integration)) == problems
+
+
+@pytest.mark.parametrize(
+    ("props", "problems"),
+    [
+        ({}, 0),
+        ({"body": ""}, 0),
+        ({"body": json.dumps({"openapi": "3.0.1"})}, 1),
+        ({"apiKeySource": "HEADER"}, 0),
+        ({"apiKeySource": "AUTHORIZER"}, 1),
+    ],
+)
+def test_an_api_declares_its_methods(props: dict[str, Any], problems: int) -> None:
+    assert len(messages("apis-declare-their-methods", resource(REST_API, "api", props))) == problems
+
+
+def test_a_stage_has_a_web_acl_where_the_configuration_requires_one() -> None:
+    stage, other = (resource(API_STAGE, name, {"arn": f"arn:{name}"}) for name in ("v1", "v2"))
+    acl = resource(WEB_ACL_ASSOCIATION, "acl", {"resourceArn": "arn:v1"})
+    required = {"orderflow:firewall": "true"}
+    assert messages("stages-are-filtered-as-configured", stage, acl, config=required) == []
+    assert len(messages("stages-are-filtered-as-configured", stage, other, acl, config=required)) == 1
+    assert messages("stages-are-filtered-as-configured", stage, other, config={}) == []
+
+
+# --- Types ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "covered"),
+    [
+        (QUEUE, True),
+        ("orderflow:messaging:Queue", True),
+        ("pulumi:pulumi:StackReference", True),
+        ("pulumi:providers:aws", True),
+        ("aws:lambda/functionUrl:FunctionUrl", False),
+        ("aws:apigatewayv2/api:Api", False),
+        ("aws:apigatewayv2/route:Route", False),
+        ("aws:apigateway/restApiPut:RestApiPut", False),
+        ("aws:appsync/graphQLApi:GraphQLApi", False),
+        ("aws:lb/targetGroupAttachment:TargetGroupAttachment", False),
+        ("aws:pipes/pipe:Pipe", False),
+        ("aws:cloudformation/stack:Stack", False),
+        ("aws:iam/user:User", False),
+        ("aws:iam/accessKey:AccessKey", False),
+        ("aws:iam/groupPolicy:GroupPolicy", False),
+        ("aws:cloudwatch/eventPermission:EventPermission", False),
+        ("aws-native:apigatewayv2:Api", False),
+        ("pulumi-python:dynamic:Resource", False),
+    ],
+)
+def test_a_type_that_no_rule_covers_is_refused(type_: str, covered: bool) -> None:
+    assert len(messages("types-are-covered", resource(type_, "sample"))) == (0 if covered else 1)
 
 
 # --- Logs -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from local.engine.sdk_types import arguments_class
 from local.engine.stacks import EVERYTHING, declare_repository_stack, declare_test_stack
 from policy.access import is_excepted
 from policy.exceptions import OPEN_METHODS, PLAIN_HTTP_STACKS, TRUSTED_SERVICES, WILDCARD_RESOURCES
-from policy.protection import TAGGABLE
+from policy.resource_types import TAGGED, UNTAGGED
 from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
 from tests.policy.evaluation import config_of, evaluate, recorded, recording
@@ -73,16 +73,16 @@ def test_every_stack_with_plain_http_configures_it() -> None:
 
 
 @each_stack
-def test_the_list_of_what_takes_tags_is_the_sdks(stack: str) -> None:
-    """The rules run where the AWS SDK of Pulumi is not installed, so they have a list of their own."""
-    declared = {item.type for item in recording(stack, everything=True).resources if item.custom}
-    takes_tags = {
-        token
-        for token in declared | TAGGABLE
-        if (arguments := arguments_class(token)) is not None and hasattr(arguments, "tags")
+def test_the_types_with_and_without_tags_are_those_of_the_sdk(stack: str) -> None:
+    """The rules run without the AWS SDK of Pulumi, so they have lists of their own."""
+    declared = {
+        item.type
+        for everything in (False, True)
+        for item in recording(stack, everything=everything).resources
+        if item.custom
     }
-    assert declared & takes_tags <= TAGGABLE
-    assert takes_tags >= TAGGABLE
+    assert declared <= TAGGED | UNTAGGED
+    assert {token for token in TAGGED | UNTAGGED if hasattr(arguments_class(token), "tags")} == TAGGED
 
 
 def test_the_readme_lists_every_rule() -> None:
