@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.engine.workspace import Deployed
+from tests.engine.workspace import PULUMI, Deployed
 
+NO_CLI = "there is no pulumi on PATH"
 Shell = Callable[..., str]
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """Runs a line of a shell in a folder, as a person would type it. Returns what it prints."""
-    if shutil.which("pulumi") is None:
-        pytest.skip("there is no pulumi on PATH")
+    if PULUMI is None:
+        pytest.skip(NO_CLI)
     (tmp_path / "state").mkdir()
     environment = os.environ | {
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
@@ -48,9 +48,9 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """The stacks that are deployed once, shared by all workers of a run. On request: it takes minutes."""
-    if shutil.which("pulumi") is None or not os.environ.get("ENGINE_LIFECYCLE"):
-        pytest.skip("needs pulumi on PATH and ENGINE_LIFECYCLE=1")
+    """The stacks that are deployed once, shared by all workers of a run."""
+    if PULUMI is None:
+        pytest.skip(NO_CLI)
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "deployed"
     folder.mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 
+from components import packaging
 from local.engine.program import PROJECT_ROOT
 from local.engine.provider import ACCOUNT_FILE, changed_inputs
 from local.engine.provider_account import Account, ProviderCall, Stored
@@ -89,7 +90,9 @@ class Workspace:
                 shutil.copy(source, target)
         for environment in (".venv", "policy/.venv"):
             (folder / "project" / environment).symlink_to(sys.prefix)
-        (folder / "project" / ".build").symlink_to(PROJECT_ROOT / ".build")
+        # Built here, so that the copies share the one of the repository.
+        build = packaging.layer_folder().parents[1]
+        (folder / "project" / ".build").symlink_to(build)
         for name in ("bin", "home", "state"):
             (folder / name).mkdir()
         workspace = cls(folder)
