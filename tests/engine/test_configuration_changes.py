@@ -1,0 +1,180 @@
+"""What a change of each configuration key creates, updates and replaces in a stack that has only defaults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from local.engine.program import PROJECT_ROOT
+from local.engine.stacks import EVERYTHING
+from tests.engine.workspace import Changes, Deployed
+
+# A replacement loses data, or the address that clients use.
+NEVER_REPLACED = {"aws:apigateway/restApi:RestApi", "aws:dynamodb/table:Table", "aws:sqs/queue:Queue"}
+
+_FREE = {"quotaPerDay": 5, "burst": 5, "rate": 5}
+_PAID = {"quotaPerDay": 5000, "burst": 200, "rate": 100}
+_GOLD = {"quotaPerDay": 100, "burst": 10, "rate": 2.5}
+_FULFILLMENT = {key: EVERYTHING[key] for key in ("fulfillmentUrl", "fulfillmentSecretArn")}
+_PROVISIONED = {"tableBillingMode": "PROVISIONED", "tableReadCapacity": 5, "tableWriteCapacity": 5}
+_EVERYTHING_TAGGED = {
+    "update 1 EventBus: tags",
+    "update 1 EventSourceMapping: tags",
+    "update 1 Key: tags",
+    "update 1 RestApi: tags",
+    "update 1 SamplingRule: tags",
+    "update 1 ScheduleGroup: tags",
+    "update 1 Stage: tags",
+    "update 1 StateMachine: tags",
+    "update 1 Topic: tags",
+    "update 10 Function: tags",
+    "update 11 LogGroup: tags",
+    "update 12 Role: tags",
+    "update 2 ApiKey: tags",
+    "update 2 Queue: tags",
+    "update 2 UsagePlan: tags",
+    "update 3 Table: tags",
+    "update 34 MetricAlarm: tags",
+}
+
+# What is set, and what `pulumi up` does then: the number of resources of a type, and of updates the inputs.
+CHANGES: list[tuple[dict[str, Any], set[str]]] = [
+    ({"accessLogs": True}, {"create 1 LogGroup", "update 1 Stage: accessLogSettings"}),
+    ({"alarmEmail": "oncall@example.com"}, {"create 1 TopicSubscription"}),
+    ({"alarmErrorPercent": 5}, {"update 11 MetricAlarm: alarmDescription, threshold"}),
+    (
+        {"alarmLatencyMs": 2000},
+        {"update 1 Dashboard: dashboardBody", "update 1 MetricAlarm: alarmDescription, threshold"},
+    ),
+    (
+        {"alarmQueueSeconds": 120},
+        {"update 1 Dashboard: dashboardBody", "update 1 MetricAlarm: alarmDescription, threshold"},
+    ),
+    ({"apiTimeoutSeconds": 20}, {"update 4 Function: timeout"}),
+    ({"consumerMaxConcurrency": 20}, {"update 1 EventSourceMapping: scalingConfig"}),
+    (
+        {"consumerTimeoutSeconds": 20},
+        {"update 1 Function: timeout", "update 1 Queue: visibilityTimeoutSeconds"},
+    ),
+    (
+        {"corsOrigins": ["https://shop.example.com"]},
+        {
+            "replace 1 Deployment",
+            "update 1 Stage: deployment",
+            "update 11 IntegrationResponse: responseParameters",
+            "update 11 MethodResponse: responseParameters",
+            "update 12 Response: responseParameters",
+            "update 4 Function: environment",
+        },
+    ),
+    (
+        {"customDomain": EVERYTHING["customDomain"]},
+        {"create 1 BasePathMapping", "create 1 DomainName", "create 1 Record"},
+    ),
+    ({"defaultCurrency": "USD"}, {"update 1 Function: environment"}),
+    ({"deletionProtection": True}, {"update 3 Table: deletionProtectionEnabled"}),
+    ({"firewall": True}, {"create 1 WebAcl", "create 1 WebAclAssociation"}),
+    ({"fulfillmentAllowHttp": True}, set()),  # until fulfillmentUrl is plain HTTP
+    (_FULFILLMENT, {"create 1 RolePolicy", "update 1 Function: environment"}),
+    ({"functionMemoryMb": 512}, {"update 1 Dashboard: dashboardBody", "update 10 Function: memorySize"}),
+    ({"logLevel": "WARNING"}, {"update 10 Function: environment"}),
+    ({"logRetentionDays": 30}, {"update 11 LogGroup: retentionInDays"}),
+    ({"maxAttempts": 5}, {"update 1 Function: environment"}),
+    (
+        {"permissionsBoundaryArn": EVERYTHING["permissionsBoundaryArn"]},
+        {"update 12 Role: permissionsBoundary"},
+    ),
+    ({"pointInTimeRecovery": True}, {"update 3 Table: pointInTimeRecovery"}),
+    ({"protectData": True}, set()),  # Pulumi's own, in the state
+    ({"recoveryDays": 7}, set()),  # without pointInTimeRecovery
+    ({"requireTls": False}, {"delete 2 QueuePolicy"}),
+    ({"reservedConcurrency": {"orders_api": 20}}, {"update 1 Function: reservedConcurrentExecutions"}),
+    (
+        {"runbookUrl": "https://wiki.example.com/orders"},
+        {"update 1 Dashboard: dashboardBody", "update 34 MetricAlarm: alarmDescription"},
+    ),
+    ({"stalledAfterMinutes": 20}, {"update 1 Function: environment"}),
+    ({"systemLogLevel": "DEBUG"}, {"update 10 Function: loggingConfig"}),
+    (
+        _PROVISIONED,
+        {
+            "update 1 Table: billingMode, globalSecondaryIndexes, readCapacity, writeCapacity",
+            "update 2 Table: billingMode, readCapacity, writeCapacity",
+        },
+    ),
+    ({"tags": {"team": "orders"}}, _EVERYTHING_TAGGED),
+    ({"tracingPercent": 0}, {"update 1 SamplingRule: fixedRate, reservoirSize"}),
+    (
+        {"usagePlans": {"free": _FREE, "gold": _GOLD, "paid": _PAID}},
+        {
+            "create 1 ApiKey",
+            "create 1 UsagePlan",
+            "create 1 UsagePlanKey",
+            "update 1 MethodSettings: settings",
+        },
+    ),
+    (
+        {"usagePlans": {"free": _FREE}},
+        {
+            "delete 1 ApiKey",
+            "delete 1 UsagePlan",
+            "delete 1 UsagePlanKey",
+            "update 1 MethodSettings: settings",
+        },
+    ),
+    (
+        {"usagePlans": {"free": _GOLD, "paid": _PAID}},
+        {
+            "update 1 MethodSettings: settings",
+            "update 1 UsagePlan: description, quotaSettings, throttleSettings",
+        },
+    ),
+    ({"workflowLogLevel": "ALL"}, {"update 1 StateMachine: loggingConfiguration"}),
+    (
+        {"workflowType": "EXPRESS"},
+        {
+            "delete 1 RolePolicy",
+            "replace 1 StateMachine",
+            "update 1 Dashboard: dashboardBody",
+            "update 1 RolePolicy: policy",
+            "update 2 Function: environment",
+            "update 2 MetricAlarm: dimensions",
+        },
+    ),
+]
+
+
+def summary(changes: Changes) -> set[str]:
+    found: Counter[str] = Counter()
+    for operation in ("created", "replaced", "deleted"):
+        for token, _ in getattr(changes, operation):
+            found[f"{operation.removesuffix('d')} {{}} {kind(token)}"] += 1
+    for (token, _), inputs in changes.updated.items():
+        found[f"update {{}} {kind(token)}: {', '.join(sorted(inputs))}"] += 1
+    return {line.format(number) for line, number in found.items()}
+
+
+def kind(token: str) -> str:
+    return token.rpartition(":")[2]
+
+
+def test_every_key_is_in_the_table() -> None:
+    declared = yaml.safe_load((PROJECT_ROOT / "Pulumi.yaml").read_text("utf-8"))["config"]
+    assert {key for values, _ in CHANGES for key in values} == set(declared) - {"pulumi:autonaming"}
+
+
+@pytest.mark.parametrize(("values", "expected"), CHANGES, ids=[", ".join(values) for values, _ in CHANGES])
+def test_a_change_of_configuration_does_what_is_expected(
+    values: Mapping[str, Any], expected: set[str], deployed: Deployed, tmp_path: Path
+) -> None:
+    workspace = deployed.copy("defaults", tmp_path / "defaults")
+    workspace.configure(values)
+    with workspace.changes() as changes:
+        workspace.up()
+    assert summary(changes()) == expected
+    assert not NEVER_REPLACED & {token for token, _ in changes().replaced | changes().deleted}
