@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from bench.billing import BilledCall, Item, Ledger, TableSchema, Units, add
-from local.aws.wire import Request, Response, Tap, tapped
+from local.aws.wire import Interceptor, Request, Response, intercept_calls
 from local.engine.stacks import table_schemas
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import RunningStack, running_stack
@@ -189,13 +189,13 @@ def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
             return item
 
         ledger = Ledger(schemas=schemas, peek=peek, logical=lambda table: logical[table])
-        with tapped(stack.endpoint, stack.functions, _writing_down(ledger)):
+        with intercept_calls(stack.endpoint, stack.functions, _writing_down(ledger)):
             shop = Shop(stack)
             products = {name: shop.product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))}
             yield _Recorded(shop=shop, ledger=ledger, user=shop.user(), products=products)
 
 
-def _writing_down(ledger: Ledger) -> Tap:
+def _writing_down(ledger: Ledger) -> Interceptor:
     """Lets one call through at a time, with the ledger before and behind it."""
     lock = threading.Lock()
 

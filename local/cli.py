@@ -1,7 +1,7 @@
 """The commands of `python -m local`.
 
-Exit codes: 0 all well; 1 something went wrong, and one sentence on standard error says what; 2 wrong usage;
-3 the embedded AWS is not running (`status` only).
+Exit codes: 0 success; 1 failure, with one sentence on standard error; 2 wrong usage; 3 the embedded AWS is
+not running (`status` only).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from local.stack import (
 from local.terminal import plain, visible_lines
 
 NOT_RUNNING: Final = 3
-_FOLLOW_PAUSE: Final = 0.5  # seconds between two looks at the logs
+_FOLLOW_INTERVAL: Final = 0.5  # seconds
 # Lambda's own lines around each invocation.
 _PLATFORM_LINES: Final = ("START RequestId:", "END RequestId:", "REPORT RequestId:", "INIT_START ")
 
@@ -44,29 +44,29 @@ Line = tuple[int, str, str, str]  # time, function, stream, text
 app = typer.Typer(
     name="local",
     help="Runs the whole backend on this machine: its Pulumi program, Lambdas and state machine on an "
-    "embedded AWS. No account, no Docker, no network.",
+    "embedded AWS. Needs no AWS account, no Docker and no network.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-class _PatientConsole(Console):
-    """A console whose reader may leave: from then on it is quiet."""
+class _PipeSafeConsole(Console):
+    """A console that discards output once its pipe is closed."""
 
     def on_broken_pipe(self) -> None:
-        """Discards what is still to be printed, where rich would end the process."""
+        """Discards further output; rich's own method ends the process."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-_console = _PatientConsole(highlight=False)
+_console = _PipeSafeConsole(highlight=False)
 _errors = Console(stderr=True, highlight=False)
 
 
 @contextlib.contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Turns what a user can mend into one sentence and exit code 1, and an interruption into 130."""
+def errors_as_exit_codes() -> Iterator[None]:
+    """Prints an error that a user can fix as one sentence, and exits with 1; after Ctrl-C with 130."""
     try:
         yield
     except (ConfigError, DemoError, EmulatorError, ProgramError, StackError) as error:
@@ -77,9 +77,7 @@ def friendly_errors() -> Iterator[None]:
 
 
 def up(
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Leave it running in the background and return.")
-    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     port: Annotated[
         int | None,
         typer.Option("--port", "-p", min=1, max=65535, help="Port on 127.0.0.1.", show_default="a free one"),
@@ -88,17 +86,17 @@ def up(
         str | None,
         typer.Option(
             "--fulfillment-url",
-            help="Have orders shipped by the fulfillment system there: https, or http on this machine.",
-            show_default="in place",
+            help="URL of the fulfillment system: https, or http on this machine.",
+            show_default="built in: ships every order",
         ),
     ] = None,
 ) -> None:
-    """Start the embedded AWS with the stack deployed, until Ctrl-C (or in the background)."""
+    """Start the embedded AWS and deploy the stack; Ctrl-C stops it."""
     _end_on_signals()
     if detach:
-        # A reader that leaves (`| head`) must not take the stack down.
+        # A closed pipe (`| head`) must not stop the stack.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    with friendly_errors():
+    with errors_as_exit_codes():
         with contextlib.ExitStack() as stack:
             with deployment_progress(_console) as progress:
                 running, emulator = stack.enter_context(
@@ -112,32 +110,32 @@ def up(
                 emulator.release()
             _show_how_to_use(running)
             if detach:
-                _console.print("It runs in the background; `python -m local down` stops it.")
+                _console.print("Runs in the background. `python -m local down` stops it.")
                 return
             with contextlib.suppress(KeyboardInterrupt):
                 _console.print("Ctrl-C stops it.")
                 emulator.wait()
                 if is_recorded(running):
-                    raise StackError(f"The embedded AWS has ended unexpectedly. {emulator.last_words()}")
-        _console.print("Stopped; nothing is left behind.")
+                    raise StackError(f"The embedded AWS has ended unexpectedly. {emulator.last_log_line()}")
+        _console.print("Stopped. All its data is removed.")
 
 
 def down() -> None:
-    """Stop the embedded AWS and remove all that it kept."""
-    with friendly_errors():
+    """Stop the embedded AWS and remove its data."""
+    with errors_as_exit_codes():
         running = stop_shared()
-        _console.print(f"Stopped the embedded AWS at {running.endpoint.url}; nothing is left behind.")
+        _console.print(f"Stopped the embedded AWS at {running.endpoint.url}. All its data is removed.")
 
 
 def status() -> None:
-    """Tell whether the embedded AWS runs, and where (exit code 3 when it does not)."""
-    with friendly_errors():
+    """Print whether and where the embedded AWS runs. Exit code 3: it does not run."""
+    with errors_as_exit_codes():
         try:
             running = connect()
         except StackError as error:
             _console.print(str(error))
             raise typer.Exit(NOT_RUNNING) from None
-        healthy = running.endpoint.answers(timeout=5)
+        healthy = running.endpoint.is_ready(timeout=5)
         table = Table(show_header=False, box=None)
         minutes, seconds = divmod(int(time.time() - running.started_at), 60)
         table.add_row("State", "running" if healthy else "running, but it does not answer")
@@ -150,8 +148,8 @@ def status() -> None:
 
 
 def outputs() -> None:
-    """Print the stack's outputs, the keys and secrets to use it with, and the AWS endpoint as JSON."""
-    with friendly_errors():
+    """Print the stack's outputs, API keys, secrets and AWS endpoint as JSON."""
+    with errors_as_exit_codes():
         print(json.dumps(connect().all_outputs(), indent=2, sort_keys=True))
 
 
@@ -159,19 +157,17 @@ def logs(
     function: Annotated[
         str | None, typer.Argument(help="Only this function's lines.", show_default="all functions")
     ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is being logged, until Ctrl-C.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")] = False,
     platform: Annotated[
-        bool, typer.Option("--platform", help="Also Lambda's own START, END and REPORT lines.")
+        bool, typer.Option("--platform", help="Include Lambda's own START, END and REPORT lines.")
     ] = False,
 ) -> None:
-    """Print what the functions have logged, oldest first."""
-    with friendly_errors():
+    """Print the functions' logs, oldest line first."""
+    with errors_as_exit_codes():
         running = connect()
         if function is not None and function not in running.log_groups:
             raise StackError(
-                f"There is no function {function!r}; there are {', '.join(sorted(running.log_groups))}."
+                f"There is no function {function!r}; use one of {', '.join(sorted(running.log_groups))}."
             )
         groups = {name: group for name, group in running.log_groups.items() if function in (None, name)}
         seen: set[Line] = set()
@@ -179,14 +175,16 @@ def logs(
             _print_new_lines(running, groups, seen, platform=platform)
             if not follow:
                 return
-            time.sleep(_FOLLOW_PAUSE)
+            time.sleep(_FOLLOW_INTERVAL)
 
 
 def demo() -> None:
-    """Carry orders through every ending on the running stack, or on one started for it; exit code 0 if all
-    ended as they should."""
+    """Process orders to every final status, and check each.
+
+    Uses the running stack, or starts one.
+    """
     _end_on_signals()
-    with friendly_errors(), contextlib.ExitStack() as stack:
+    with errors_as_exit_codes(), contextlib.ExitStack() as stack:
         try:
             running = connect()
         except StackError:
@@ -194,8 +192,8 @@ def demo() -> None:
                 running = stack.enter_context(running_stack(on_resource=progress))
         as_expected = run_demo(running.api_url, _key(running), _console)
         if not as_expected:
-            raise DemoError("not every order ended as it should")
-        _console.print("[green]Every order ended as it should.[/]")
+            raise DemoError("an order or the stock did not end as expected")
+        _console.print("[green]Every order ended as expected.[/]")
 
 
 for command in (up, down, status, outputs, logs, demo):
@@ -203,18 +201,18 @@ for command in (up, down, status, outputs, logs, demo):
 
 
 def _end_on_signals() -> None:
-    """Ends as after Ctrl-C when the terminal goes away or somebody asks the process to end."""
+    """Makes SIGTERM and SIGHUP end the process as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT as well: a shell's background job is started with it ignored.
+    # SIGINT too: shells start background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
 
 
 def _key(running: RunningStack) -> str:
-    """The API key of the roomy plan, or else of any."""
+    """Returns the API key of the paid plan, which has the higher limits, or of any other plan."""
     return running.api_keys.get("paid") or next(iter(running.api_keys.values()), "")
 
 
@@ -261,6 +259,6 @@ def _print_new_lines(
 def main() -> None:
     """Runs the command that the arguments name."""
     bypass_proxies_for_loopback()
-    # A closed pipe (`| head`) is no error.
+    # A closed pipe (`| head`) is not an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     app()

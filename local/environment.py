@@ -1,4 +1,4 @@
-"""The environment that a developer's shell passes to the commands of this project."""
+"""Adjusts the environment variables of the commands."""
 
 import os
 from typing import Final
@@ -9,7 +9,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost")
 def bypass_proxies_for_loopback() -> None:
     """Adds loopback to the hosts that HTTP clients reach without a proxy, here and in child processes.
 
-    botocore, requests and urllib all read these variables; urllib prefers the lower-case one.
+    botocore, requests and urllib read these variables; urllib prefers the lower-case one.
     """
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host]

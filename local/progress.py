@@ -1,4 +1,4 @@
-"""Shows how a deployment comes along: one live line on a terminal, plain lines elsewhere."""
+"""Shows the progress of a deployment: one live line on a terminal, plain lines elsewhere."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ from local.engine.program import Resource
 
 @contextlib.contextmanager
 def deployment_progress(console: Console) -> Iterator[Callable[[Resource], None]]:
-    """Gives the callback for `on_resource`; tells at the end how many resources it took, and how long."""
+    """Yields the callback for `on_resource`. Prints the number of resources and the duration at the end."""
     started = time.monotonic()
     count = 0
     status = console.status("") if console.is_terminal else None

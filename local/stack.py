@@ -1,4 +1,4 @@
-"""The way into the embedded AWS for code: start it with the project deployed, or connect to a running one.
+"""Starts the embedded AWS with the project deployed, or connects to a running one.
 
 with running_stack() as stack:
     stack.client("dynamodb").scan(TableName=stack.outputs["tableNames"]["orders"])
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from local.aws.deployer import Deployer, prepare
+from local.aws.deployer import Deployer, preload
 from local.aws.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
@@ -28,14 +28,14 @@ from local.aws.emulator import (
 from local.engine.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
 from local.engine.stack_config import load_stack_config
 
-# Where the commands find the one instance that they share; another folder makes room for another instance.
+# The commands share the one instance that is recorded here. Each folder allows one more instance.
 STATE_FOLDER: Final = Path(os.environ.get("ORDERFLOW_STATE_FOLDER") or PROJECT_ROOT / ".local")
 SIGNING_SECRET: Final = "fulfillment-signing"  # noqa: S105  (its name in the emulator's Secrets Manager)
 _DEFAULT_REGION: Final = "us-east-1"
 
 
 class StackError(Exception):
-    """There is no usable running stack, or one too many; the message is one sentence."""
+    """No stack is running, or one is running already. The message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,10 @@ class RunningStack:
     functions: Mapping[str, str]  # logical name -> physical name
     log_groups: Mapping[str, str]  # function's logical name -> its log group
     pid: int  # of the emulator, and of the process group with its Lambda workers
-    folder: Path  # the emulator's own
+    folder: Path  # of the emulator
     resource_count: int
     started_at: float  # seconds since the epoch
-    # Shared with the fulfillment system, if it was made here.
+    # Shared with the fulfillment system. None unless this run has created it.
     signing_secret: str | None = field(default=None, repr=False)
 
     @property
@@ -63,12 +63,11 @@ class RunningStack:
         return str(self.outputs["apiUrl"])
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the emulator's root; may be called from several threads."""
+        """Returns a boto3 client of the account's root user. Thread-safe."""
         return self.endpoint.client(service)
 
     def all_outputs(self) -> dict[str, Any]:
-        """The exports, the API keys' values, the secret of a fulfillment system, and how the AWS CLI or boto3
-        reach the emulator."""
+        """Returns the exports, API keys, secrets, and the AWS endpoint with its credentials."""
         return {
             **self.outputs,
             **({"fulfillmentSecret": self.signing_secret} if self.signing_secret else {}),
@@ -82,7 +81,7 @@ class RunningStack:
     def deploy(
         self, root: Path, *, stack: str = "local", config: Mapping[str, Any] | None = None
     ) -> ProgramRun:
-        """Deploys another project beside this one; its StackReference to this stack is answered."""
+        """Deploys another project onto the same emulator. Its StackReference may name this stack."""
         own = StackOutputs(values=self.outputs, secret_names=self.secret_outputs)
         return deploy(
             self.endpoint,
@@ -106,7 +105,7 @@ def deploy(
     stack_references: Mapping[str, StackOutputs] | None = None,
     on_resource: Callable[[Resource], None] | None = None,
 ) -> ProgramRun:
-    """Runs a project's program onto a running emulator. Raises ConfigError and ProgramError."""
+    """Deploys a project onto a running emulator. Raises ConfigError and ProgramError."""
     root = root.resolve()  # the program runs with another working directory
     values = load_stack_config(root, stack, config).values
     tags = json.loads(values.get("aws:defaultTags", "{}")).get("tags") or {}
@@ -129,14 +128,14 @@ def running_stack(
     port: int | None = None,
     on_resource: Callable[[Resource], None] | None = None,
 ) -> Iterator[RunningStack]:
-    """An emulator of its own with the project deployed, stopped at the end; takes about two seconds.
+    """Starts a separate emulator, deploys the project (about two seconds), and stops it at the end.
 
-    Any number may run at once. `config` overrides values of the stack's configuration; for a fulfillmentUrl
-    without fulfillmentSecretArn, the secret `SIGNING_SECRET` is made. Raises EmulatorError, ConfigError and
-    ProgramError.
+    Any number may run at once. `config` overrides values of the stack's configuration. For a fulfillmentUrl
+    without fulfillmentSecretArn, the secret `SIGNING_SECRET` is created. Raises EmulatorError, ConfigError
+    and ProgramError.
     """
-    with start_emulator(region=_region(root, stack, config), port=port, meanwhile=prepare) as emulator:
-        yield _bring_up(emulator, root, stack, config, on_resource)
+    with start_emulator(region=_region(root, stack, config), port=port, while_starting=preload) as emulator:
+        yield _deploy_project(emulator, root, stack, config, on_resource)
 
 
 @contextlib.contextmanager
@@ -149,10 +148,10 @@ def shared_stack(
     on_resource: Callable[[Resource], None] | None = None,
     state_folder: Path = STATE_FOLDER,
 ) -> Iterator[tuple[RunningStack, Emulator]]:
-    """The one instance that `connect` finds: like `running_stack`, but at most one of it runs.
+    """Starts the one instance that `connect` returns, as `running_stack` does.
 
-    The emulator is handed out as well, so that the caller may wait for it or `release` it, after which it
-    lives on. Raises StackError when one is running already.
+    Yields the emulator too: the caller may wait for it, or `release` it to keep it running. Raises StackError
+    when an instance is running already.
     """
     with _starting(state_folder):
         running = _read_state(state_folder)
@@ -165,10 +164,10 @@ def shared_stack(
             region=_region(root, stack, config),
             port=port,
             state_file=_state_file(state_folder),
-            meanwhile=prepare,
+            while_starting=preload,
         )
         try:
-            deployed = _bring_up(emulator, root, stack, config, on_resource)
+            deployed = _deploy_project(emulator, root, stack, config, on_resource)
             record(deployed, state_folder=state_folder)
         except BaseException:
             emulator.stop()
@@ -178,11 +177,11 @@ def shared_stack(
     finally:
         if not emulator.released:
             emulator.stop()
-            _forget(state_folder, deployed.pid)
+            _remove_record(state_folder, deployed.pid)
 
 
 def connect(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
-    """The instance that `python -m local up` has started; raises StackError when there is none."""
+    """Returns the instance that `python -m local up` has started. Raises StackError when there is none."""
     running = _read_state(state_folder)
     if running is None:
         raise StackError("The embedded AWS is not running; `python -m local up` starts it.")
@@ -190,16 +189,16 @@ def connect(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
 
 
 def stop_shared(*, state_folder: Path = STATE_FOLDER) -> RunningStack:
-    """Stops what `connect` finds, and answers what it was; raises StackError when there is none."""
+    """Stops the instance that `connect` returns, and returns it. Raises StackError when there is none."""
     running = connect(state_folder=state_folder)
-    # Before the end itself: by this the process that waits for the end sees that it was wanted.
-    _forget(state_folder, running.pid)
+    # Before the stop: a process that waits for the emulator takes an end with a record as unexpected.
+    _remove_record(state_folder, running.pid)
     running.stop()
     return running
 
 
 def record(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> None:
-    """Lets `connect` find this instance."""
+    """Records this instance for `connect`."""
     state = asdict(running) | {
         "endpoint": {
             "port": running.endpoint.port,
@@ -211,14 +210,14 @@ def record(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> None:
     }
     path = _state_file(state_folder)
     draft = path.with_suffix(".new")
-    # It holds API keys and a secret: for nobody else's eyes.
+    # It holds API keys and a secret: only this user may read it.
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(state, file, indent=2)
     draft.replace(path)
 
 
 def is_recorded(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> bool:
-    """Whether nobody has stopped this instance on purpose."""
+    """Returns whether this instance is recorded: `stop_shared` removes the record."""
     try:
         return bool(json.loads(_state_file(state_folder).read_text())["pid"] == running.pid)
     except (FileNotFoundError, ValueError, KeyError):
@@ -232,7 +231,10 @@ def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
 def _with_signing_secret(
     config: Mapping[str, Any], endpoint: Endpoint
 ) -> tuple[Mapping[str, Any], str | None]:
-    """The configuration, with a secret made for it if it names a fulfillment system without one; and that."""
+    """Creates the signing secret that a configured fulfillment system lacks.
+
+    Returns the configuration with its ARN, and the secret's value or None.
+    """
     if not config.get("fulfillmentUrl") or config.get("fulfillmentSecretArn"):
         return config, None
     value = secrets.token_hex(32)
@@ -240,7 +242,7 @@ def _with_signing_secret(
     return {**config, "fulfillmentSecretArn": secret["ARN"]}, value
 
 
-def _bring_up(
+def _deploy_project(
     emulator: Emulator,
     root: Path,
     stack: str,
@@ -281,21 +283,21 @@ def _state_file(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _starting(folder: Path) -> Iterator[None]:
-    """Lets one process at a time decide that none is running."""
+    """Holds the lock for starting an instance. Raises StackError when another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StackError("The embedded AWS is just being started by another process.") from None
+            raise StackError("Another process is starting the embedded AWS; try again.") from None
         yield
     finally:
         os.close(lock)
 
 
 def _read_state(folder: Path) -> RunningStack | None:
-    """The running instance; what a crashed one left behind is removed."""
+    """Returns the running instance, or None. Removes the record and folder of a crashed one."""
     path = _state_file(folder)
     try:
         state = json.loads(path.read_text())
@@ -314,12 +316,12 @@ def _read_state(folder: Path) -> RunningStack | None:
         return None
     if is_alive(running.folder):
         return running
-    _forget(folder, running.pid)
+    _remove_record(folder, running.pid)
     shutil.rmtree(running.folder, ignore_errors=True)
     return None
 
 
-def _forget(folder: Path, pid: int) -> None:
+def _remove_record(folder: Path, pid: int) -> None:
     path = _state_file(folder)
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
         if json.loads(path.read_text())["pid"] == pid:

@@ -477,7 +477,7 @@ def _schema_name(kind: Any) -> str:
 
 
 def _public_name(name: str) -> str:
-    """msgspec's `Page_OrderView_` as `OrderPage`: a client sees an Order, and no other."""
+    """Msgspec's `Page_OrderView_` as `OrderPage`: a client sees an Order, and no other."""
     return re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
 
 

@@ -1,1 +1,1 @@
-"""The embedded AWS: the emulator, and what deploys a program's resources onto it."""
+"""The embedded AWS: starts the emulator and deploys a program's resources onto it."""

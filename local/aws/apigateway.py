@@ -1,6 +1,6 @@
 """API Gateway REST APIs, version 1.
 
-The emulator keeps no snapshot of a deployment: a stage always serves the API's latest resources.
+The emulator keeps no snapshot of a deployment. A stage always serves the API's latest resources.
 """
 
 from typing import Any, Final
@@ -38,24 +38,24 @@ def _create_resource(call: Creation) -> Created:
     return resource["id"], {"path": resource["path"]}
 
 
-def _at(call: Creation, prefix: str, *more: str) -> str:
-    """The provider's id of what hangs on a method."""
+def _method_id(call: Creation, prefix: str, *more: str) -> str:
+    """Returns the provider's id of a method, or of a response or integration of it."""
     inputs = call.inputs
     return "-".join((prefix, inputs["restApi"], inputs["resourceId"], inputs["httpMethod"], *more))
 
 
 def _put_method(call: Creation) -> Created:
     call.client("apigateway").put_method(**call.params)
-    return _at(call, "agm"), {}
+    return _method_id(call, "agm"), {}
 
 
 def _put_method_response(call: Creation) -> Created:
-    call.client("apigateway").put_method_response(**_with_flags(call.params, "responseParameters"))
-    return _at(call, "agmr", str(call.inputs["statusCode"])), {}
+    call.client("apigateway").put_method_response(**_with_booleans(call.params, "responseParameters"))
+    return _method_id(call, "agmr", str(call.inputs["statusCode"])), {}
 
 
-def _with_flags(params: dict[str, Any], key: str) -> dict[str, Any]:
-    """The provider passes these truth values as they are or as text."""
+def _with_booleans(params: dict[str, Any], key: str) -> dict[str, Any]:
+    """Converts the values under `key` to booleans; the provider also passes them as text."""
     if key not in params:
         return params
     return params | {key: {name: str(value).lower() == "true" for name, value in params[key].items()}}
@@ -63,12 +63,12 @@ def _with_flags(params: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _put_integration(call: Creation) -> Created:
     call.client("apigateway").put_integration(**without_empty(call.params))
-    return _at(call, "agi"), {}
+    return _method_id(call, "agi"), {}
 
 
 def _put_integration_response(call: Creation) -> Created:
     call.client("apigateway").put_integration_response(**without_empty(call.params))
-    return _at(call, "agir", str(call.inputs["statusCode"])), {}
+    return _method_id(call, "agir", str(call.inputs["statusCode"])), {}
 
 
 def _create_deployment(call: Creation) -> Created:
@@ -80,7 +80,7 @@ def _create_stage(call: Creation) -> Created:
     api, stage, cloud = call.inputs["restApi"], call.inputs["stageName"], call.cloud
     call.client("apigateway").create_stage(**without_empty(call.params))
     return f"ags-{api}-{stage}", {
-        # Where the emulator serves it, in place of https://<api>.execute-api.<region>.amazonaws.com/<stage>.
+        # On AWS: https://<api>.execute-api.<region>.amazonaws.com/<stage>.
         "invokeUrl": f"{cloud.endpoint.url}/_aws/execute-api/{api}/{stage}",
         "executionArn": cloud.arn("execute-api", f"{api}/{stage}"),
         "arn": f"arn:{cloud.partition}:apigateway:{cloud.region}::/restapis/{api}/stages/{stage}",
@@ -193,8 +193,8 @@ KINDS: Final = (
             "disableExecuteApiEndpoint": only("disableExecuteApiEndpoint", False),
             "policy": "policy",
             "tags": "tags",
-            "minimumCompressionSize": not_emulated("the emulator compresses no answers"),
-            "failOnWarnings": OWN,  # matters to an imported body only
+            "minimumCompressionSize": not_emulated("the emulator compresses no responses"),
+            "failOnWarnings": OWN,  # used only when a body is imported
         },
         outputs=("rootResourceId", "executionArn", "arn", "name"),
         create=_create_api,
@@ -267,7 +267,7 @@ KINDS: Final = (
             "restApi": "restApiId",
             "description": "description",
             "variables": "variables",
-            "triggers": OWN,  # matters to the engine's diff
+            "triggers": OWN,  # used only by the engine's diff
         },
         create=_create_deployment,
     ),
@@ -379,7 +379,7 @@ KINDS: Final = (
         create=_create_model,
     ),
     Kind(
-        # Stored: the emulator answers for the names of this machine only.
+        # Stored. The emulator serves requests for this machine's host names only.
         resource_type="aws:apigateway/domainName:DomainName",
         inputs={
             "domainName": "domainName",

@@ -1,4 +1,4 @@
-"""Zips the program's archives: the same contents always make the same bytes."""
+"""Zips the program's archives. The same contents always give the same bytes."""
 
 import io
 import zipfile
@@ -10,20 +10,14 @@ import pulumi
 
 from local.aws.core import DeployError
 
-_EPOCH = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the earliest time a zip can hold; a file's own time says nothing of its contents
+# The earliest time that a zip can hold. Files' own times would change the bytes.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def zip_archive(archive: Any, root: Path, extra: Mapping[str, bytes] | None = None) -> bytes:
-    """The zip of a FileArchive (folder or zip file) or AssetArchive; relative paths start at `root`.
+    """Returns the zip of a FileArchive (folder or zip file) or AssetArchive. Relative paths start at `root`.
 
-    `extra` files are added as executables. A zip file is passed on as it is unless there are extra files.
+    Adds the `extra` files as executables. Without any, a zip file is returned unchanged.
     """
     if isinstance(archive, pulumi.FileArchive) and not extra:
         path = root / archive.path
@@ -53,7 +47,7 @@ def _entries(archive: Any, root: Path, prefix: str) -> Iterator[tuple[str, bytes
     elif isinstance(archive, pulumi.FileArchive):
         yield from _from_path(root / archive.path, prefix)
     else:
-        raise DeployError(f"{type(archive).__name__} is not an archive that the local deployer can zip")
+        raise DeployError(f"{type(archive).__name__} is not supported; use FileArchive or AssetArchive")
 
 
 def _item(item: Any, root: Path, name: str) -> Iterator[tuple[str, bytes]]:

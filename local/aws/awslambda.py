@@ -1,9 +1,9 @@
 """Lambda functions, layers, permissions and event source mappings.
 
-A Python function is deployed as a custom runtime whose bootstrap runs AWS's own runtime client in the
-interpreter that runs the local mode: the emulator's own Python runtime would report every exception as
-`Runtime.HandlerError`, and no Catch of a state machine would match its name. Third-party packages come from
-that interpreter too, so a layer is published but not imported.
+A Python function is deployed as a custom runtime. Its bootstrap runs AWS's own runtime client in this
+process's interpreter. The emulator's Python runtime would report every exception as `Runtime.HandlerError`,
+which no Catch of a state machine matches. Third-party packages come from the same interpreter: a layer is
+published but not imported.
 """
 
 import shlex
@@ -33,9 +33,9 @@ def _create_function(call: Creation) -> Created:
     name, client, inputs = call.name(), call.client("lambda"), call.inputs
     runtime = str(inputs.get("runtime", ""))
     if not runtime.startswith("python"):
-        raise DeployError(f"the local deployer runs Python functions only, not {runtime or 'images'!r}")
+        raise DeployError(f"the embedded AWS runs Python functions only, not {runtime or 'images'!r}")
     if inputs.get("code") is None:
-        raise DeployError("the local deployer takes a function's code from `code` only")
+        raise DeployError("the embedded AWS takes a function's code from `code` only")
     code = zip_archive(inputs["code"], call.cloud.root, {"bootstrap": _BOOTSTRAP})
     params = without_empty(call.params)
     variables = {**_log_settings(params), **params.get("Environment", {}).get("Variables", {})}
@@ -65,7 +65,7 @@ def _create_function(call: Creation) -> Created:
 
 
 def _log_settings(params: Mapping[str, Any]) -> dict[str, str]:
-    """The variables by which Lambda configures its runtime client's log; the emulator sets none of them.
+    """Returns the variables that configure the runtime client's log. Lambda sets them, the emulator does not.
 
     The runtime client puts the level on the root logger:
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
@@ -80,7 +80,7 @@ def _log_settings(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _invoke_arn(call: Creation, arn: str) -> str:
-    """The ARN under which API Gateway invokes a function."""
+    """Returns the ARN under which API Gateway invokes a function."""
     cloud = call.cloud
     return (
         f"arn:{cloud.partition}:apigateway:{cloud.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
@@ -130,12 +130,12 @@ KINDS: Final = (
         inputs={
             "name": OWN,
             "code": OWN,
-            "runtime": OWN,  # see above
+            "runtime": OWN,
             "handler": "Handler",
             "role": "Role",
             "description": "Description",
             "timeout": "Timeout",
-            "memorySize": "MemorySize",  # stored: a worker takes what it needs
+            "memorySize": "MemorySize",  # stored: a worker's memory is not limited
             "publish": "Publish",
             "packageType": only("PackageType", "Zip"),
             "environment": nested("Environment", {"variables": "Variables"}),
@@ -146,16 +146,16 @@ KINDS: Final = (
                 {
                     "logGroup": "LogGroup",
                     "logFormat": "LogFormat",
-                    # Handed to the runtime client; what a function prints itself is not filtered.
+                    # Passed to the runtime client. A function's own prints are not filtered.
                     "applicationLogLevel": "ApplicationLogLevel",
                     "systemLogLevel": "SystemLogLevel",
                 },
             ),
             "tags": "Tags",
-            "skipDestroy": OWN,  # matters when it is deleted
-            "sourceCodeHash": OWN,  # matters to the engine's diff
+            "skipDestroy": OWN,  # used only by a deletion
+            "sourceCodeHash": OWN,  # used only by the engine's diff
             "architectures": not_emulated("workers run on this machine's processor"),
-            "layers": not_emulated("packages come from the interpreter that runs the local mode"),
+            "layers": not_emulated("packages come from the interpreter of `python -m local`"),
             "tracingConfig": not_emulated("the emulator has no X-Ray"),
             "ephemeralStorage": not_emulated("workers write into the emulator's own folder"),
             "kmsKeyArn": not_emulated("environment variables are kept in memory"),
@@ -172,14 +172,14 @@ KINDS: Final = (
             "compatibleRuntimes": "CompatibleRuntimes",
             "compatibleArchitectures": "CompatibleArchitectures",
             "licenseInfo": "LicenseInfo",
-            "skipDestroy": OWN,  # matters when it is deleted
-            "sourceCodeHash": OWN,  # matters to the engine's diff
+            "skipDestroy": OWN,  # used only by a deletion
+            "sourceCodeHash": OWN,  # used only by the engine's diff
         },
         outputs=("arn", "layerArn", "version"),
         create=_publish_layer,
     ),
     Kind(
-        # Stored; the emulator lets API Gateway and EventBridge invoke without it.
+        # Stored. In the emulator, API Gateway and EventBridge invoke without it.
         resource_type="aws:lambda/permission:Permission",
         inputs={
             "statementId": OWN,
@@ -208,7 +208,7 @@ KINDS: Final = (
             "bisectBatchOnFunctionError": "BisectBatchOnFunctionError",
             "maximumRetryAttempts": "MaximumRetryAttempts",
             "tags": "Tags",
-            "maximumBatchingWindowInSeconds": not_emulated("the emulator hands over what is there at once"),
+            "maximumBatchingWindowInSeconds": not_emulated("the emulator delivers messages at once"),
             "metricsConfig": not_emulated("the emulator publishes no event source metrics"),
         },
         outputs=("uuid", "functionArn"),

@@ -21,7 +21,7 @@ def _create_metric_filter(call: Creation) -> Created:
 
 
 def _transformations(one: dict[str, Any]) -> list[dict[str, Any]]:
-    """The provider has one transformation, and its numbers as text where the API has numbers."""
+    """Converts the provider's one transformation, with numbers as text, to the API's list with numbers."""
     converted = {
         "metricName": one["name"],
         "metricNamespace": one["namespace"],
@@ -39,7 +39,7 @@ def _create_resource_policy(call: Creation) -> Created:
 
 
 def _metric_query(query: dict[str, Any]) -> dict[str, Any]:
-    """The provider writes account and label beside `metric`; within it the dimensions are a mapping."""
+    """Converts the provider's query: account and label beside `metric`, dimensions as a mapping."""
     converted = {
         "Id": query["id"],
         "Expression": query.get("expression"),
@@ -117,14 +117,14 @@ KINDS: Final = (
             "retentionInDays": OWN,
             "logGroupClass": only("logGroupClass", "STANDARD"),
             "tags": "tags",
-            "skipDestroy": OWN,  # matters when it is deleted
+            "skipDestroy": OWN,  # used only by a deletion
             "kmsKeyId": not_emulated("the emulator keeps logs in memory"),
         },
         outputs=("arn", "name"),
         create=_create_log_group,
     ),
     Kind(
-        # Stored; the emulator derives no metrics from logs.
+        # Stored. The emulator derives no metrics from logs.
         resource_type="aws:cloudwatch/logMetricFilter:LogMetricFilter",
         inputs={
             "name": OWN,
@@ -135,7 +135,7 @@ KINDS: Final = (
         create=_create_metric_filter,
     ),
     Kind(
-        # Stored; the emulator delivers no logs on behalf of other services.
+        # Stored. The emulator delivers no logs of other services.
         resource_type="aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
         inputs={"policyName": "policyName", "policyDocument": "policyDocument"},
         create=_create_resource_policy,

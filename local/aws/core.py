@@ -1,13 +1,11 @@
-"""What the tables of this package are written in: which inputs a resource type has, and where each goes.
+"""Types for the tables of supported resources: which inputs a resource type has, and how each is applied.
 
-A `Kind` says for one resource type which input properties it knows. Each property has a `Field`: the boto3
-parameter it becomes, or the reason why the emulator does nothing with it. Whatever no table knows is an error
-that names it, so reading the tables tells what the embedded AWS does, and what it does not.
+A `Kind` lists the input properties of one resource type. Each has a `Field`: the boto3 parameter that it
+becomes, or the reason why the emulator ignores it. A property that is not listed is an error that names it.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,49 +20,49 @@ class DeployError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """Where one input property goes."""
+    """How one input property is applied."""
 
-    to: str = ""  # the boto3 parameter; "" when the kind's own code reads the input
+    to: str = ""  # the boto3 parameter; "" when `create` reads the input
     convert: Callable[[Any], Any] | None = None
     fields: "Fields | None" = None  # of an object, or of each object of a list
-    why_not: str = ""  # the emulator does nothing with it, because ...
-    only: tuple[Any, ...] = ()  # the only values that can be honored
+    why_not: str = ""  # why the emulator ignores it
+    only: tuple[Any, ...] = ()  # the only values that the emulator applies
 
 
-Fields = Mapping[str, Field | str]  # a plain string stands for Field(to=string)
+Fields = Mapping[str, Field | str]  # a string means Field(to=string)
 
-# Read by the kind's own `create`.
 OWN: Final = Field()
+"""The kind's own `create` reads the property."""
 
 
 def nested(to: str, fields: Fields) -> Field:
-    """An object or list of objects whose keys have names of their own in boto3."""
+    """Returns the field of an object, or list of objects, whose keys are renamed for boto3."""
     return Field(to=to, fields=fields)
 
 
 def text(to: str) -> Field:
-    """A number or truth value that the API wants as a string."""
+    """Returns the field of a number or boolean that the API takes as a string."""
     return Field(to=to, convert=lambda value: str(value).lower() if isinstance(value, bool) else str(value))
 
 
 def not_emulated(why: str) -> Field:
-    """A property that AWS honors and the emulator does not."""
+    """Returns the field of a property that the emulator ignores."""
     return Field(why_not=why)
 
 
 def only(to: str, *values: Any) -> Field:
-    """A property of which the emulator honors these values alone."""
+    """Returns the field of a property of which the emulator applies only these values."""
     return Field(to=to, only=values)
 
 
 def tag_list(to: str = "Tags", key: str = "Key", value: str = "Value") -> Field:
-    """Tags as the list of pairs that most APIs take."""
+    """Returns the field that turns tags into the list of pairs that most APIs take."""
     return Field(
         to=to, convert=lambda tags: [{key: name, value: content} for name, content in sorted(tags.items())]
     )
 
 
-def _refuse_what_aws_refuses(params: dict[str, Any], model: Any, **_: object) -> None:
+def _check_call(params: dict[str, Any], model: Any, **_: object) -> None:
     problems = check_parameters(model, params)
     if problems:
         raise DeployError(f"AWS would refuse {model.name}: {'; '.join(problems)}")
@@ -72,21 +70,16 @@ def _refuse_what_aws_refuses(params: dict[str, Any], model: Any, **_: object) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """What a kind's code creates with: the emulator, and facts about this deployment."""
+    """The target of a deployment."""
 
     endpoint: Endpoint
     root: Path  # relative paths of assets start here
     partition: str = "aws"
-    # For facts that one resource must know of another, such as the path of an API's resource.
-    notes: dict[tuple[str, str], Any] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service; it raises DeployError for parameters that AWS would refuse."""
+        """Returns the boto3 client of a service, which raises DeployError for parameters that AWS refuses."""
         client = self.endpoint.client(service)
-        client.meta.events.register(
-            "before-parameter-build", _refuse_what_aws_refuses, unique_id="parameter-check"
-        )
+        client.meta.events.register("before-parameter-build", _check_call, unique_id="parameter-check")
         return client
 
     @property
@@ -95,13 +88,13 @@ class Cloud:
         return self.endpoint.region
 
     def arn(self, service: str, rest: str) -> str:
-        """An ARN of this account and region."""
+        """Returns an ARN of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.endpoint.account_id}:{rest}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Creation:
-    """One resource on its way into the emulator."""
+    """A resource that is being created in the emulator."""
 
     cloud: Cloud
     resource: Resource
@@ -113,11 +106,11 @@ class Creation:
         return self.resource.inputs
 
     def name(self, key: str = "name") -> str:
-        """The physical name: the program's own, or what auto-naming gives."""
+        """Returns the physical name: the program's, or the one of auto-naming."""
         return str(self.inputs.get(key) or self.resource.physical_name)
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service."""
+        """Returns the boto3 client of a service."""
         return self.cloud.client(service)
 
 
@@ -126,41 +119,41 @@ Created = tuple[str, dict[str, Any]]  # the id, and the outputs beyond the input
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One resource type: its name, its inputs, the outputs it answers, and how it is created."""
+    """A supported resource type."""
 
     resource_type: str
     inputs: Fields
     create: Callable[[Creation], Created]
-    outputs: tuple[str, ...] = ()  # always answered, never None
+    outputs: tuple[str, ...] = ()  # always returned, never None
 
     def deploy(self, cloud: Cloud, resource: Resource) -> Created:
-        """Creates the resource; raises DeployError for what no table knows."""
+        """Creates the resource. Raises DeployError for an input that is not listed."""
         params = translate(resource.inputs, {**self.inputs, **_EVERYWHERE}, "")
         resource_id, outputs = self.create(Creation(cloud=cloud, resource=resource, params=params))
         missing = [key for key in self.outputs if outputs.get(key) is None]
         if missing or not resource_id:
-            raise DeployError(f"the emulator answered no {', '.join(missing or ['id'])}")
+            raise DeployError(f"the emulator returned no {', '.join(missing or ['id'])}")
         if "tags" in self.inputs:
             outputs.setdefault("tagsAll", dict(resource.inputs.get("tags") or {}))
         return resource_id, outputs
 
 
-# `region` may be set on every resource of the provider; this emulator has one region.
+# Every resource of the provider has `region`; this emulator has one region.
 _EVERYWHERE: Final[dict[str, Field | str]] = {"region": OWN}
 
 
 def translate(values: Mapping[str, Any], fields: Mapping[str, Field | str], path: str) -> dict[str, Any]:
-    """The values under boto3's names; raises DeployError for a property that `fields` does not know."""
+    """Returns the values under boto3's names. Raises DeployError for a property that is not in `fields`."""
     params: dict[str, Any] = {}
     for key, value in values.items():
         where = f"{path}{key}"
         known = fields.get(key)
         if known is None:
-            raise DeployError(f"the local deployer does not know the property `{where}`")
+            raise DeployError(f"the embedded AWS does not support the property `{where}`")
         known = Field(to=known) if isinstance(known, str) else known
         if known.only and value not in known.only:
             raise DeployError(
-                f"`{where}` is {value!r}, but the local deployer can only honor "
+                f"`{where}` is {value!r}, but the embedded AWS supports only "
                 f"{' or '.join(repr(possible) for possible in known.only)}"
             )
         if known.to and not known.why_not:
@@ -180,15 +173,15 @@ def _converted(known: Field, value: Any, where: str) -> Any:
 
 
 def without_empty(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that say something: AWS refuses empty lists and objects in many places."""
+    """Returns the parameters without empty ones: AWS refuses empty lists and objects in many places."""
     return {key: value for key, value in params.items() if value not in (None, [], {}, "")}
 
 
 def by_type(kinds: Iterable[Kind]) -> dict[str, Kind]:
-    """The kinds under their resource types; a type that stands twice is a mistake of ours."""
+    """Returns the kinds by resource type. Raises ValueError for a type that is listed twice."""
     table: dict[str, Kind] = {}
     for kind in kinds:
         if kind.resource_type in table:
-            raise ValueError(f"{kind.resource_type} stands in two tables")
+            raise ValueError(f"{kind.resource_type} is listed in two tables")
         table[kind.resource_type] = kind
     return table

@@ -1,7 +1,6 @@
-"""Creates what the Pulumi program declares in the emulator, one table per AWS service.
+"""Creates the resources of a Pulumi program in the emulator.
 
-Each service's module says in its tables which resource types and input properties are known, where each one
-goes, and which of them the emulator does not honor, and why. Anything else is an error that names it.
+Each service's module has a table of the supported resource types and input properties (see `local.aws.core`).
 """
 
 import dataclasses
@@ -36,7 +35,7 @@ from local.aws.emulator import Endpoint
 from local.engine.invokes import answer_invoke
 from local.engine.program import Resource
 
-__all__ = ("KINDS", "DeployError", "Deployer", "prepare")
+__all__ = ("KINDS", "DeployError", "Deployer", "preload")
 
 KINDS: Final[Mapping[str, Kind]] = by_type(
     kind
@@ -61,8 +60,7 @@ KINDS: Final[Mapping[str, Kind]] = by_type(
 )
 _PROVIDER: Final = "pulumi:providers:aws"
 _PROVIDER_INPUTS: Final = frozenset({"region", "defaultTags", "allowedAccountIds", "version"})
-
-
+# Those that every deployment calls.
 _SERVICES: Final = (
     "apigateway",
     "cloudwatch",
@@ -79,18 +77,18 @@ _SERVICES: Final = (
 )
 
 
-def prepare(endpoint: Endpoint) -> None:
-    """Loads what every deployment needs: a third of a second, best spent while the emulator starts."""
+def preload(endpoint: Endpoint) -> None:
+    """Loads the clients and modules that every deployment needs. Takes 0.3 s."""
     for service in _SERVICES:
         endpoint.client(service)
     importlib.import_module("pulumi_aws")
 
 
 class Deployer:
-    """The backend that puts a program's resources into a running emulator.
+    """The backend that creates a program's resources in a running emulator.
 
-    `root` is the project's folder, where the relative paths of assets start. `default_tags` are those of the
-    stack's `aws:defaultTags`.
+    `root` is the project's folder, where the relative paths of assets start. `default_tags` are those of
+    `aws:defaultTags`.
     """
 
     def __init__(
@@ -101,14 +99,14 @@ class Deployer:
         self._lock = threading.Lock()
 
     def create(self, resource: Resource) -> tuple[str, Mapping[str, Any]]:
-        """Creates one resource; raises DeployError where the tables or the emulator do not take it."""
+        """Creates one resource. Raises DeployError when the tables or the emulator do not support it."""
         if resource.type == _PROVIDER:
             return self._create_provider(resource)
         kind = KINDS.get(resource.type)
         if kind is None:
-            raise DeployError("the local deployer does not know this resource type")
+            raise DeployError("the embedded AWS does not support this resource type")
         if resource.import_id:
-            raise DeployError("the local deployer cannot import existing resources")
+            raise DeployError("the embedded AWS cannot import existing resources")
         try:
             return kind.deploy(self._cloud, self._tagged(kind, resource))
         except ClientError as error:
@@ -118,18 +116,18 @@ class Deployer:
             raise DeployError(str(error)) from error
 
     def invoke(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers the provider's functions about the account, the region and policy documents."""
+        """Returns the result of a provider function about the account, the region or policy documents."""
         return answer_invoke(
             token, args, account_id=self._cloud.endpoint.account_id, region=self._cloud.region
         )
 
     def _create_provider(self, resource: Resource) -> tuple[str, Mapping[str, Any]]:
-        """An explicit provider: its default tags count, and its region must be the emulator's."""
+        """Takes an explicit provider's default tags. Its region must be the emulator's."""
         unknown = sorted(set(resource.inputs) - _PROVIDER_INPUTS)
         if unknown:
-            raise DeployError(f"the local deployer does not know the property `{unknown[0]}` of a provider")
+            raise DeployError(f"the embedded AWS does not support the property `{unknown[0]}` of a provider")
         if resource.inputs.get("region", self._cloud.region) != self._cloud.region:
-            raise DeployError(f"the local run has one region, {self._cloud.region}")
+            raise DeployError(f"the embedded AWS has one region, {self._cloud.region}")
         # The SDK sends a provider's objects as JSON.
         tags = resource.inputs.get("defaultTags") or {}
         tags = json.loads(tags) if isinstance(tags, str) else tags

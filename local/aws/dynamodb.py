@@ -15,7 +15,7 @@ def _throughput(source: dict[str, Any]) -> dict[str, int]:
 
 
 def _key_schema(source: dict[str, Any]) -> list[dict[str, str]]:
-    """From either spelling: hashKey and rangeKey, or the list `keySchemas`."""
+    """Returns the key schema from hashKey and rangeKey, or from the list `keySchemas`."""
     if source.get("keySchemas"):
         return [
             {"AttributeName": key["attributeName"], "KeyType": key["keyType"]} for key in source["keySchemas"]
@@ -61,7 +61,7 @@ def _create_table(call: Creation) -> Created:
             TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
     if table["TableStatus"] != "ACTIVE":
-        raise DeployError(f"the table is {table['TableStatus']} and not ACTIVE")
+        raise DeployError(f"the table is {table['TableStatus']}, expected ACTIVE")
     return name, {
         "name": name,
         "arn": table["TableArn"],

@@ -1,9 +1,8 @@
-"""Starts and stops the emulated AWS (ministack) as a child process of this one, and leaves nothing behind.
+"""Starts and stops the emulator (ministack) as a child process.
 
-The child listens on loopback only, enforces IAM for the Lambdas' roles, and keeps all its files in one folder
-of its own. It stands in a process group of its own together with the Lambda workers it starts, so that one
-signal ends them all; and it watches a pipe to its parent (see `_emulator_child.py`), so that it also ends,
-with its folder, when the parent is killed.
+The child listens on loopback only, enforces IAM for the Lambdas' roles, and keeps all its files in one
+temporary folder. It and its Lambda workers form one process group, which one signal ends. When the parent
+process is killed, the child ends too and its folder is removed (see `emulator_child.py`).
 """
 
 import contextlib
@@ -34,7 +33,7 @@ DEFAULT_REGION: Final = "us-east-1"
 SECRET_ACCESS_KEY: Final = "local"  # noqa: S105  the emulator takes any
 _FOLDER_PREFIX: Final = "orderflow-local-"
 _START_TIMEOUT: Final = 30.0  # seconds
-# The user's own profiles mean nothing here, and one that does not exist would be an error.
+# Ignores the user's AWS profiles: one that does not exist would raise.
 _NO_PROFILE: Final = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -49,7 +48,7 @@ class EmulatorError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where an emulated AWS listens, and as whom to talk to it. Hands out boto3 clients, one per service."""
+    """The address and account of an emulator. Returns one boto3 client per service."""
 
     port: int
     region: str = DEFAULT_REGION
@@ -66,11 +65,11 @@ class Endpoint:
 
     @property
     def access_key_id(self) -> str:
-        """An account's number is the access key of its root."""
+        """The access key of the account's root: in the emulator, the account's number."""
         return self.account_id
 
     def client(self, service: str) -> Any:
-        """The boto3 client of `service`, made at its first use; safe to call from several threads."""
+        """Returns the boto3 client of `service`, made at its first use. Thread-safe."""
         clients: dict[str, Any] = self._clients  # type: ignore[attr-defined]
         client = clients.get(service)
         if client is None:
@@ -103,8 +102,8 @@ class Endpoint:
             ),
         )
 
-    def answers(self, timeout: float = 1.0) -> bool:
-        """Whether the emulator answers its health check within `timeout` seconds."""
+    def is_ready(self, timeout: float = 1.0) -> bool:
+        """Returns whether the emulator answers its health check within `timeout` seconds."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", "/_ministack/ready")
@@ -127,11 +126,11 @@ class Emulator:
 
     @property
     def pid(self) -> int:
-        """Of the emulator; also the id of the process group that holds its Lambda workers."""
+        """The id of the emulator's process, and of its process group with the Lambda workers."""
         return self._process.pid
 
     def release(self) -> None:
-        """Lets it live on after the end of this process; `stop_group` ends it then."""
+        """Keeps the emulator running after this process has ended. `stop_group` ends it."""
         if self._process.stdin:
             self._process.stdin.write(_emulator_child.RELEASE)
             self._process.stdin.close()
@@ -139,18 +138,18 @@ class Emulator:
         self._stopped = True
 
     def wait(self) -> None:
-        """Returns when the emulator has ended, for whatever reason."""
+        """Returns when the emulator has ended."""
         self._process.wait()
 
-    def last_words(self) -> str:
-        """The last line of the emulator's log, "" when there is none."""
+    def last_log_line(self) -> str:
+        """Returns the last line of the emulator's log, or ""."""
         with contextlib.suppress(OSError):
             lines = (self.folder / "emulator.log").read_text(errors="replace").strip().splitlines()
             return lines[-1] if lines else ""
         return ""
 
     def stop(self) -> None:
-        """Ends the emulator and all Lambda workers, and removes its folder. Repeating it does no harm."""
+        """Ends the emulator and all Lambda workers, and removes its folder. Idempotent."""
         if self._stopped:
             return
         self._stopped = True
@@ -171,29 +170,29 @@ def start_emulator(
     region: str = DEFAULT_REGION,
     port: int | None = None,
     state_file: Path | None = None,
-    meanwhile: Callable[[Endpoint], None] | None = None,
+    while_starting: Callable[[Endpoint], None] | None = None,
 ) -> Emulator:
-    """Starts an emulator and returns once it answers (about half a second).
+    """Starts an emulator and returns once it is ready (about half a second).
 
     Without `port` it takes a free one. `state_file` is removed when the emulator ends because this process
-    was killed. `meanwhile` is called while the emulator comes up, and does not answer yet. Raises
-    EmulatorError when the port is taken or the emulator does not come up.
+    was killed. `while_starting` is called before the emulator is ready. Raises EmulatorError when the port is
+    taken or the emulator does not start.
     """
     remove_stale_folders()
     if port is not None and not _is_free(port):
-        raise EmulatorError(f"Port {port} on 127.0.0.1 is taken by another program.")
+        raise EmulatorError(f"Port {port} on 127.0.0.1 is in use; choose another one.")
     for attempts_left in (2, 1, 0):
         chosen = port or _free_port()
         folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
         endpoint = Endpoint(port=chosen, region=region)
         emulator = Emulator(endpoint, folder, _spawn(endpoint, folder, state_file))
         try:
-            if meanwhile:
-                meanwhile(endpoint)
+            if while_starting:
+                while_starting(endpoint)
             _await_ready(emulator)
         except BaseException as error:
             emulator.stop()
-            # Between finding a free port and listening on it somebody else may take it.
+            # Another process may have taken the free port before the emulator listened on it.
             if isinstance(error, EmulatorError) and port is None and attempts_left:
                 continue
             raise
@@ -208,17 +207,17 @@ def stop_group(pid: int, folder: Path, process: "subprocess.Popen[bytes] | None"
     if process is not None:
         process.wait()
     for _ in range(200):
-        # The lock tells when it is dead; its process entry may stay until somebody collects it.
+        # The lock is free once the process has ended; its zombie may remain.
         if not is_alive(folder):
             shutil.rmtree(folder, ignore_errors=True)
-        # A worker in the middle of dying may have added a file.
+        # A worker that is just ending may have added a file.
         if not folder.exists():
             return
         time.sleep(0.01)
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether the emulator that owns this folder still runs: it holds a lock for as long as it lives."""
+    """Returns whether the emulator that owns this folder runs. It holds a lock until it ends."""
     try:
         with (folder / _emulator_child.LOCK_FILE).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,13 +229,13 @@ def is_alive(folder: Path) -> bool:
 
 
 def remove_stale_folders() -> None:
-    """Removes what emulators left that were killed together with their parents."""
+    """Removes the folders of emulators that were killed together with their parents."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError):
             lock = folder / _emulator_child.LOCK_FILE
-            # A folder without a lock may belong to an emulator that is just starting.
-            young = time.time() - folder.stat().st_mtime < 60
-            if (lock.exists() or not young) and not is_alive(folder):
+            # A recent folder without a lock may belong to an emulator that is just starting.
+            is_recent = time.time() - folder.stat().st_mtime < 60
+            if (lock.exists() or not is_recent) and not is_alive(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -256,9 +255,9 @@ def _spawn(endpoint: Endpoint, folder: Path, state_file: Path | None) -> "subpro
 
 
 def _environment(endpoint: Endpoint, folder: Path) -> dict[str, str]:
-    """What the emulator and every Lambda worker see of the outside: as little as possible.
+    """Returns the environment variables of the emulator, which the Lambda workers inherit.
 
-    The workers inherit it, so neither the user's AWS profile nor a PYTHONPATH may stand in it.
+    The user's AWS profile and PYTHONPATH must not be among them.
     """
     home = folder / "home"
     home.mkdir()
@@ -286,11 +285,11 @@ def _environment(endpoint: Endpoint, folder: Path) -> dict[str, str]:
 def _await_ready(emulator: Emulator) -> None:
     process = emulator._process
     deadline = time.monotonic() + _START_TIMEOUT
-    while not emulator.endpoint.answers():
+    while not emulator.endpoint.is_ready():
         if process.poll() is not None or time.monotonic() > deadline:
             raise EmulatorError(
                 f"The emulator did not start on port {emulator.endpoint.port}: "
-                f"{emulator.last_words() or f'no answer in {_START_TIMEOUT:.0f} s'}"
+                f"{emulator.last_log_line() or f'no answer in {_START_TIMEOUT:.0f} s'}"
             )
         time.sleep(0.02)
 

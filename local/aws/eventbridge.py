@@ -37,7 +37,7 @@ KINDS: Final = (
             "name": OWN,
             "description": "Description",
             "tags": tag_list(),
-            "deadLetterConfig": not_emulated("the emulator drops events for which no rule matches"),
+            "deadLetterConfig": not_emulated("the emulator drops events that match no rule"),
             "kmsKeyIdentifier": not_emulated("the emulator keeps events in memory"),
             "logConfig": not_emulated("the emulator writes no bus logs"),
         },

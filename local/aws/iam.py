@@ -1,4 +1,4 @@
-"""IAM roles and their policies. The emulator enforces what a role allows for Lambdas, and for nobody else."""
+"""IAM roles and their policies. The emulator enforces a Lambda's role only."""
 
 import json
 from typing import Final
@@ -17,26 +17,30 @@ def _create_role(call: Creation) -> Created:
     return name, {"name": name, "arn": role["Arn"], "uniqueId": role["RoleId"]}
 
 
-# Actions that the emulator asks for and AWS does not know, by the one that covers them there.
+# The action that the emulator also requires, by the one that suffices on AWS.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
-_COVERED: Final = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
+_EMULATOR_ACTIONS: Final = {
+    "sqs:SendMessage": "sqs:SendMessageBatch",
+    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
+}
 
 
-def as_the_emulator_asks(policy: str) -> str:
-    """A policy for AWS (JSON), with what the emulator asks for besides."""
+def with_emulator_actions(policy: str) -> str:
+    """Returns a policy for AWS (JSON), with the actions that only the emulator requires."""
     document = json.loads(policy)
     statements = document.get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
         if "Action" in statement:
             action = statement["Action"]
             actions = [action] if isinstance(action, str) else action
-            statement["Action"] = [*actions, *(_COVERED[name] for name in actions if name in _COVERED)]
+            more = [_EMULATOR_ACTIONS[name] for name in actions if name in _EMULATOR_ACTIONS]
+            statement["Action"] = [*actions, *more]
     return json.dumps(document)
 
 
 def _create_role_policy(call: Creation) -> Created:
     role, name = call.inputs["role"], call.name()
-    document = as_the_emulator_asks(call.inputs["policy"])
+    document = with_emulator_actions(call.inputs["policy"])
     call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
     return f"{role}:{name}", {"name": name}
 
@@ -64,7 +68,7 @@ KINDS: Final = (
             "permissionsBoundary": "PermissionsBoundary",
             "inlinePolicies": Field(fields={"name": OWN, "policy": OWN}),
             "managedPolicyArns": OWN,
-            "forceDetachPolicies": OWN,  # matters when a role is deleted
+            "forceDetachPolicies": OWN,  # used only by a deletion
             "tags": tag_list(),
         },
         outputs=("arn", "name", "uniqueId"),

@@ -22,8 +22,8 @@ KINDS: Final = (
             "keyUsage": "KeyUsage",
             "enableKeyRotation": OWN,
             "tags": tag_list("Tags", "TagKey", "TagValue"),
-            "deletionWindowInDays": OWN,  # matters when it is deleted
-            "rotationPeriodInDays": not_emulated("the emulator does not live for that long"),
+            "deletionWindowInDays": OWN,  # used only by a deletion
+            "rotationPeriodInDays": not_emulated("the emulator rotates no keys"),
         },
         outputs=("arn", "keyId"),
         create=_create_key,

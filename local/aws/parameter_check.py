@@ -1,7 +1,7 @@
-"""Checks the parameters of calls against AWS's own models, further than botocore does.
+"""Checks the parameters of AWS calls against the rules of AWS's models that botocore does not check.
 
-botocore checks names, types and least lengths before it sends a call. Patterns, greatest lengths and enums
-stand in the same models, and only AWS checks them: the embedded AWS takes what AWS would refuse.
+botocore checks names, types and minimum lengths before it sends a call. Patterns, maximum lengths and enums
+are in the same models, but only AWS checks them; the emulator does not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.model import OperationModel, Shape
 
-# Java's classes in the models' patterns -> Python's.
+# Java's character classes in the models' patterns -> Python's.
 _CLASSES = (
     (r"\p{L}", r"a-zA-Z\u00aa-\uffff"),
     (r"\p{Z}", r"\s"),
@@ -24,7 +24,7 @@ _CLASSES = (
 
 
 def check_parameters(model: OperationModel, parameters: dict[str, Any]) -> list[str]:
-    """What AWS would refuse of a call's parameters, each with its name, the value and the rule."""
+    """Returns a message for each parameter that AWS would refuse: its name, the value and the rule."""
     return [] if model.input_shape is None else list(_check(model.input_shape, parameters, ""))
 
 
@@ -51,7 +51,7 @@ def _check(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _check_number(shape: Shape, value: float, path: str) -> Iterator[str]:
     most = shape.metadata.get("max")
     if most is not None and value > most:
-        yield f"{path}: {value} is more than {most}"
+        yield f"{path}: {value} is too high, at most {most} is allowed"
 
 
 def _check_size(shape: Shape, size: int, noun: str, path: str) -> Iterator[str]:
@@ -63,13 +63,13 @@ def _check_size(shape: Shape, size: int, noun: str, path: str) -> Iterator[str]:
 def _check_text(shape: Shape, value: str, path: str) -> Iterator[str]:
     yield from _check_size(shape, len(value), "characters", path)
     if getattr(shape, "enum", None) and value not in shape.enum:
-        yield f"{path}: {value!r} is none of {', '.join(shape.enum)}"
+        yield f"{path}: {value!r} is not allowed, expected one of {', '.join(shape.enum)}"
     pattern = shape.metadata.get("pattern")
     if pattern and not re.fullmatch(_in_python(pattern), value):
         yield f"{path}: {value!r} does not match the pattern {pattern}"
 
 
 def _in_python(pattern: str) -> str:
-    for ours, theirs in _CLASSES:
-        pattern = pattern.replace(ours, theirs)
+    for java, python in _CLASSES:
+        pattern = pattern.replace(java, python)
     return pattern

@@ -1,4 +1,4 @@
-"""Route 53 records. The emulator stores them, and resolves no name."""
+"""Route 53 records. The emulator stores them but resolves no names."""
 
 from typing import Any, Final
 

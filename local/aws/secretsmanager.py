@@ -24,7 +24,7 @@ KINDS: Final = (
             "name": OWN,
             "description": "Description",
             "tags": tag_list(),
-            "recoveryWindowInDays": OWN,  # matters when it is deleted
+            "recoveryWindowInDays": OWN,  # used only by a deletion
             "kmsKeyId": not_emulated("the emulator keeps secrets in memory"),
         },
         outputs=("arn", "name"),

@@ -57,7 +57,7 @@ KINDS: Final = (
         create=_set_policy,
     ),
     Kind(
-        # The emulator delivers no e-mail: such a subscription is stored and stays unconfirmed.
+        # The emulator sends no e-mail: an e-mail subscription stays unconfirmed.
         resource_type="aws:sns/topicSubscription:TopicSubscription",
         inputs={
             "topic": OWN,
@@ -67,8 +67,8 @@ KINDS: Final = (
             "filterPolicyScope": "FilterPolicyScope",
             "rawMessageDelivery": text("RawMessageDelivery"),
             "redrivePolicy": "RedrivePolicy",
-            "confirmationTimeoutInMinutes": OWN,  # matters to the provider's own waiting
-            "endpointAutoConfirms": OWN,  # matters to the provider's own waiting
+            "confirmationTimeoutInMinutes": OWN,  # used only by the provider
+            "endpointAutoConfirms": OWN,  # used only by the provider
         },
         outputs=("arn",),
         create=_subscribe,

@@ -53,7 +53,7 @@ KINDS: Final = (
         create=_set_attributes,
     ),
     Kind(
-        # Stored; the emulator does not enforce queue policies.
+        # Stored. The emulator does not enforce queue policies.
         resource_type="aws:sqs/queuePolicy:QueuePolicy",
         inputs={"queueUrl": OWN, "policy": "Policy"},
         create=_set_attributes,

@@ -1,4 +1,4 @@
-"""Step Functions state machines. The emulator does not enforce what the machine's role allows."""
+"""Step Functions state machines. The emulator does not enforce the machine's role."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ KINDS: Final = (
             "roleArn": "roleArn",
             "type": "type",
             "tags": tag_list("tags", "key", "value"),
-            # Stored: the emulator writes no execution logs.
+            # Stored. The emulator writes no execution logs.
             "loggingConfiguration": nested(
                 "loggingConfiguration",
                 {

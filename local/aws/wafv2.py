@@ -1,4 +1,4 @@
-"""WAF. The emulator stores web ACLs and associations, and filters no request by them."""
+"""WAF. The emulator stores web ACLs and associations but filters no requests."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from local.aws.core import OWN, Created, Creation, Kind, nested, not_emulated, t
 
 
 def _pascal(value: Any) -> Any:
-    """WAF's rules nest deeply, and the provider's names are boto3's with a small first letter."""
+    """Capitalizes all keys of a rule: the provider's names are boto3's with a lower-case first letter."""
     if isinstance(value, dict):
         return {key[0].upper() + key[1:]: _pascal(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -24,7 +24,7 @@ def _create_acl(call: Creation) -> Created:
 
 
 def _renamed(rule: dict[str, Any]) -> dict[str, Any]:
-    """Where the provider's names differ from the API's."""
+    """Returns the rule with the API's names where the provider's differ by more than the first letter."""
     renamed = dict(rule)
     config = dict(renamed["visibilityConfig"])
     renamed["visibilityConfig"] = {

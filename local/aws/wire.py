@@ -1,7 +1,7 @@
-"""A tap on the wire between the deployed functions and the embedded AWS.
+"""Intercepts the AWS calls of deployed functions.
 
-Each function is pointed at a server of its own that passes every call on to the emulator. So it is known who
-calls, and what is seen is what botocore sent from a function that runs in its own process under its own role.
+Each function gets its own proxy in front of the emulator, which identifies the caller. The intercepted
+requests are those that botocore sends from the function's process, under the function's role.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SERVICES: Final = {
     "sqs": "sqs",
     "states": "stepfunctions",
 }
-# The variables by which botocore finds each service's own endpoint.
+# botocore reads each service's endpoint from these variables.
 _ENDPOINTS: Final = (
     "AWS_ENDPOINT_URL_CLOUDWATCH",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -42,17 +42,17 @@ _HOP_BY_HOP: Final = {"connection", "content-length", "date", "server", "transfe
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One call: the function that makes it, the service by its name in botocore, operation and parameters."""
+    """An intercepted AWS call."""
 
-    function: str
-    service: str
+    function: str  # logical name of the caller
+    service: str  # botocore's name
     operation: str
     parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What the emulator answers."""
+    """A response of the emulator."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -60,8 +60,7 @@ class Response:
 
     @property
     def body(self) -> dict[str, Any] | None:
-        """The decoded answer to a call that was done; None for a refusal. Only for services that answer in
-        JSON, which CloudWatch does not."""
+        """The decoded body, or None after an error. Not for CloudWatch, which does not respond in JSON."""
         if self.status >= 400:
             return None
         decoded: dict[str, Any] = json.loads(self.content) if self.content else {}
@@ -69,29 +68,29 @@ class Response:
 
     @property
     def error(self) -> str:
-        """The code of a refusal, "" for none; as `body` for JSON only."""
+        """The error code, or "" after a success. Not for CloudWatch."""
         if self.status < 400:
             return ""
         return str(json.loads(self.content).get("__type", self.status)).rpartition("#")[2]
 
 
-Tap = Callable[[Request, Callable[[], Response]], Response]
-"""Sees a call, lets it through (or not), and answers what the function is to get."""
+Interceptor = Callable[[Request, Callable[[], Response]], Response]
+"""Takes a request and a function that forwards it. Returns the response for the caller."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Serves one function."""
+    """The proxy of one function."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     function: str
     upstream: str
-    tap: Tap
+    intercept: Interceptor
 
     def do_POST(self) -> None:
-        """Pass a call on, through the tap."""
+        """Answers a request with the interceptor's response."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        response = type(self).tap(self._request(body), partial(self._pass_on, body))
+        response = type(self).intercept(self._request(body), partial(self._forward, body))
         self.send_response(response.status)
         for name, value in response.headers:
             if name.lower() not in _HOP_BY_HOP:
@@ -102,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _request(self, body: bytes) -> Request:
         scope = self.headers["Authorization"].split("Credential=")[1].split("/")[3]
-        # The protocols with JSON name the operation in a header, CBOR in the path.
+        # JSON protocols name the operation in a header, CBOR in the path.
         target = self.headers["X-Amz-Target"]
         return Request(
             function=self.function,
@@ -111,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             parameters=json.loads(body) if target else {},
         )
 
-    def _pass_on(self, body: bytes) -> Response:
+    def _forward(self, body: bytes) -> Response:
         connection = http.client.HTTPConnection(self.upstream, timeout=30)
         try:
             connection.request("POST", self.path, body, dict(self.headers.items()))
@@ -121,12 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        """Nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
-def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server on loopback in a thread; its URL."""
+def serve_in_thread(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Runs a server on loopback in a thread. Yields its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -139,16 +138,24 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextmanager
-def tapped(endpoint: Endpoint, functions: Mapping[str, str], tap: Tap) -> Iterator[None]:
-    """All calls of these functions (physical names by logical ones) go through `tap`, several at once, and
-    fail when this has ended."""
+def intercept_calls(
+    endpoint: Endpoint, functions: Mapping[str, str], interceptor: Interceptor
+) -> Iterator[None]:
+    """Sends all AWS calls of these functions (logical name -> physical name) through the interceptor.
+
+    The interceptor is called from several threads at once. After the `with` block the functions' calls fail.
+    """
     client = endpoint.client("lambda")
     with ExitStack() as servers:
         for function, name in functions.items():
-            own = {"function": function, "upstream": urlsplit(endpoint.url).netloc, "tap": staticmethod(tap)}
-            url = servers.enter_context(serving(type("Handler", (_Handler,), own)))
-            told = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            own = {
+                "function": function,
+                "upstream": urlsplit(endpoint.url).netloc,
+                "intercept": staticmethod(interceptor),
+            }
+            url = servers.enter_context(serve_in_thread(type("Handler", (_Handler,), own)))
+            variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
             client.update_function_configuration(
-                FunctionName=name, Environment={"Variables": told | dict.fromkeys(_ENDPOINTS, url)}
+                FunctionName=name, Environment={"Variables": variables | dict.fromkeys(_ENDPOINTS, url)}
             )
         yield

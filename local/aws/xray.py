@@ -1,4 +1,4 @@
-"""X-Ray. The emulator has none: a sampling rule is accepted, and samples nothing."""
+"""X-Ray. The emulator has none: a sampling rule is accepted without effect."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""Checks the inputs of recorded resources against the SDK's own types, as strictly as the provider would.
+"""Checks the inputs of recorded resources against the SDK's types, as strictly as the provider.
 
-The SDK passes on much that the provider refuses only in an account: a misspelt key in a dict, a string for a
-number, a missing required input, an unknown enum value, a physical name that is too long.
+The SDK accepts mistakes that the provider refuses only during a deployment. Examples: a misspelled key, a
+string for a number, a missing input, an unknown enum value, a physical name that is too long.
 """
 
 import enum
@@ -17,7 +17,7 @@ from pulumi import _types
 from local.engine.program import UNKNOWN, Resource
 from local.engine.sdk_types import arguments_class
 
-# AWS's limits where auto-naming could exceed them. Source: the services' API references.
+# AWS's limits that auto-naming could exceed. Source: the services' API references.
 _NAME_LIMITS: Final[Mapping[str, int]] = {
     "aws:cloudwatch/eventRule:EventRule": 64,
     "aws:iam/role:Role": 64,
@@ -31,7 +31,7 @@ _NAME_LIMITS: Final[Mapping[str, int]] = {
 
 
 def check_inputs(resources: Iterable[Resource]) -> list[str]:
-    """One sentence per mistake; empty when all inputs are as the SDK declares them."""
+    """Returns one sentence per mistake in the inputs."""
     return [mistake for resource in resources if resource.custom for mistake in _check(resource)]
 
 
@@ -47,14 +47,14 @@ def _check(resource: Resource) -> Iterator[str]:
     name = str(resource.inputs.get("name") or resource.physical_name)
     limit = _NAME_LIMITS.get(resource.type)
     if limit and len(name) > limit:
-        yield f"{label}: the physical name {name!r} has {len(name)} characters, and AWS allows {limit}"
+        yield f"{label}: the physical name {name!r} has {len(name)} characters, at most {limit} are allowed"
 
 
 def _object(value: Mapping[str, Any], declared: Any, path: str) -> Iterator[str]:
     hints = _types._raw_return_hints(declared)
     for key in value:
         if key not in hints:
-            yield f"`{path}{key}` is not an input; there are {', '.join(sorted(hints))}"
+            yield f"`{path}{key}` is not an input; use one of {', '.join(sorted(hints))}"
     for key, hint in hints.items():
         if key in value:
             yield from _value(value[key], hint, f"{path}{key}")
@@ -74,9 +74,9 @@ def _value(value: Any, hint: Any, path: str) -> Iterator[str]:
     enums = [option for option in options if isinstance(option, type) and issubclass(option, enum.Enum)]
     if enums and isinstance(value, str):
         allowed = {member.value for option in enums for member in option}
-        # An ARN may be one of the account's own.
+        # An ARN may name a resource of the account, such as a policy.
         if value not in allowed and not value.startswith("arn:"):
-            yield f"`{path}` is {value!r}, which is none of {', '.join(sorted(map(str, allowed)))}"
+            yield f"`{path}` is {value!r}, expected one of {', '.join(sorted(map(str, allowed)))}"
         return
     complaints = []
     for option in options:
@@ -84,12 +84,12 @@ def _value(value: Any, hint: Any, path: str) -> Iterator[str]:
         if not mistakes:
             return
         complaints.append(mistakes)
-    # The alternative that fits best says most.
+    # The mistakes for the type that fits best.
     yield from min(complaints, key=len)
 
 
 def _options(hint: Any) -> list[Any]:
-    """The types that a plain value may have: no outputs and awaitables, no None, no TypedDicts."""
+    """Returns the types that a plain value may have, without outputs, awaitables, None and TypedDicts."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return [option for part in typing.get_args(hint) for option in _options(part)]
     if (
@@ -99,7 +99,7 @@ def _options(hint: Any) -> list[Any]:
     ):
         return []
     if isinstance(hint, type) and issubclass(hint, pulumi.Resource):
-        return [str]  # given as its id or name
+        return [str]  # its id or name
     return [hint]
 
 

@@ -1,4 +1,4 @@
-"""Answers the provider functions that a program may call: account, region, partition, policy documents."""
+"""The provider functions that a program may call: account, region, partition, policy documents."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def answer_invoke(token: str, args: Mapping[str, Any], *, account_id: str, region: str) -> dict[str, Any]:
-    """The provider function's result under its camelCase names; raises LookupError for an unknown one."""
+    """Returns a provider function's result under its camelCase names. Raises LookupError if unsupported."""
     match token:
         case "aws:index/getCallerIdentity:getCallerIdentity":
             arn = f"arn:aws:iam::{account_id}:root"
@@ -29,13 +29,13 @@ def answer_invoke(token: str, args: Mapping[str, Any], *, account_id: str, regio
         case "aws:iam/getPolicyDocument:getPolicyDocument":
             document = json.dumps(_policy_document(args))
             return {**args, "id": "policy", "json": document, "minifiedJson": document}
-    raise LookupError("the local run does not know this provider function")
+    raise LookupError("the embedded AWS does not support this provider function")
 
 
 def _policy_document(args: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(args) - {"statements", "version", "policyId"}
     if unknown:
-        raise LookupError(f"the local run does not know the argument `{min(unknown)}` of a policy document")
+        raise LookupError(f"the argument `{min(unknown)}` of a policy document is not supported")
     document: dict[str, Any] = {
         "Version": args.get("version", "2012-10-17"),
         "Statement": [_statement(statement) for statement in args.get("statements") or []],

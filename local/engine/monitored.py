@@ -1,4 +1,4 @@
-"""Which metrics the program's alarms and its dashboard name."""
+"""Lists the metrics that the program's alarms and dashboard refer to."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _SELECT: Final = re.compile(r"SELECT (\w+)\((\w+)\) FROM SCHEMA\(\"([^\"]+)\", (
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A metric as an alarm or widget names it: its dimensions by name, and the values that are given."""
+    """A metric that an alarm or widget refers to: the names of its dimensions, and their values if given."""
 
     namespace: str
     name: str
@@ -27,19 +27,19 @@ class Named:
 
 
 def widgets(run: ProgramRun) -> list[dict[str, Any]]:
-    """The widgets of the one dashboard."""
+    """Returns the widgets of the one dashboard."""
     (board,) = run.of_type(DASHBOARD)
     found: list[dict[str, Any]] = json.loads(board.inputs["dashboardBody"])["widgets"]
     return found
 
 
 def named_metrics(run: ProgramRun) -> set[Named]:
-    """All metrics that alarms and widgets name."""
+    """Returns all metrics that alarms and widgets refer to."""
     return {*_of_alarms(run), *_of_widgets(run)}
 
 
 def expressions(run: ProgramRun) -> list[str]:
-    """All that CloudWatch is to compute."""
+    """Returns all metric math expressions and queries of alarms and widgets."""
     in_alarms = [query for alarm in run.of_type(ALARM) for query in alarm.inputs.get("metricQueries", [])]
     in_widgets = [line[-1] for widget in widgets(run) for line in widget["properties"].get("metrics", [])]
     return [entry["expression"] for entry in (*in_alarms, *in_widgets) if entry.get("expression")]

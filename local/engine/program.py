@@ -1,9 +1,9 @@
 """Runs a Pulumi program in this process, without the Pulumi CLI and its engine.
 
-The SDK believes that it talks to an engine: a monitor object in this process takes its place, keeps every
-resource that the program registers, and asks a `Backend` for the physical ids and outputs. What the CLI does
-besides (configuration, auto-naming, stack references, secret outputs) is done here as well, so that one and
-the same `__main__.py` serves the recorder of the unit tests and the deployer of the embedded AWS.
+The SDK sends its requests to a monitor object in this process. The monitor records every resource that the
+program registers, and gets its physical id and outputs from a `Backend`. This module also does the CLI's
+part: configuration, auto-naming, stack references and secret outputs. The same `__main__.py` runs with the
+recorder of the unit tests and with the deployer of the embedded AWS.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _WORKER_THREADS: Final = 16
 
 
 class ProgramError(Exception):
-    """The program failed, or asked for something impossible; the message is one sentence."""
+    """The program failed, or uses something that is not supported. The message is one sentence."""
 
 
 class _UnknownType:
@@ -53,15 +53,15 @@ class _UnknownType:
 
 
 UNKNOWN: Final = _UnknownType()
-"""Stands in recorded inputs and outputs where a preview cannot know the value yet."""
+"""The recorded input or output whose value a preview cannot compute."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One registered resource, custom or component, as the engine would have seen it.
+    """One registered resource, custom or component.
 
-    `inputs` are plain values under the provider's camelCase names: whole numbers are ints, secrets are
-    unwrapped (`secret_inputs` names them), archives and assets are the SDK's own objects.
+    `inputs` are plain values under the provider's camelCase names. Whole numbers are ints. Secrets are
+    unwrapped (`secret_inputs` names them). Archives and assets are the SDK's objects.
     """
 
     urn: str
@@ -71,7 +71,7 @@ class Resource:
     parent: str  # URN, "" for the stack itself
     inputs: dict[str, Any]
     secret_inputs: frozenset[str]
-    physical_name: str  # what auto-naming gives where the program sets no name
+    physical_name: str  # the name of auto-naming, used when the program sets none
     dependencies: tuple[str, ...]  # URNs
     property_dependencies: Mapping[str, tuple[str, ...]]
     provider: str  # URN of an explicit provider, else ""
@@ -82,14 +82,14 @@ class Resource:
     aliases: tuple[str, ...]  # names or URNs
     additional_secret_outputs: tuple[str, ...]
     import_id: str
-    # Filled in once the backend has answered.
+    # Set once the backend has created it.
     id: str = ""
     outputs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackOutputs:
-    """What a stack exports: the values, and the names of those that are secret."""
+    """The exports of a stack."""
 
     values: Mapping[str, Any]
     secret_names: frozenset[str] = frozenset()
@@ -97,7 +97,7 @@ class StackOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramRun:
-    """All that one run of a program declared, in the order of registration."""
+    """Everything that one run of a program declared, in the order of registration."""
 
     config: StackConfig
     preview: bool
@@ -106,40 +106,40 @@ class ProgramRun:
     messages: tuple[str, ...]  # warnings and errors that the program logged
 
     def of_type(self, token: str) -> list[Resource]:
-        """The resources of one type, for example "aws:sqs/queue:Queue"."""
+        """Returns the resources of one type, for example "aws:sqs/queue:Queue"."""
         return [resource for resource in self.resources if resource.type == token]
 
     def get(self, token: str, name: str) -> Resource:
-        """The one resource of this type and logical name; KeyError where there is none."""
+        """Returns the resource of this type and logical name. Raises KeyError."""
         for resource in self.resources:
             if resource.type == token and resource.name == name:
                 return resource
         raise KeyError(f"{token} {name}")
 
     def by_urn(self, urn: str) -> Resource:
-        """The resource with this URN; KeyError where there is none."""
+        """Returns the resource with this URN. Raises KeyError."""
         for resource in self.resources:
             if resource.urn == urn:
                 return resource
         raise KeyError(urn)
 
     def children(self, parent: Resource) -> list[Resource]:
-        """The resources whose direct parent this one is."""
+        """Returns the resources whose direct parent is this one."""
         return [resource for resource in self.resources if resource.parent == parent.urn]
 
 
 class Backend(Protocol):
-    """Where resources go. Both methods are called from several threads at once."""
+    """Creates resources. Both methods are called from several threads at once."""
 
     def create(self, resource: Resource) -> tuple[str, Mapping[str, Any]]:
-        """Creates a custom resource: its physical id and its outputs beyond the inputs.
+        """Creates a custom resource. Returns its physical id, and the outputs that are not inputs.
 
-        Called in an update only, never in a preview. An exception's text becomes the program's error.
+        Never called in a preview. An exception's text becomes the program's error.
         """
         ...
 
     def invoke(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers a provider function such as "aws:index/getRegion:getRegion"."""
+        """Returns the result of a provider function such as "aws:index/getRegion:getRegion"."""
         ...
 
 
@@ -156,13 +156,13 @@ def run_program(
     """Runs the program of the project in `root` for `stack`.
 
     `config` overrides single values of the stack's configuration. `stack_references` holds the outputs that a
-    StackReference may read, by the name it asks for (organization and project may be left out).
-    `on_resource` is told of every resource once it exists. Raises ConfigError and ProgramError.
+    StackReference may read, by its name (organization and project may be left out). `on_resource` is called
+    with every resource once it exists. Raises ConfigError and ProgramError.
     """
     stack_config = load_stack_config(root.resolve(), stack, config)
     monitor = _Monitor(stack_config, backend, preview, stack_references or {}, on_resource)
-    # The SDK keeps its state in context variables: a context of its own lets runs follow one another.
-    with _collecting_rarely():
+    # The SDK keeps its state in context variables: each run needs a context of its own.
+    with _rare_garbage_collection():
         contextvars.copy_context().run(_run, stack_config, monitor, preview)
     return ProgramRun(
         config=stack_config,
@@ -174,11 +174,11 @@ def run_program(
 
 
 @contextlib.contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """Lets the garbage collector rest.
+def _rare_garbage_collection() -> Iterator[None]:
+    """Runs the garbage collector less often.
 
-    A run makes half a million objects that live until its end; to look through them again and again, as
-    Python does by default, takes up to half of its time.
+    A run keeps half a million objects until its end. With Python's default threshold, collections take up to
+    half of its time.
     """
     threshold, *others = gc.get_threshold()
     gc.set_threshold(50_000, *others)
@@ -203,7 +203,7 @@ def _run(config: StackConfig, monitor: "_Monitor", preview: bool) -> None:
         )
     )
     loop = asyncio.new_event_loop()
-    # A failed resource fails every output that depends on it; asyncio would report each of them.
+    # A failed resource fails every output that depends on it. asyncio would report each of them.
     loop.set_exception_handler(lambda _loop, _context: None)
     executor = ThreadPoolExecutor(_WORKER_THREADS, thread_name_prefix="pulumi")
     loop.set_default_executor(executor)
@@ -211,7 +211,7 @@ def _run(config: StackConfig, monitor: "_Monitor", preview: bool) -> None:
     try:
         with _program_folder(config.program):
             loop.run_until_complete(run_in_stack(lambda: _run_file(main)))
-    except Exception as error:  # noqa: BLE001  whatever the program raises is reported as its error
+    except Exception as error:  # noqa: BLE001  any exception of the program is reported as its error
         failure = monitor.failure or _as_program_error(error, config.program)
         raise failure from failure.__cause__
     finally:
@@ -229,7 +229,7 @@ def _run_file(main: Path) -> None:
 
 def _close(loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor, *, failed: bool) -> None:
     with warnings.catch_warnings():
-        # After a failure the SDK leaves coroutines behind that nobody awaits any more.
+        # After a failure some of the SDK's coroutines are never awaited.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
@@ -245,7 +245,7 @@ def _close(loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor, *, fai
 
 @contextlib.contextmanager
 def _program_folder(folder: Path) -> Iterator[None]:
-    """Lets the program import its own modules and open its own files, as in a process of its own."""
+    """Lets the program import its own modules and open its own files, as in a separate process."""
     evicted = {
         name: module
         for name, module in list(sys.modules.items())
@@ -268,7 +268,7 @@ def _program_folder(folder: Path) -> Iterator[None]:
 
 
 def _shadows(folder: Path, name: str, module: Any) -> bool:
-    """Whether a module of another place stands where the program would find one of its own."""
+    """Returns whether a loaded module from elsewhere has the name of one of the program's modules."""
     top = name.partition(".")[0]
     if not ((folder / f"{top}.py").exists() or (folder / top).is_dir()):
         return False
@@ -278,7 +278,7 @@ def _shadows(folder: Path, name: str, module: Any) -> bool:
 
 
 def _as_program_error(error: Exception, folder: Path) -> ProgramError:
-    """One sentence for whatever the program raised; where it happened unless it explains itself."""
+    """Returns one sentence for an exception of the program, with its place unless it is a RunError."""
     if isinstance(error, ProgramError):
         return error
     text = " ".join(str(error).split()) or type(error).__name__
@@ -307,7 +307,7 @@ class _Engine:
 
 
 class _Monitor(MockMonitor):
-    """The engine's side of the conversation. Its methods run in the executor's threads."""
+    """The resource monitor, which serves the SDK's requests. Its methods run in the executor's threads."""
 
     def __init__(
         self,
@@ -331,7 +331,7 @@ class _Monitor(MockMonitor):
         self._stopped = False
 
     def stop(self) -> None:
-        """Refuses all further work: the run is over."""
+        """Refuses all further requests, because the run has ended."""
         self._stopped = True
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
@@ -346,12 +346,12 @@ class _Monitor(MockMonitor):
         if request.type == _STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=urn)
         with self._failing(request.type, request.name):
-            self._refuse_new_work()
+            self._check_running()
             resource = self._record(urn, request)
             if not request.custom:
-                self._tell(resource)
+                self._report(resource)
                 return resource_pb2.RegisterResourceResponse(urn=urn, object=request.object)
-            self._refuse_unknowns(resource)
+            self._check_inputs_known(resource)
             if self._preview:
                 return resource_pb2.RegisterResourceResponse(urn=urn, object=request.object)
             resource_id, outputs = self._backend.create(resource)
@@ -365,8 +365,8 @@ class _Monitor(MockMonitor):
             finished = _replace(resource, id=resource_id, outputs=plain)
             with self._lock:
                 self.records[urn] = finished
-            self._tell(finished)
-            # `unknown` makes an output that nobody answered unknown instead of a silent None.
+            self._report(finished)
+            # `unknown` makes an output that the backend did not return unknown instead of None.
             return resource_pb2.RegisterResourceResponse(urn=urn, id=resource_id, object=answer, unknown=True)
 
     def ReadResource(  # noqa: N802  gRPC's name
@@ -374,7 +374,7 @@ class _Monitor(MockMonitor):
     ) -> resource_pb2.ReadResourceResponse:
         with self._failing(request.type, request.name):
             if request.type != _STACK_REFERENCE_TYPE:
-                raise ProgramError("the local run cannot read existing resources (`.get`)")
+                raise ProgramError("the embedded AWS cannot read existing resources (`.get`)")
             known = self._referenced(request.id)
             answer = struct_pb2.Struct()
             answer["name"] = request.id
@@ -401,7 +401,7 @@ class _Monitor(MockMonitor):
         outputs, secret = plain_properties(request.outputs)
         if f"::{_STACK_TYPE}::" in request.urn:
             with self._failing(_STACK_TYPE, "outputs"):
-                self._refuse_unknown_exports(outputs)
+                self._check_exports_known(outputs)
                 self.stack_outputs = StackOutputs(values=outputs, secret_names=secret)
         else:
             with self._lock:
@@ -411,7 +411,7 @@ class _Monitor(MockMonitor):
         return empty_pb2.Empty()
 
     def RegisterStackTransform(self, request: Any) -> empty_pb2.Empty:  # noqa: ARG002, N802
-        raise ProgramError("The local run does not support stack transforms.")
+        raise ProgramError("The embedded AWS does not support stack transforms.")
 
     def _record(self, urn: str, request: resource_pb2.RegisterResourceRequest) -> Resource:
         inputs, secret = plain_properties(request.object)
@@ -439,52 +439,51 @@ class _Monitor(MockMonitor):
         )
         with self._lock:
             if urn in self.records:
-                raise ProgramError(f"duplicate resource URN {urn}; give it a name of its own")
+                raise ProgramError(f"duplicate resource URN {urn}; choose another name")
             self.records[urn] = resource
         return resource
 
-    def _refuse_new_work(self) -> None:
+    def _check_running(self) -> None:
         if self._stopped or self.failure:
             raise ProgramError("not created, because the run has failed before")
 
-    def _tell(self, resource: Resource) -> None:
+    def _report(self, resource: Resource) -> None:
         if self._on_resource:
             self._on_resource(resource)
 
-    def _refuse_unknowns(self, resource: Resource) -> None:
-        """In an update every input is known, unless it came from an output that the backend left out."""
+    def _check_inputs_known(self, resource: Resource) -> None:
+        """Raises ProgramError in an update for an input from an output that the backend did not return."""
         if self._preview:
             return
         for key, value in resource.inputs.items():
             if _holds_unknown(value):
-                raise ProgramError(f"its input `{key}` rests on {self._culprits(resource, key)}")
+                raise ProgramError(f"its input `{key}` depends on {self._missing_outputs(resource, key)}")
 
-    def _culprits(self, resource: Resource, key: str) -> str:
-        """Names what the resources behind an input did not answer."""
+    def _missing_outputs(self, resource: Resource, key: str) -> str:
+        """Names the resources that an unknown input depends on, with the outputs that they have."""
         found = []
         for urn in resource.property_dependencies.get(key, ()):
             source = self.records.get(urn)
             if source is not None and source.custom:
-                found.append(f"{source.type} '{source.name}' (which answered {sorted(source.outputs)})")
-        return "an output that was not answered by " + (" or ".join(found) or "any resource")
+                found.append(f"{source.type} '{source.name}' (it has {sorted(source.outputs)})")
+        return "an output that is missing from " + (" or ".join(found) or "all resources")
 
-    def _refuse_unknown_exports(self, outputs: Mapping[str, Any]) -> None:
+    def _check_exports_known(self, outputs: Mapping[str, Any]) -> None:
         unknown = sorted(name for name, value in outputs.items() if _holds_unknown(value))
         if unknown and not self._preview and not self.failure:
-            raise ProgramError(f"{', '.join(unknown)} rest on outputs that no resource answered")
+            raise ProgramError(f"exports that use missing outputs of resources: {', '.join(unknown)}")
 
     def _referenced(self, name: str) -> StackOutputs:
         for known, outputs in self._stack_references.items():
             if name == known or name.endswith(f"/{known}") or known.endswith(f"/{name}"):
                 return outputs
         raise ProgramError(
-            f"the stack {name!r} is not known here; known are: "
-            f"{', '.join(sorted(self._stack_references)) or 'none'}"
+            f"there is no stack {name!r}; there are: {', '.join(sorted(self._stack_references)) or 'none'}"
         )
 
     @contextlib.contextmanager
     def _failing(self, type_: str, name: str) -> Iterator[None]:
-        """Keeps the first failure, with the name of what failed: the rest are only its consequences."""
+        """Keeps the first failure, with the name of the resource. Later failures are its consequences."""
         try:
             yield
         except Exception as error:
@@ -498,7 +497,7 @@ class _Monitor(MockMonitor):
 
 
 def physical_name(config: StackConfig, urn: str, name: str) -> str:
-    """The name that auto-naming gives a resource; the random part is drawn from the URN, so it is stable."""
+    """Returns the name of auto-naming. Its random part is derived from the URN, so it is stable."""
     digest = hashlib.sha256(urn.encode()).hexdigest()
     number = int(digest, 16)
 
@@ -521,7 +520,7 @@ def physical_name(config: StackConfig, urn: str, name: str) -> str:
             return plain[word]
         if count is not None and word in alphabets:
             return drawn(alphabets[word], int(count))
-        raise ProgramError(f"pulumi:autonaming uses {match[0]}, which the local run does not know.")
+        raise ProgramError(f"pulumi:autonaming uses {match[0]}, which is not supported.")
 
     return re.sub(r"\$\{(?P<word>\w+)(?:\((?P<count>\d+)\))?\}", substitute, config.name_pattern)
 
@@ -539,7 +538,7 @@ def _holds_unknown(value: Any) -> bool:
 
 
 def plain_properties(properties: struct_pb2.Struct) -> tuple[dict[str, Any], frozenset[str]]:
-    """Returns the properties as plain Python, and the names of those that hold a secret anywhere."""
+    """Returns the properties as plain Python, and the names of those that contain a secret."""
     plain: dict[str, Any] = {}
     secret = set()
     for key, value in properties.fields.items():
@@ -585,7 +584,7 @@ def _plain_struct(struct: struct_pb2.Struct, secrets: list[bool]) -> Any:
             return pulumi.FileArchive(struct.fields["path"].string_value)
         if "assets" in struct:
             return pulumi.AssetArchive(_plain(struct.fields["assets"], secrets))
-    raise ProgramError("assets and archives from a URL are not supported by the local run")
+    raise ProgramError("the embedded AWS does not support assets and archives from a URL")
 
 
 __all__: Sequence[str] = (

@@ -1,11 +1,11 @@
-"""A provider plugin for the real Pulumi engine that stands in for AWS: `pulumi-resource-aws`.
+"""A provider plugin for the Pulumi engine that replaces the AWS provider: `pulumi-resource-aws`.
 
-It serves `ResourceProvider` on a free port of 127.0.0.1 and prints the port. The account is a SQLite file,
-which the environment variable ORDERFLOW_ACCOUNT names. As the AWS provider does, it refuses inputs that the
-SDK does not declare, names what has no name, decides which change replaces a resource, and returns computed
-outputs.
+Tests run the programs with it under the Pulumi CLI. It creates nothing on AWS. It serves `ResourceProvider`
+on a free port of 127.0.0.1 and prints the port. The account is a SQLite file; the environment variable
+ORDERFLOW_ACCOUNT has its path.
 
-It is for tests of the programs under the Pulumi CLI: nothing is created on AWS.
+As the AWS provider does, it refuses inputs that the SDK does not declare, and names resources automatically.
+It decides which changes replace a resource, and returns computed outputs.
 """
 
 import contextlib
@@ -39,35 +39,41 @@ ACCOUNT_FILE: Final = "ORDERFLOW_ACCOUNT"
 """The environment variable with the path of the account's file."""
 
 _DEFAULTS: Final = "__defaults"
-"""Where the AWS provider, too, notes which inputs it has set itself."""
+"""The property in which the AWS provider lists the inputs that it has set."""
 _API_RESOURCE: Final = "aws:apigateway/resource:Resource"
 _LAYER: Final = "aws:lambda/layerVersion:LayerVersion"
-# Inputs that AWS draws where the program sets none.
-_DRAWN: Final = {"aws:apigateway/apiKey:ApiKey": ("value",)}
+# Inputs that AWS generates when the program sets none.
+_GENERATED: Final = {"aws:apigateway/apiKey:ApiKey": ("value",)}
 _WORKERS: Final = 16
-_SECONDS_BETWEEN_LOOKS: Final = 0.2
+_PARENT_CHECK_INTERVAL: Final = 0.2  # seconds
 
 Properties = dict[str, Any]
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """The provider of one account. The engine calls the methods from several threads at once."""
+    """Serves one account. The engine calls the methods from several threads at once.
+
+    Protocol: https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self._recorder = Recorder()
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:  # noqa: N802, ARG002
+        """Accepts the provider's configuration."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:  # noqa: N802
+        """Fails for a change of the region, and ignores other changes."""
         if request.old_inputs != request.news and _properties(request.old_inputs).get(
             "region"
         ) != _properties(request.news).get("region"):
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "a stack cannot move to another region here")
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "a change of the region is not supported")
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:  # noqa: N802
+        """Takes the region from the configuration or from AWS_REGION."""
         region = _properties(request.args).get("region") or os.environ.get("AWS_REGION")
         if not region:
             context.abort(
@@ -79,12 +85,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:  # noqa: N802, ARG002
+        """Returns a made-up version."""
         return plugin_pb2.PluginInfo(version="0.0.0")
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+        """Does nothing: no call takes long."""
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:  # noqa: N802
+        """Returns the result of a provider function."""
         args, _ = plain_properties(request.args)
         try:
             answer = answer_invoke(request.tok, args, account_id=ACCOUNT_ID, region=self._recorder.region)
@@ -93,6 +102,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.InvokeResponse(**{"return": _struct(answer)})
 
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:  # noqa: N802, ARG002
+        """Sets the automatic name, and returns the mistakes in the inputs."""
         token = _token(request.urn)
         news, olds = _properties(request.news), _properties(request.olds)
         if _is_named_automatically(token) and "name" not in news:
@@ -104,6 +114,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=_struct(news), failures=failures)
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:  # noqa: N802, ARG002
+        """Returns the changed inputs, and whether they replace the resource."""
         olds, news = _properties(request.old_inputs), _properties(request.news)
         changed = sorted(changed_inputs(olds, news))
         replaces = [key for key in changed if key in replacing_properties(_token(request.urn))]
@@ -111,7 +122,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             key: provider_pb2.PropertyDiff(kind=_kind(key, olds, news, key in replaces), inputDiff=True)
             for key in changed
         }
-        # As the AWS provider: a new one cannot have the name of the old one while that exists.
+        # As the AWS provider: the new resource cannot have the name of the old one while that exists.
         own_name = "name" in news and "name" not in news.get(_DEFAULTS, [])
         return provider_pb2.DiffResponse(
             changes=(provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE),
@@ -123,6 +134,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:  # noqa: N802
+        """Creates a resource; in a preview, returns its outputs with the computed ones unknown."""
         inputs = _properties(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=_struct(_unknown_outputs(request.urn, inputs)))
@@ -130,15 +142,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         resource = _resource(request.urn, request.properties)
         resource_id, computed = self._recorder.create(dataclasses.replace(resource, urn=uuid.uuid4().urn))
         if token == _LAYER:
-            resource_id, computed = self._numbered(resource_id, computed)
-        drawn = {key: uuid.uuid4().hex for key in _DRAWN.get(token, ())}
-        outputs = drawn | inputs | dict(computed)
+            resource_id, computed = self._next_version(resource_id, computed)
+        generated = {key: uuid.uuid4().hex for key in _GENERATED.get(token, ())}
+        outputs = generated | inputs | dict(computed)
         self.account.record("create", token, request.urn, resource_id, inputs)
-        with _reported(context):
+        with _account_errors_as_call_errors(context):
             self.account.create(token, resource_id, request.urn, inputs, outputs)
         return provider_pb2.CreateResponse(id=resource_id, properties=_struct(outputs))
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:  # noqa: N802
+        """Changes a resource in place, unless this is a preview."""
         inputs, old_inputs = _properties(request.news), _properties(request.old_inputs)
         computed = {key: value for key, value in _properties(request.olds).items() if key not in old_inputs}
         outputs = computed | inputs
@@ -148,18 +161,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=_struct(outputs))
         token = _token(request.urn)
         self.account.record("update", token, request.urn, request.id, inputs, old_inputs)
-        with _reported(context):
+        with _account_errors_as_call_errors(context):
             self.account.change(token, request.id, inputs, outputs)
         return provider_pb2.UpdateResponse(properties=_struct(outputs))
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802
+        """Deletes a resource."""
         token = _token(request.urn)
         self.account.record("delete", token, request.urn, request.id)
-        with _reported(context):
+        with _account_errors_as_call_errors(context):
             self.account.delete(token, request.id)
         return empty_pb2.Empty()
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:  # noqa: N802, ARG002
+        """Returns a resource, or an empty response when it does not exist."""
         token = _token(request.urn)
         self.account.record("read", token, request.urn, request.id)
         stored = self.account.get(token, request.id)
@@ -170,7 +185,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def _paths(self) -> dict[str, str]:
-        """The path of each resource of the account's APIs, by its id."""
+        """Returns the path of each resource of the account's APIs, by its id."""
         stored = self.account.resources()
         roots = {
             str(found.outputs["rootResourceId"]): "" for found in stored if "rootResourceId" in found.outputs
@@ -179,16 +194,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             found.id: str(found.outputs["path"]) for found in stored if found.type == _API_RESOURCE
         }
 
-    def _numbered(self, resource_id: str, computed: Mapping[str, Any]) -> tuple[str, Properties]:
-        """Id and outputs of a layer's next version."""
+    def _next_version(self, resource_id: str, computed: Mapping[str, Any]) -> tuple[str, Properties]:
+        """Returns the id and outputs of a layer's next version."""
         number = str(self.account.number_of_calls(_LAYER) + 1)
         arn = f"{resource_id.rpartition(':')[0]}:{number}"
         return arn, {**computed, "arn": arn, "version": number}
 
 
 @contextlib.contextmanager
-def _reported(context: Any) -> Iterator[None]:
-    """Turns an AccountError into the call's error."""
+def _account_errors_as_call_errors(context: Any) -> Iterator[None]:
     try:
         yield
     except AccountError as error:
@@ -196,7 +210,7 @@ def _reported(context: Any) -> Iterator[None]:
 
 
 def serve(provider: Provider, engine: int) -> None:
-    """Serves the provider until the process `engine` has ended, or this one is stopped."""
+    """Serves the provider until the process `engine` has ended."""
     server = grpc.server(
         ThreadPoolExecutor(_WORKERS),
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
@@ -210,19 +224,19 @@ def serve(provider: Provider, engine: int) -> None:
 
 
 def main() -> None:
-    """Serves the account of the environment, for the process that has started this one."""
+    """Serves the account of ORDERFLOW_ACCOUNT until the parent process has ended."""
     engine = os.getppid()
     serve(Provider(Account(Path(os.environ[ACCOUNT_FILE]))), engine)
 
 
 def _exit_after(engine: int) -> None:
     while os.getppid() == engine:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_PARENT_CHECK_INTERVAL)
     os._exit(0)
 
 
 def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> frozenset[str]:
-    """Returns the names of the inputs that differ; of archives only the contents count."""
+    """Returns the names of the inputs that differ. Archives differ when their contents do."""
     return frozenset(
         key
         for key in {*olds, *news} - {_DEFAULTS}
@@ -241,7 +255,7 @@ def _proposed_name(request: Any) -> str:
 
 @functools.cache
 def _is_named_automatically(token: str) -> bool:
-    """Whether the resource has an optional `name`."""
+    """Returns whether the resource has an optional `name`."""
     declared = arguments_class(token)
     parameter = inspect.signature(declared.__init__).parameters.get("name") if declared else None
     return parameter is not None and parameter.default is not parameter.empty
@@ -274,13 +288,13 @@ def _resource(urn: str, properties: struct_pb2.Struct) -> Resource:
 
 
 def _unknown_outputs(urn: str, inputs: Mapping[str, Any]) -> Properties:
-    """Returns the inputs, and marks what AWS will compute as unknown."""
+    """Returns the inputs, and the computed outputs as unknown."""
     token = _token(urn)
     declared, arguments = resource_class(token), arguments_class(token)
     outputs = _types.resource_types(declared) if declared else {}
     settable = _types._raw_return_hints(arguments) if arguments else {}
     computed = [key for key in outputs if key not in settable]
-    return dict.fromkeys([*computed, *_DRAWN.get(token, ())], rpc.UNKNOWN) | dict(inputs)
+    return dict.fromkeys([*computed, *_GENERATED.get(token, ())], rpc.UNKNOWN) | dict(inputs)
 
 
 def _kind(key: str, olds: Properties, news: Properties, replaces: bool) -> Any:
@@ -289,7 +303,7 @@ def _kind(key: str, olds: Properties, news: Properties, replaces: bool) -> Any:
 
 
 def _comparable(value: Any) -> Any:
-    """A value without what says nothing of its contents: where the files of an archive are."""
+    """Returns a value with the hashes of assets and archives in place of their paths."""
     if isinstance(value, dict):
         signature = value.get(rpc._special_sig_key)
         if signature in (rpc._special_asset_sig, rpc._special_archive_sig):
@@ -299,7 +313,7 @@ def _comparable(value: Any) -> Any:
 
 
 def _properties(struct: struct_pb2.Struct) -> Properties:
-    """The properties as JSON has them, assets and archives included; null is left out."""
+    """Returns the properties as JSON, with assets and archives but without nulls."""
     found: Properties = json_format.MessageToDict(struct)
     return {key: value for key, value in found.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""The account of the provider plugin: its resources, in a SQLite file, and every call that was made.
+"""The account of the provider plugin: a SQLite file with its resources and all calls.
 
 Several processes may use the file at once: the CLI starts a plugin for each command, and a test reads it.
 """
@@ -22,7 +22,7 @@ create table if not exists calls (
 
 
 class AccountError(Exception):
-    """AWS would refuse the call; the message says why."""
+    """AWS would refuse the call."""
 
 
 def logical_name(urn: str) -> str:
@@ -32,7 +32,7 @@ def logical_name(urn: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A resource of the account: values under the provider's camelCase names."""
+    """A resource of the account, with values under the provider's camelCase names."""
 
     number: int  # of creation
     type: str
@@ -70,7 +70,7 @@ class Account:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        # A lost file after a power failure is of no interest here; a slow test is.
+        # Fast instead of durable: only tests use the file.
         self._database.execute("pragma journal_mode = wal")
         self._database.execute("pragma synchronous = off")
         self._database.executescript(_SCHEMA)
@@ -126,7 +126,7 @@ class Account:
                 raise AccountError(f"{token} {resource_id} does not exist")
 
     def delete(self, token: str, resource_id: str) -> None:
-        """Deletes a resource, if there is one. Raises AccountError for what AWS protects."""
+        """Deletes a resource, if there is one. Raises AccountError for deletion protection."""
         with self._lock:
             found = self._row(token, resource_id)
             if found and found.inputs.get("deletionProtectionEnabled"):

@@ -1,9 +1,9 @@
-"""Which properties the AWS provider cannot change in place: a change of one replaces the resource.
+"""The properties that the AWS provider cannot change in place: a change of one replaces the resource.
 
 The SDK does not include the provider's schema. The table has the properties that are `ForceNew` in
-terraform-provider-aws (`internal/service/<service>/<resource>.go`), under their names in pulumi_aws, for the
-types that the programs of this repository declare. `region` is `ForceNew` everywhere. No test compares the
-table with a source yet.
+terraform-provider-aws (`internal/service/<service>/<resource>.go`), under their names in pulumi_aws. It has
+the types that this repository's programs declare. `region` is `ForceNew` everywhere. No test compares the
+table with a source.
 """
 
 from collections.abc import Mapping
@@ -122,10 +122,10 @@ REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = {
 def replacing_properties(token: str) -> frozenset[str]:
     """Returns the properties whose change replaces a resource of this type.
 
-    Raises LookupError for a type that the table does not have.
+    Raises LookupError for a type that is not in the table.
     """
     if token not in REPLACED_BY:
         raise LookupError(
-            f"{token}: it is not known which properties replace it. Add it to {__name__}.REPLACED_BY."
+            f"{token} is not in the table of replacing properties. Add it to {__name__}.REPLACED_BY."
         )
     return frozenset((*REPLACED_BY[token], "region"))

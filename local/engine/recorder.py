@@ -1,6 +1,6 @@
-"""A backend that creates nothing: it answers plausible ids, ARNs and outputs, for tests of the program.
+"""A backend for tests of the program: it creates nothing, and invents ids, ARNs and outputs.
 
-`run_program(..., preview=True)` with this backend shows what a preview would: computed outputs are unknown.
+With `run_program(..., preview=True)` computed outputs are unknown.
 """
 
 import threading
@@ -18,8 +18,7 @@ from local.engine.sdk_types import arguments_class, resource_class
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = "eu-west-1"
 
-# Where an ARN is not `arn:aws:<service>:<region>:<account>:<name>`. $R region, $A account, $N physical name,
-# $I id.
+# ARNs other than `arn:aws:<service>:<region>:<account>:<name>`. $R region, $A account, $N name, $I id.
 _ARNS: Final[Mapping[str, str]] = {
     "aws:apigateway/apiKey:ApiKey": "arn:aws:apigateway:$R::/apikeys/$I",
     "aws:apigateway/domainName:DomainName": "arn:aws:apigateway:$R::/domainnames/$N",
@@ -42,7 +41,7 @@ _ARNS: Final[Mapping[str, str]] = {
     "aws:sfn/stateMachine:StateMachine": "arn:aws:states:$R:$A:stateMachine:$N",
     "aws:wafv2/webAcl:WebAcl": "arn:aws:wafv2:$R:$A:regional/webacl/$N/$I",
 }
-# What the provider takes as the id where it is not the name.
+# Ids that are not the name.
 _IDS: Final[Mapping[str, str]] = {
     "aws:lambda/layerVersion:LayerVersion": "$ARN",
     "aws:secretsmanager/secret:Secret": "$ARN",
@@ -50,8 +49,8 @@ _IDS: Final[Mapping[str, str]] = {
     "aws:sns/topic:Topic": "$ARN",
     "aws:sqs/queue:Queue": "https://sqs.$R.amazonaws.com/$A/$N",
 }
-# Their ids are drawn, not named.
-_DRAWN: Final = frozenset(
+# Types whose ids AWS generates.
+_GENERATED_ID: Final = frozenset(
     {
         "aws:apigateway/apiKey:ApiKey",
         "aws:apigateway/deployment:Deployment",
@@ -64,7 +63,7 @@ _NAME_KEYS: Final = ("name", "layerName", "stageName", "dashboardName", "domainN
 
 
 class Recorder:
-    """Answers every resource as AWS might; `run_program` keeps what was registered.
+    """Invents the id and outputs of every resource.
 
     `paths` are those of API resources from an earlier run, by their ids.
     """
@@ -82,14 +81,14 @@ class Recorder:
         self._lock = threading.Lock()
 
     def create(self, resource: Resource) -> tuple[str, Mapping[str, Any]]:
-        """An id and a value for every output that the provider computes.
+        """Returns an id, and a value for every output that the provider computes.
 
-        An optional input that is not set is no such output: a program that relies on it fails.
+        An optional input that is not set has no value: a program that depends on it fails.
         """
         inputs = resource.inputs
         name = next((str(inputs[key]) for key in _NAME_KEYS if inputs.get(key)), resource.physical_name)
-        drawn = uuid.uuid5(uuid.NAMESPACE_URL, resource.urn)
-        identity = drawn.hex[:10] if resource.type in _DRAWN else name
+        generated = uuid.uuid5(uuid.NAMESPACE_URL, resource.urn)
+        identity = generated.hex[:10] if resource.type in _GENERATED_ID else name
         arn = self._fill(_ARNS.get(resource.type, f"arn:aws:{_service(resource)}:$R:$A:$N"), name, identity)
         if resource.type in _IDS:
             identity = self._fill(_IDS[resource.type].replace("$ARN", arn), name, identity)
@@ -106,7 +105,7 @@ class Recorder:
         return identity, {key: value for key, value in outputs.items() if value is not None}
 
     def invoke(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers for the recorder's account and region."""
+        """Returns the result of a provider function, for the recorder's account and region."""
         return answer_invoke(token, args, account_id=self.account_id, region=self.region)
 
     def _fill(self, pattern: str, name: str, identity: str) -> str:
@@ -181,7 +180,7 @@ def _possible_inputs(token: str) -> frozenset[str]:
 
 
 def _plausible(kind: Any, key: str, name: str) -> Any:
-    """A value of the declared type; None for objects, which a test has to look for among the inputs."""
+    """Returns a value of the declared type, or None for objects."""
     kind = _types.unwrap_optional_type(kind)
     origin = typing.get_origin(kind)
     if kind is str:

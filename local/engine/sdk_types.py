@@ -1,4 +1,4 @@
-"""Finds the SDK's own classes for a resource type token such as "aws:sqs/queue:Queue"."""
+"""Finds the SDK's classes for a resource type token such as "aws:sqs/queue:Queue"."""
 
 import functools
 import importlib
@@ -10,7 +10,7 @@ from pulumi.runtime import rpc
 
 @functools.cache
 def resource_class(token: str) -> Any | None:
-    """The resource class of a token, None where the installed SDKs have none (components, for instance)."""
+    """Returns the resource class of a token, or None if the SDK has none (as for components)."""
     package, _, rest = token.partition(":")
     module = rpc.get_resource_module(package, rest.partition(":")[0], "")
     info = getattr(module, "mod_info", None)
@@ -21,7 +21,7 @@ def resource_class(token: str) -> Any | None:
 
 @functools.cache
 def arguments_class(token: str) -> Any | None:
-    """The `...Args` class of a token, with a typed property for each input."""
+    """Returns the `...Args` class of a token, which has a typed property for each input, or None."""
     found = resource_class(token)
     if found is None:
         return None

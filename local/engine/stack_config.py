@@ -1,9 +1,13 @@
-"""Reads Pulumi.yaml and Pulumi.<stack>.yaml the way the Pulumi CLI does before it starts a program.
+"""Reads Pulumi.yaml and Pulumi.<stack>.yaml as the Pulumi CLI does before it starts a program.
 
-The SDK itself never reads these files: the CLI merges the stack's values over the project's schema, checks
-them and hands the program flat strings. The rules here follow the CLI's own (its packages `workspace/project`
-and `workspace/config`): bare keys belong to the project, a value of the stack replaces a default as a whole,
-a declared key without default must be set, scalars become strings and everything else JSON.
+The SDK never reads these files. The CLI merges the stack's values over the project's schema, checks them and
+passes flat strings to the program. The rules follow the CLI's packages `workspace/project` and
+`workspace/config`:
+
+- keys without a namespace belong to the project,
+- a value of the stack replaces a whole default,
+- a declared key without a default must be set,
+- scalars become strings, everything else JSON.
 """
 
 import json
@@ -17,12 +21,12 @@ import yaml  # type: ignore[import-untyped]
 
 
 class ConfigError(Exception):
-    """The project's or the stack's configuration cannot be used; the message is one sentence."""
+    """The project's or the stack's configuration is invalid. The message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """What the CLI hands to a program: where it stands, what it is called, and its flat configuration."""
+    """What the CLI passes to a program: its folders, its names, and its flat configuration."""
 
     project: str
     stack: str
@@ -32,16 +36,16 @@ class StackConfig:
     name_pattern: str  # of pulumi:autonaming
 
 
-# What the AWS provider does where nothing is configured: the logical name and seven hex digits.
+# The AWS provider's default: the logical name and seven hex digits.
 DEFAULT_NAME_PATTERN = "${name}-${hex(7)}"
 _YAML_1_1_TAGS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 
 
 def load_stack_config(root: Path, stack: str, overrides: Mapping[str, Any] | None = None) -> StackConfig:
-    """The merged, checked configuration of `stack` of the project in `root`.
+    """Returns the merged, checked configuration of `stack` of the project in `root`.
 
-    `overrides` stand above the stack's file, as `pulumi config set` would; bare keys belong to the project,
-    and None takes a value of the stack's file away. Raises ConfigError.
+    `overrides` replace values of the stack's file, as `pulumi config set` does; None removes one. Raises
+    ConfigError.
     """
     project_file = root / "Pulumi.yaml"
     project = _read(project_file)
@@ -115,7 +119,7 @@ def _refuse_secure_values(values: Mapping[str, Any], path: Path) -> None:
         if _holds_secure(value):
             raise ConfigError(
                 f"{key} in {path.name} is encrypted (`secure:`), and only the Pulumi CLI can decrypt it: "
-                f"give the local run a plain value of its own."
+                f"set a plain value for this run."
             )
 
 
@@ -161,7 +165,7 @@ def _apply_schema(schema: Mapping[str, Any], project: str, stack: str, values: d
 def _check_declaration(key: str, declared: Mapping[str, Any], *, own: bool) -> None:
     if own:
         if declared.get("type") == "array" and not declared.get("items"):
-            raise ConfigError(f"Pulumi.yaml declares '{key}' as an array, but not the type of its `items`.")
+            raise ConfigError(f"'{key}' in Pulumi.yaml is an array, but the type of its `items` is missing.")
         default = declared.get("default")
         if (
             "type" in declared
@@ -225,6 +229,6 @@ def _name_pattern(autonaming: Any) -> str:
         if autonaming.get("mode") == "default":
             return DEFAULT_NAME_PATTERN
     raise ConfigError(
-        "pulumi:autonaming must have a `pattern` or one of the modes default and verbatim "
-        "(the local run knows no other)."
+        "pulumi:autonaming must have a `pattern`, or one of the modes default and verbatim; "
+        "others are not supported."
     )

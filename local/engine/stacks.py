@@ -1,8 +1,8 @@
-"""What the Pulumi program declares, for the tests: each configuration is run once per process, and recorded.
+"""Runs the Pulumi program and records its resources, once per process and configuration.
 
-`declared` runs it with a configuration of the tests' own, `shipped` with that of the repository. Whoever
-deploys sets what they need in Pulumi.dev.yaml and Pulumi.prod.yaml, so a test of what the program makes of a
-value gives it that value, and what is asked of `shipped` must hold for every configuration.
+`declare_test_stack` uses the tests' own configuration, `declare_repository_stack` that of the repository.
+Operators change Pulumi.dev.yaml and Pulumi.prod.yaml. A test of the effect of a value therefore sets that
+value. A test of a repository stack must pass for every configuration.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stack_config import load_stack_config
 
-# One that tells everything and guards nothing, and one that guards its data and tells little.
+# dev: all logs and no protection. prod: protected data and few logs.
 CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "dev": {"logLevel": "DEBUG", "systemLogLevel": "INFO", "workflowLogLevel": "ALL"},
     "prod": {
@@ -33,7 +33,7 @@ CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 
-# Every part that a stack may leave out, and the other choices that a stack on AWS has.
+# All optional parts, and the values that `prod` above does not have.
 EVERYTHING: Final[Mapping[str, Any]] = {
     **CONFIGURATIONS["prod"],
     "accessLogs": True,
@@ -59,18 +59,20 @@ EVERYTHING: Final[Mapping[str, Any]] = {
 
 
 def declare_test_stack(stack: str = "dev", *, preview: bool = False, **config: Any) -> ProgramRun:
-    """All that the program declares for a stack as the tests configure it; `config` overrides its values."""
+    """Returns the resources of a stack with the tests' configuration, in which `config` overrides values."""
     return _run(stack, preview, json.dumps(configuration(stack, **config)))
 
 
 def declare_repository_stack(stack: str, *, preview: bool = False) -> ProgramRun:
-    """All that the program declares for a stack as its file in the repository configures it."""
+    """Returns the resources of a stack with the configuration in the repository."""
     return _run(stack, preview, "{}")
 
 
 def configuration(stack: str, **config: Any) -> dict[str, Any]:
-    """Overrides of a stack's file that leave nothing of it (None takes a value away); of the embedded AWS's,
-    which no deployer sets anything in, they change the region only."""
+    """Returns the overrides that replace all values of a stack's file by the tests' (None removes one).
+
+    For stacks without a configuration here (`local`), only the region and `config` are replaced.
+    """
     own = CONFIGURATIONS.get(stack)
     cleared = {} if own is None else dict.fromkeys(_values_in_file(stack))
     return {**cleared, "aws:region": REGION, **(own or {}), **config}
@@ -91,7 +93,7 @@ def _run(stack: str, preview: bool, config: str) -> ProgramRun:
 
 @cache
 def table_schemas() -> dict[str, dict[str, Any]]:
-    """The key schema of each table by its logical name, as parameters of DynamoDB's CreateTable."""
+    """Returns the key schema of each table by its logical name, as parameters of DynamoDB's CreateTable."""
     return {
         table.name: _schema(table.inputs)
         for table in declare_test_stack().of_type("aws:dynamodb/table:Table")

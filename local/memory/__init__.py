@@ -1,1 +1,1 @@
-"""The backend in memory: the real functions and state machine, over a cloud that can fail."""
+"""The backend in memory: the real functions and state machine on a simulated AWS, with faults on request."""

@@ -1,7 +1,7 @@
-"""The whole backend in memory: the real functions and the real state machine on a cloud that can fail.
+"""The whole backend in memory: the real functions and the real state machine on a simulated AWS.
 
-One driver for the unit tests, the crash tests and the measurements. Deliveries,
-executions and the schedule run only when a caller runs them. `run_until_idle` runs all of them.
+Unit tests, crash tests and measurements use it. Deliveries, executions and the schedule run only when a
+caller runs them. `run_until_idle` runs all of them.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ OUTPUTS = {
     "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
     "eventBusName": ENVIRONMENT["EVENT_BUS_NAME"],
 }
-"""The exports of the stack, as far as `ops` reads them."""
+"""The exports of the stack that `ops` reads."""
 
 
 @dataclass
 class MemoryBackend:
-    """The backend, its clients and its operator. Effective within `installed`."""
+    """The backend, its clients and its operator. Use it within `installed`."""
 
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     uses_fulfillment_system: bool = False
@@ -69,10 +69,10 @@ class MemoryBackend:
     unexpected_errors: list[Exception] = field(default_factory=list)  # of tasks
     _events_taken: int = 0
 
-    # --- what a test starts from ----------------------------------------------------------------------------
+    # --- initial data ---------------------------------------------------------------------------------------
 
     def add_products(self, **pieces: int) -> None:
-        """Stores products (`p1=5`) and the one user, without a call."""
+        """Stores products (`p1=5`) and the one user, without an API call."""
         at = self.tick()
         self.put("users", User(USER, "Ada", "a@b", 1, at, at))
         for product, stock in pieces.items():
@@ -80,7 +80,7 @@ class MemoryBackend:
             self.pieces_added[product] = stock
 
     def put(self, table: str, record: msgspec.Struct | Mapping[str, Any]) -> None:
-        """Stores a record without a call, in place of one with the same key."""
+        """Stores a record without an API call. Replaces one with the same key."""
         item = struct_to_item(record) if isinstance(record, msgspec.Struct) else to_item(record)
         stored = self.cloud.store.tables[table]
         stored.items[item[stored.key]["S"]] = item
@@ -112,7 +112,7 @@ class MemoryBackend:
         return invoke_task("fulfill_order", order_id, attempt, items=self.stored_order(order_id)["items"])
 
     def set_order(self, order_id: str, **attributes: object) -> None:
-        """Overwrites attributes of a stored order, for states that are hard to reach otherwise."""
+        """Overwrites attributes of a stored order, for states that are hard to reach."""
         self.put("orders", {**self.stored_order(order_id), **attributes})
 
     def measure_oldest_message(self, seconds: float, *, minutes_ago: int = 0) -> None:
@@ -123,14 +123,14 @@ class MemoryBackend:
     # --- clients --------------------------------------------------------------------------------------------
 
     def post(self, path: str, body: object = None, **options: Any) -> HttpAnswer | None:
-        """Sends a POST. Returns None when the function was killed, a 502 for the client."""
+        """Sends a POST. Returns None when the function was killed, for which a client gets 502."""
         try:
             return self.api.post(path, body, **options)
         except Killed:
             return None
 
     def place_order(self, key: str, *, tries: int = 3, **quantities: int) -> str:
-        """Places an order under an idempotency key, repeated until it succeeds. Returns the id."""
+        """Places an order under an idempotency key, and repeats until it succeeds. Returns the id."""
         for _ in range(tries):
             body = {"userId": USER, "items": _items(quantities)}
             answer = self.post("/orders", body, headers={"Idempotency-Key": key})
@@ -139,17 +139,17 @@ class MemoryBackend:
         return order_id_for(USER, key)
 
     def cancel_order(self, order_id: str, *, tries: int = 3) -> int:
-        """Cancels an order, repeated while the answer is a failure. Returns the last status code."""
+        """Cancels an order, and repeats while the API fails. Returns the last status code."""
         for _ in range(tries):
             answer = self.post(f"/orders/{order_id}/cancel")
             if answer is not None and answer.status < 500:
                 return answer.status
         return 500
 
-    # --- what AWS does by itself ----------------------------------------------------------------------------
+    # --- AWS: deliveries, executions, schedule --------------------------------------------------------------
 
     def deliver_messages(self, count: int = 10) -> None:
-        """Delivers the oldest messages to the consumer. Failed ones return, at last as dead letters."""
+        """Delivers the oldest messages to the consumer. Failed ones return, or become dead letters."""
         queue = self.cloud.queue
         batch = [queue.popleft() for _ in range(min(count, len(queue)))]
         if not batch:
@@ -178,7 +178,7 @@ class MemoryBackend:
             if not isinstance(error, DomainError):
                 self.unexpected_errors.append(error)
             answer = Failure.of(error)
-        # A superseded attempt changes nothing.
+        # An execution of an earlier attempt changes nothing.
         if before and int(before["attempt"]["N"]) != attempt and not self.cloud.hook.is_concurrent:
             assert self.cloud.store.tables["orders"].items[order_id] == before, invocation
         execution.proceed(answer)
@@ -188,7 +188,7 @@ class MemoryBackend:
         return [execution for execution in self.cloud.executions if execution.end is None]
 
     def run_workflow(self) -> None:
-        """Delivers all messages and runs all executions, until none is left."""
+        """Delivers all messages and runs all executions to their end."""
         while self.cloud.queue or self.running_executions():
             self.deliver_messages()
             for execution in self.running_executions():
@@ -196,7 +196,7 @@ class MemoryBackend:
             check_invariants(self)
 
     def stop_executions(self) -> None:
-        """Ends all executions where they are, as an outage would."""
+        """Ends all executions in their current state, as an outage does."""
         for execution in self.running_executions():
             execution.steps.close()
             self.cloud.executions.remove(execution)
@@ -206,14 +206,14 @@ class MemoryBackend:
         self.now += timedelta(minutes=minutes)
 
     def run_schedule(self) -> Any:
-        """Runs the requeue, and returns its report; None when it was killed or failed."""
+        """Runs the requeue. Returns its report, or None when it was killed or failed."""
         try:
             return invoke("requeue_stalled_orders", {})
-        except (Killed, ClientError, BotoCoreError):  # the schedule's next run repeats it
+        except (Killed, ClientError, BotoCoreError):  # the next scheduled run repeats it
             return None
 
     def run_until_idle(self, rounds: int = 30) -> None:
-        """Runs the workflow and the schedule until every order is final and announced."""
+        """Runs the workflow and the schedule until every order is final and has its order events."""
         for _ in range(rounds):
             self.run_workflow()
             if not self.cloud.queue and not any("openShard" in order for order in self._stored_orders()):
@@ -226,26 +226,26 @@ class MemoryBackend:
     # --- the operator ---------------------------------------------------------------------------------------
 
     def retry_order(self, order_id: str, *, tries: int = 3) -> None:
-        """Runs `ops orders retry`, repeated when the command ends with a failure."""
+        """Runs `ops orders retry`, and repeats when the command fails."""
         from ops import orders
 
         for _ in range(tries):
             with suppress(Killed, ClientError, BotoCoreError, orders.NotQueued):
-                orders.retry(_operated(), order_id)
+                orders.retry(_ops_target(), order_id)
                 return
 
-    def release_goods(self, order_id: str) -> None:
+    def release_reservation(self, order_id: str) -> None:
         """Runs `ops orders release`."""
         from ops import orders
 
-        orders.release(_operated(), order_id)
+        orders.release(_ops_target(), order_id)
 
-    # --- what is stored -------------------------------------------------------------------------------------
+    # --- stored data ----------------------------------------------------------------------------------------
 
     def tick(self) -> str:
-        """Returns the present time as the functions write it, and advances it by a millisecond.
+        """Returns the current time as the functions write it, and advances it by a millisecond.
 
-        Concurrent actors get equal times: only the order of their calls may make a difference.
+        Concurrent actors get equal times, so that only the order of their calls differs.
         """
         if not self.cloud.hook.is_concurrent:
             self.now += timedelta(milliseconds=1)
@@ -302,12 +302,12 @@ class MemoryBackend:
 
     @contextmanager
     def hooked(self, hook: Hook) -> Iterator[None]:
-        """Runs this hook around all calls, in place of the present one."""
-        present, self.cloud.hook = self.cloud.hook, hook
+        """Runs this hook around all calls. Replaces the current one until the end of the `with` block."""
+        current, self.cloud.hook = self.cloud.hook, hook
         try:
             yield
         finally:
-            self.cloud.hook = present
+            self.cloud.hook = current
 
 
 def _items(quantities: Mapping[str, int]) -> list[dict[str, object]]:
@@ -329,7 +329,7 @@ def _records(batch: list[Message]) -> list[dict[str, Any]]:
 
 
 @cache
-def _operated() -> Any:
+def _ops_target() -> Any:
     from ops.targets import on_aws
 
     return on_aws("the stack in memory", OUTPUTS)
@@ -337,7 +337,7 @@ def _operated() -> Any:
 
 @contextmanager
 def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
-    """Connects the functions of this process to a backend: its cloud, its clock, its configuration."""
+    """Connects the functions in this process to a backend: its cloud, clock and configuration."""
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for function in function_names():
@@ -364,6 +364,6 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         fulfillment_system = None
         if backend.uses_fulfillment_system:
             secret = client.SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
-            fulfillment_system = client.FulfillmentClient(urlsplit("https://warehouse"), secret, cloud.post)
+            fulfillment_system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
         stack.enter_context(patch.object(fulfilling, "_fulfillment_system", fulfillment_system))
         yield backend

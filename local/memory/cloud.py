@@ -1,4 +1,4 @@
-"""The AWS around the functions, in memory, with a hook around every try of every call."""
+"""The AWS services that the functions call, in memory, with a hook around every try of every call."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from local.memory.store import Store, client_error
 from local.partners.fulfillment import Behavior, FulfillmentPartner
 
 FULFILLMENT = "fulfillment"
-"""The service name of a request to the fulfillment system, which is no call of AWS."""
+"""The service name of a request to the fulfillment system, which is not an AWS call."""
 
 
 class Killed(BaseException):
-    """The process ended: out of memory, timed out, or its machine failed. Nothing catches it."""
+    """The process ended: out of memory, a timeout, or a failed machine. No function catches it."""
 
 
 class ServiceCall(NamedTuple):
@@ -38,7 +38,7 @@ class ServiceCall(NamedTuple):
 
 
 class Hook:
-    """Runs around every try of every call. What it raises takes the place of the answer."""
+    """Runs around every try of every call. An exception that it raises replaces the response."""
 
     is_concurrent = False  # whether several actors call at once
 
@@ -46,10 +46,10 @@ class Hook:
         """Runs before the request takes effect."""
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
-        """Runs after the request took effect, and before the answer arrives."""
+        """Runs after the request took effect, and before the response arrives."""
 
     def refused(self, call: ServiceCall, request: Mapping[str, Any], error: ClientError) -> None:
-        """Runs when the service answers with an error, after `before` and in place of `after`."""
+        """Runs instead of `after` when the service returns an error."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Execution:
         return self.end.status if self.end else "RUNNING"
 
     def proceed(self, answer: machine.Ok | machine.Failure | None) -> None:
-        """Runs to the next invocation, or to the end. `answer` is the result of the last invocation."""
+        """Runs to the next invocation or to the end. `answer` is the result of the last invocation."""
         try:
             self.next = next(self.steps) if answer is None else self.steps.send(answer)
         except StopIteration as stop:
@@ -76,7 +76,7 @@ class Execution:
 
 @dataclass
 class MemoryCloud:
-    """All services. `call` answers as botocore's clients do, with botocore's own retries."""
+    """All services."""
 
     is_express: bool = False
     hook: Hook = field(default_factory=Hook)
@@ -89,12 +89,12 @@ class MemoryCloud:
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
     partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
     oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
-    reservations: dict[str, list[Any]] = field(default_factory=dict)  # every one an order ever had
+    reservations: dict[str, list[Any]] = field(default_factory=dict)  # order -> all its reservations
 
     def call(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
-        """Makes one call of an AWS API, and repeats it as the client's retry mode does.
+        """Calls an AWS API, with botocore's own retries. Returns the decoded response.
 
-        Raises botocore's errors, and what the hook raises.
+        Raises botocore's errors, and those of the hook.
         """
         model = client.meta.service_model
         call = ServiceCall(model.service_name, operation)
@@ -135,8 +135,8 @@ class MemoryCloud:
         )
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
-        """The transport of `FulfillmentClient`. Raises `FulfillmentUnavailable` when no answer arrives."""
-        from functions.fulfill_order.client import Reply  # it needs the functions' environment
+        """Sends a request of `FulfillmentClient`. Raises FulfillmentUnavailable without a response."""
+        from functions.fulfill_order.client import Reply  # needs the functions' environment
 
         call = ServiceCall(FULFILLMENT, "POST")
         request = json.loads(body)

@@ -1,4 +1,4 @@
-"""Hooks that let calls fail, record them, or act between them."""
+"""Hooks that make calls fail, record calls, or run an action between calls."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Raise = Callable[[ServiceCall, Mapping[str, Any]], BaseException]
 
 
 class Fault(NamedTuple):
-    """One way in which a call fails: before or after the request takes effect, once or at every try."""
+    """A failure of a call, before or after the request takes effect."""
 
     before: Raise | None = None
     after: Raise | None = None
-    is_repeated: bool = True  # at every try of botocore's retries, so that the caller gets the error
+    is_repeated: bool = True  # at every retry by botocore, so that the caller gets the error
 
 
 def _lost(_call: ServiceCall, _request: Mapping[str, Any]) -> BaseException:
@@ -65,12 +65,12 @@ def faults_of(call: ServiceCall) -> list[str]:
     if call.operation != "TransactWriteItems":
         impossible.add("transaction conflict")
     if call.service == FULFILLMENT:
-        impossible |= {"throttled", "answer cut off once"}  # its client has no retries below the hook
+        impossible |= {"throttled", "answer cut off once"}  # botocore does not retry these requests
     return [name for name in FAULTS if name not in impossible]
 
 
 class FaultAt(Hook):
-    """Lets one call fail, by its number. Records all calls; a repeat by botocore is no new call."""
+    """Makes the call with this number fail. Records all calls; a retry by botocore is not a new call."""
 
     def __init__(self, number: int = -1, fault: Fault | None = None) -> None:
         self.calls: list[ServiceCall] = []
@@ -80,6 +80,7 @@ class FaultAt(Hook):
         self._tries = 0
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Records a call, and raises if it is to fail before it takes effect."""
         if request is not self._request:
             self._request, self._tries = request, 0
             self.calls.append(call)
@@ -87,6 +88,7 @@ class FaultAt(Hook):
         self._raise(self._fault.before, call, request)
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Raises if the call is to fail after it took effect."""
         self._raise(self._fault.after, call, request)
 
     def _raise(self, fault: Raise | None, call: ServiceCall, request: Mapping[str, Any]) -> None:
@@ -96,7 +98,7 @@ class FaultAt(Hook):
 
 
 class Outage(Hook):
-    """Lets tries of one service fail: `length` of them, from the try with the number `start` on."""
+    """Makes `length` consecutive tries of calls fail, from number `start` on."""
 
     def __init__(self, service: str, start: int, length: int, fault: Fault) -> None:
         self._service = service
@@ -109,19 +111,21 @@ class Outage(Hook):
         return call.service == self._service and self._tries >= self._start and self._left > 0
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Counts a try, and raises if it is to fail before it takes effect."""
         self._tries += 1
         if self._fault.before and self._is_out(call):
             self._left -= 1
             raise self._fault.before(call, request)
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Raises if the try is to fail after it took effect."""
         if self._fault.after and self._is_out(call):
             self._left -= 1
             raise self._fault.after(call, request)
 
 
 class RecordedCall(NamedTuple):
-    """A call that was answered."""
+    """A call with its response."""
 
     service: str
     operation: str
@@ -130,38 +134,41 @@ class RecordedCall(NamedTuple):
 
 
 class CallRecorder(Hook):
-    """Records all calls that were answered."""
+    """Records all calls that succeed."""
 
     def __init__(self) -> None:
         self.calls: list[RecordedCall] = []
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Records a call."""
         self.calls.append(RecordedCall(*call, request, answer))
 
 
 class BeforeFirst(Hook):
-    """Runs an action right before the first call of an operation takes effect."""
+    """Runs an action just before the first call of an operation takes effect."""
 
     def __init__(self, operation: str, action: Callable[[], object]) -> None:
         self._operation = operation
         self._action: Callable[[], object] | None = action
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Runs the action at the first call."""
         if call.operation == self._operation and self._action is not None:
             action, self._action = self._action, None
             action()
 
 
 class Failing(Hook):
-    """Lets every call fail with an error, or those of one operation, or the first few of them."""
+    """Makes calls fail with an error: all, those of one operation, or only the first `times` of them."""
 
     def __init__(self, error: BaseException | Raise, operation: str | None = None, times: int = -1) -> None:
-        self.tries = 0  # of the operation, with those that succeeded
+        self.tries = 0  # of the operation, including successful ones
         self._error = error
         self._operation = operation
         self._left = times
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Counts a try, and raises the error."""
         if self._operation in {None, call.operation}:
             self.tries += 1
             if self._left != 0:
@@ -170,7 +177,7 @@ class Failing(Hook):
 
 
 def refusal(code: str, message: str = "", status: int = 400) -> Raise:
-    """Returns the fault that a service answers with this error code."""
+    """Returns the fault in which a service responds with this error code."""
     return lambda call, _request: client_error(
         call.operation,
         code,

@@ -12,7 +12,7 @@ from typing import Any
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's account
 
-# The environment of every function here. In AWS the program sets it per function.
+# The environment of every function. On AWS the program sets it per function.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class LambdaContext:
-    """The context that Lambda passes to a handler, with the attributes that are used."""
+    """The context that Lambda passes to a handler: only the attributes that are used."""
 
     function_name: str = "function"
     memory_limit_in_mb: int = 256
@@ -46,13 +46,13 @@ class LambdaContext:
     remaining_time_in_millis: int = 60_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's timeout."""
+        """Returns the milliseconds until the function's timeout."""
         return self.remaining_time_in_millis
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpAnswer:
-    """An answer of the API. Header names are lower-case; the body is decoded."""
+    """A response of the API, with lower-case header names and a decoded body."""
 
     status: int
     headers: dict[str, str]
@@ -60,11 +60,11 @@ class HttpAnswer:
 
 
 running_function: ContextVar[str | None] = ContextVar("running_function", default=None)
-"""The function whose handler runs. The in-memory IAM reads it to find the caller's role."""
+"""The function whose handler runs; `local.memory.iam` takes the caller from it."""
 
 
 def handler_of(function: str) -> Callable[[Any, Any], Any]:
-    """Returns the Lambda handler of a function, given the function's name."""
+    """Returns the Lambda handler of a function, by the function's name."""
     handler = importlib.import_module(f"functions.{function}.handler").lambda_handler
 
     def handle(event: Any, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""IAM of the in-memory cloud: a function may call what the program grants its role, and nothing else."""
+"""IAM in memory: allows a function only the calls that the program grants its role."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from local.memory.permissions import (
     AwsCall,
     Permission,
     Place,
-    as_told,
     compare,
-    grants_as_told,
+    grants_by_variable,
     permissions_for,
+    with_variable_names,
 )
 from local.memory.store import client_error
 
 SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
-FULFILLMENT_SYSTEM = {"fulfillmentUrl": "https://warehouse.example.com", "fulfillmentSecretArn": SECRET_ARN}
+FULFILLMENT_SYSTEM = {"fulfillmentUrl": "https://ship.example.com", "fulfillmentSecretArn": SECRET_ARN}
 """The configuration keys of a stack with a fulfillment system."""
 
 Grants = Mapping[str, frozenset[Permission]]
-"""What is granted, by function; resources are called by the variables that tell of them (`as_told`)."""
+"""Permissions by function. Resources have the names of variables (`with_variable_names`)."""
 
-_HERE = Place(region=REGION, account=ACCOUNT)
-_TOLD = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
+_PLACE = Place(region=REGION, account=ACCOUNT)
+_ENVIRONMENT = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
 
 
 @cache
 def grants(stack: str = "dev", **config: Any) -> Grants:
-    """What the program grants the code of each function, in a stack; `config` overrides its configuration."""
-    return grants_as_told(
+    """Returns what a stack grants the code of each function; `config` overrides its configuration."""
+    return grants_by_variable(
         declare_test_stack(stack, **config), Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT)
     )
 
 
 @cache
-def _told(permission: Permission) -> Permission:
-    (told,) = as_told([permission], _TOLD, _HERE)
-    return told
+def _with_variable_name(permission: Permission) -> Permission:
+    (renamed,) = with_variable_names([permission], _ENVIRONMENT, _PLACE)
+    return renamed
 
 
 @cache
@@ -54,20 +54,22 @@ def _is_granted(granted: frozenset[Permission], needed: Permission) -> bool:
 
 @dataclass
 class Iam:
-    """Who may do what, who did what, and who was denied what."""
+    """Authorizes calls, and records which permissions each function has used or lacked."""
 
     granted: Grants = field(default_factory=dict)
-    used: set[tuple[str, Permission]] = field(default_factory=set)
-    denied: set[tuple[str, Permission]] = field(default_factory=set)
+    used: set[tuple[str, Permission]] = field(default_factory=set)  # function, permission
+    denied: set[tuple[str, Permission]] = field(default_factory=set)  # function, permission
 
     def authorize(self, service: str, operation: str, request: Mapping[str, Any]) -> None:
-        """Raise AccessDeniedException, as AWS does, if the function that calls may not. Who is no function
-        (a test, an operator) may do anything."""
+        """Raises AccessDeniedException, as AWS does, if the calling function lacks the permission.
+
+        Other callers (a test, an operator) may make every call.
+        """
         function = running_function.get()
         if function is None:
             return
         call = AwsCall(service=service, operation=operation, parameters=request)
-        for permission in map(_told, permissions_for([call], _HERE)):
+        for permission in map(_with_variable_name, permissions_for([call], _PLACE)):
             self.used.add((function, permission))
             if not _is_granted(self.granted[function], permission):
                 self.denied.add((function, permission))

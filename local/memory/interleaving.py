@@ -1,8 +1,8 @@
-"""Runs several actors at once, in every order in which their calls can follow each other.
+"""Runs several actors concurrently, in every possible order of their calls.
 
-Every actor is a thread that waits for its turn before each of its calls, so exactly one runs at any time.
-What follows depends only on the state of the cloud and on the answers that each actor got so far. A sequence
-that reaches a known situation is not followed further.
+Every actor is a thread that waits for its turn before each call, so exactly one runs at any time. The further
+course depends only on the cloud's state and on the responses that each actor has received. A sequence that
+reaches a known situation is not followed further.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Setting = tuple[MemoryBackend, Sequence[Actor]]
 
 
 class Dropped(BaseException):
-    """Ends an actor: the rest of this sequence was explored before."""
+    """Ends an actor, because the rest of its sequence was explored before."""
 
 
 def _commutes(call: ServiceCall, request: Mapping[str, Any]) -> bool:
-    """Whether the time of a call makes no difference.
+    """Returns whether a call commutes with all calls of other actors.
 
-    It reads what no actor changes (users, prices, the secret), or adds to the events, which have no order.
+    It reads data that no actor changes (users, prices, the secret), or adds events, which have no order.
     """
     if call.service == "dynamodb":
         return call.operation == "BatchGetItem" or request.get("TableName") == "users"
@@ -37,7 +37,7 @@ def _commutes(call: ServiceCall, request: Mapping[str, Any]) -> bool:
 class _Runner:
     """One actor's thread."""
 
-    answers: list[int] = field(default_factory=list)  # a hash of each
+    answers: list[int] = field(default_factory=list)  # hashes of the responses
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     is_done: bool = False
     is_dropped: bool = False
@@ -45,7 +45,7 @@ class _Runner:
 
 
 class _Turns(Hook):
-    """Lets one actor after the other make its next call."""
+    """Blocks each actor before its calls until `step` lets it continue."""
 
     is_concurrent = True
 
@@ -102,7 +102,7 @@ class _Turns(Hook):
         return [number for number, runner in enumerate(self.runners) if not runner.is_done]
 
     def step(self, number: int) -> None:
-        """Lets one actor make its call, and runs it up to its next one. Raises what the actor raises."""
+        """Makes one actor's call, and runs the actor up to its next one. Raises the actor's exception."""
         runner = self.runners[number]
         runner.turn.release()
         self._arrived.acquire()
@@ -119,7 +119,7 @@ class _Turns(Hook):
                 self._arrived.acquire()
 
     def situation(self) -> int:
-        """Returns a hash of everything that decides what can follow."""
+        """Returns a hash of everything that the further course depends on."""
         cloud = self._backend.cloud
         tables = [sorted(table.items.items()) for table in cloud.store.tables.values()]
         return hash(
@@ -137,16 +137,16 @@ class _Turns(Hook):
 
 @dataclass
 class Explored:
-    """How much was explored."""
+    """The size of an exploration."""
 
-    sequences: int = 0  # that were run to their end
-    situations: int = 0  # different ones
+    sequences: int = 0  # run to their end
+    situations: int = 0  # distinct
 
 
-def explore(setting: Callable[[], Setting], judge: Callable[[MemoryBackend], object]) -> Explored:
-    """Runs all sequences. `setting` makes a new backend and its actors; `judge` checks each end."""
+def explore(setting: Callable[[], Setting], check: Callable[[MemoryBackend], object]) -> Explored:
+    """Runs all sequences. `setting` makes a new backend and its actors; `check` checks each final state."""
     explored = Explored()
-    met: set[int] = set()
+    known: set[int] = set()
     waiting: list[tuple[int, ...]] = [()]
     while waiting:
         prefix = waiting.pop()
@@ -162,20 +162,20 @@ def explore(setting: Callable[[], Setting], judge: Callable[[MemoryBackend], obj
                     taken.append(number)
                 while alive := turns.alive():
                     situation = turns.situation()
-                    if situation in met:
+                    if situation in known:
                         break
-                    met.add(situation)
+                    known.add(situation)
                     waiting.extend((*taken, other) for other in alive[1:])
                     turns.step(alive[0])
                     taken.append(alive[0])
                 else:
                     backend.cloud.hook = Hook()
-                    judge(backend)
+                    check(backend)
                     explored.sequences += 1
             except BaseException as error:
                 error.add_note(f"in the sequence {taken}")
                 raise
             finally:
                 turns.drop()
-    explored.situations = len(met)
+    explored.situations = len(known)
     return explored

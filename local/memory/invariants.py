@@ -1,4 +1,4 @@
-"""What is always true of the backend, whatever failed: stock, reservations, shipments, history, events."""
+"""The invariants of the backend after any fault: stock, reservations, shipments, history, events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_invariants(backend: MemoryBackend) -> None:
-    """Checks what is true at every moment. Raises AssertionError."""
+    """Checks the invariants that hold at any time. Raises AssertionError."""
     cloud = backend.cloud
     assert not cloud.iam.denied
     orders = backend.orders()
@@ -36,7 +36,7 @@ def check_invariants(backend: MemoryBackend) -> None:
 
 
 def check_final_state(backend: MemoryBackend, *, all_announced: bool = True) -> None:
-    """Checks what is true when nothing is left to run. Raises AssertionError.
+    """Checks the invariants that hold once the backend is idle. Raises AssertionError.
 
     With `all_announced=False` events may be missing: an execution was stopped between a move and its event.
     """
@@ -47,7 +47,7 @@ def check_final_state(backend: MemoryBackend, *, all_announced: bool = True) -> 
         assert not order.is_open, order
         assert order.open_shard is None, order
         if order.status is OrderStatus.FAILED and order.holds_stock:
-            assert "stay held" in (order.status_reason or ""), f"the reason does not say it: {order}"
+            assert "stay held" in (order.status_reason or ""), f"no reason for the held stock: {order}"
         if order.status is OrderStatus.FULFILLED:
             expected = backend.cloud.partner.shipments.get(order.order_id)
             assert order.shipment is not None

@@ -2,10 +2,10 @@
 
     grants = grants_of_code(run, "orders_api")
     needed = permissions_for(calls, Place(region=..., account=...))
-    compare(grants, needed)  ->  what is granted in vain, and what is called without a grant
+    compare(grants, needed)  ->  unused grants, and calls without a grant
 
-The calls may come from another world than the program: `as_told` puts for each resource the variable by which
-a function is told of it, which is the same in all of them.
+The calls may go to another account than the one that the program was run for. `with_variable_names` replaces
+each resource by the environment variable that names it, which is the same everywhere.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from policy.resources import EVENT_SOURCE_MAPPING, FUNCTION, ROLE, ROLE_POLICY, 
 
 @dataclass(frozen=True, kw_only=True)
 class AwsCall:
-    """One call of AWS: the service by its name in botocore, the operation as the API calls it, and its
-    parameters."""
+    """One AWS call."""
 
-    service: str
-    operation: str
+    service: str  # botocore's name
+    operation: str  # the API's name
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """One action on one resource, as IAM writes them."""
+    """One action on one resource, as in an IAM policy."""
 
     action: str
     resource: str
@@ -41,14 +40,14 @@ class Permission:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What is granted and never used, and what is used and not granted."""
+    """Where grants and calls differ."""
 
-    unused: frozenset[Permission]
-    ungranted: frozenset[Permission]
+    unused: frozenset[Permission]  # granted, not needed
+    ungranted: frozenset[Permission]  # needed, not granted
 
 
 def compare(granted: Iterable[Permission], needed: Iterable[Permission]) -> Difference:
-    """Both ways; a grant whose resource ends in `*` covers every resource that begins like it."""
+    """Returns unused grants and missing ones. A resource that ends in `*` matches by its prefix."""
     granted, needed = set(granted), set(needed)
     return Difference(
         unused=frozenset(grant for grant in granted if not any(_covers(grant, need) for need in needed)),
@@ -64,9 +63,9 @@ def _covers(grant: Permission, need: Permission) -> bool:
     return grant.resource == need.resource
 
 
-# --- What calls need --------------------------------------------------------------------------------------
+# --- Permissions that calls need --------------------------------------------------------------------------
 
-# A transaction has no permission of its own, its parts have:
+# A transaction needs the permissions of its parts:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 _TRANSACTION_PARTS: Final = {
     "Put": "PutItem",
@@ -80,19 +79,19 @@ _TABLE_OPERATIONS: Final = frozenset({"GetItem", "PutItem", "UpdateItem", "Delet
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the calls went; ARNs are made of it."""
+    """The account and region of calls."""
 
     region: str
     account: str
     partition: str = "aws"
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource of this account and region."""
+        """Returns the ARN of a resource of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
 def permissions_for(calls: Iterable[AwsCall], place: Place) -> set[Permission]:
-    """What calls need to be allowed. Raises LookupError for a call that is not known here yet."""
+    """Returns the permissions that calls need. Raises LookupError for a call that is not listed here."""
     return {permission for call in calls for permission in _permissions_of(call, place)}
 
 
@@ -100,7 +99,9 @@ def _permissions_of(call: AwsCall, place: Place) -> Iterator[Permission]:
     permissions = _SERVICES.get(call.service)
     found = list(permissions(call, place)) if permissions else []
     if not found:
-        raise LookupError(f"it is not known here what {call.service} {call.operation} needs to be allowed")
+        raise LookupError(
+            f"the permissions of {call.service} {call.operation} are not listed. Add them to {__name__}."
+        )
     yield from found
 
 
@@ -144,7 +145,7 @@ def _of_step_functions(call: AwsCall, _place: Place) -> Iterator[Permission]:
 
 
 def _of_cloudwatch(call: AwsCall, _place: Place) -> Iterator[Permission]:
-    # CloudWatch has no resources for metrics: these are granted on "*" or not at all.
+    # CloudWatch has no resources for metrics: the actions are granted on "*".
     if call.operation in ("GetMetricData", "GetMetricStatistics"):
         yield Permission(f"cloudwatch:{call.operation}", "*")
 
@@ -164,15 +165,17 @@ _SERVICES: Final[Mapping[str, Callable[[AwsCall, Place], Iterator[Permission]]]]
 }
 
 
-def as_told(
+def with_variable_names(
     permissions: Iterable[Permission], environment: Mapping[str, str], place: Place
 ) -> set[Permission]:
-    """The same permissions, on resources by the variables of a function's environment that tell of them:
-    `ORDERS_TABLE/index/byUser`. A resource of which no variable tells keeps its ARN."""
-    told = dict(_resources(environment, place))
+    """Returns the permissions with resources named by a function's environment variables.
+
+    For example `ORDERS_TABLE/index/byUser`. A resource without a variable keeps its ARN.
+    """
+    variables = dict(_resources(environment, place))
 
     def name(resource: str) -> str:
-        for arn, variable in told.items():
+        for arn, variable in variables.items():
             if resource == arn or resource.startswith((f"{arn}/", f"{arn}:")):
                 return variable + resource.removeprefix(arn)
         return resource
@@ -181,7 +184,7 @@ def as_told(
 
 
 def _resources(environment: Mapping[str, str], place: Place) -> Iterator[tuple[str, str]]:
-    """The ARNs of the resources that a function is told of, each with what tells of it."""
+    """Yields the ARN of each resource that a variable names, with the variable."""
     for variable, value in environment.items():
         if variable.endswith("_TABLE"):
             yield place.arn("dynamodb", f"table/{value}"), variable
@@ -196,11 +199,11 @@ def _resources(environment: Mapping[str, str], place: Place) -> Iterator[tuple[s
             yield value, variable
 
 
-# --- What is granted --------------------------------------------------------------------------------------
+# --- Granted permissions ----------------------------------------------------------------------------------
 
 
 def grants_of_role(run: ProgramRun, role: str) -> set[Permission]:
-    """All that the inline policies of a role allow; `role` is its logical name."""
+    """Returns the permissions in the inline policies of a role, by the role's logical name."""
     name = run.get(ROLE, role).outputs["name"]
     return {
         permission
@@ -211,7 +214,7 @@ def grants_of_role(run: ProgramRun, role: str) -> set[Permission]:
 
 
 def permissions_in(policy: Resource) -> Iterator[Permission]:
-    """What one role policy allows, action by action and resource by resource."""
+    """Yields the permissions in one role policy."""
     for statement in statements(policy.inputs["policy"]):
         assert statement["Effect"] == "Allow"
         for action in many(statement["Action"]):
@@ -220,10 +223,9 @@ def permissions_in(policy: Resource) -> Iterator[Permission]:
 
 
 def grants_of_code(run: ProgramRun, function: str) -> set[Permission]:
-    """What the role of a function allows its code.
+    """Returns the permissions of a function's role that are for the function's code.
 
-    Without what Lambda itself uses the role for: writing logs, sending traces, and polling a queue that feeds
-    the function.
+    Excludes those that Lambda uses: writing logs, sending traces, and polling the function's queue.
     """
     arn = run.get(FUNCTION, function).outputs["arn"]
     polled = {
@@ -239,12 +241,16 @@ def grants_of_code(run: ProgramRun, function: str) -> set[Permission]:
     }
 
 
-def grants_as_told(run: ProgramRun, place: Place) -> dict[str, frozenset[Permission]]:
-    """What each function's role allows its code, on resources by what tells the function of them; `place` is
-    where the program was run."""
+def grants_by_variable(run: ProgramRun, place: Place) -> dict[str, frozenset[Permission]]:
+    """Returns the permissions of each function's code, with resources named by its environment variables.
+
+    `place` is the account and region of the run.
+    """
     return {
         function.name: frozenset(
-            as_told(grants_of_code(run, function.name), function.inputs["environment"]["variables"], place)
+            with_variable_names(
+                grants_of_code(run, function.name), function.inputs["environment"]["variables"], place
+            )
         )
         for function in run.of_type(FUNCTION)
     }

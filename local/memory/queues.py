@@ -1,4 +1,4 @@
-"""SQS in memory: the orders queue and its dead-letter queue, without time."""
+"""SQS in memory: the orders queue and its dead-letter queue, without delays."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _ids = count(1)
 
 @dataclass
 class Message:
-    """A message that waits on a queue. `receives` counts its deliveries."""
+    """A message on a queue."""
 
     body: str
-    receives: int = 0
+    receives: int = 0  # deliveries
     id: str = field(default_factory=lambda: f"m-{next(_ids)}", compare=False)
     is_hidden: bool = field(default=False, compare=False)  # received, and not yet visible again
 
 
 class Queue(deque[Message]):
-    """A queue's messages, oldest first. Answers the calls of SQS's API that the project makes."""
+    """A queue's messages, oldest first, and the SQS calls that the project makes."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answers one call, as botocore decodes it. Raises LookupError for an unknown operation."""
+        """Returns the decoded response to one call. Raises LookupError for other operations."""
         handler = {
             "SendMessage": self._send_message,
             "SendMessageBatch": self._send_message_batch,

@@ -1,6 +1,6 @@
-"""Courses of orders: what clients, AWS and an operator do, without any fault.
+"""Scenarios: what clients, AWS and an operator do with one or two orders.
 
-A scenario names the final statuses. They hold without faults; with faults only the invariants hold.
+Without injected faults the orders reach the scenario's final statuses. With faults only the invariants hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from local.partners.fulfillment import Behavior
 
 @dataclass(frozen=True)
 class Scenario:
-    """One course, and the final statuses of its orders."""
+    """A scenario, and the final statuses of its orders without faults."""
 
     play: Callable[[MemoryBackend], None]
     ends: tuple[str, ...]
@@ -26,7 +26,7 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """The id of its tests."""
+        """The id of the scenario's tests."""
         kind = "express" if self.is_express else "standard"
         return f"{self.play.__name__}-{'shipped' if self.uses_fulfillment_system else 'in_place'}-{kind}"
 
@@ -39,7 +39,7 @@ class Scenario:
 
 
 def play(scenario: Scenario, hook: Hook) -> MemoryBackend:
-    """Plays a scenario on a new backend until nothing is left to run, and checks the invariants."""
+    """Runs a scenario on a new backend until it is idle, and checks the invariants."""
     backend = scenario.new_backend()
     backend.cloud.hook = hook
     with installed(backend):
@@ -50,7 +50,7 @@ def play(scenario: Scenario, hook: Hook) -> MemoryBackend:
 
 
 def _run_to(backend: MemoryBackend, state: str) -> None:
-    """Runs the executions until all are about to enter a state."""
+    """Runs all executions up to a state, which is next."""
     backend.deliver_messages()
     for _ in range(30):
         waiting = [execution for execution in backend.running_executions() if execution.next.state != state]  # type: ignore[union-attr]
@@ -60,32 +60,38 @@ def _run_to(backend: MemoryBackend, state: str) -> None:
 
 
 def happy(backend: MemoryBackend) -> None:
+    """An order is fulfilled."""
     backend.place_order("k", p1=2, p2=1)
     backend.run_until_idle()
 
 
 def unknown_product(backend: MemoryBackend) -> None:
+    """An order contains a product that does not exist."""
     backend.place_order("k", p1=1, ghost=1)
     backend.run_until_idle()
 
 
 def too_little_stock(backend: MemoryBackend) -> None:
+    """The stock of one product is too low."""
     backend.place_order("k", p1=2, p2=4)
     backend.run_until_idle()
 
 
 def refused(backend: MemoryBackend) -> None:
+    """The fulfillment system refuses the order."""
     backend.cloud.partner.plan.append(Behavior.REFUSE)
     backend.place_order("k", p1=2, p2=1)
     backend.run_until_idle()
 
 
 def cancelled_at_once(backend: MemoryBackend) -> None:
+    """A client cancels an order before its message is delivered."""
     backend.cancel_order(backend.place_order("k", p1=2))
     backend.run_until_idle()
 
 
 def cancelled_when_validated(backend: MemoryBackend) -> None:
+    """A client cancels an order before FulfillOrder runs."""
     order_id = backend.place_order("k", p1=2)
     _run_to(backend, "FulfillOrder")
     backend.cancel_order(order_id)
@@ -93,6 +99,7 @@ def cancelled_when_validated(backend: MemoryBackend) -> None:
 
 
 def cancelled_too_late(backend: MemoryBackend) -> None:
+    """A client tries to cancel an order after FulfillOrder has run."""
     order_id = backend.place_order("k", p1=2)
     _run_to(backend, "MarkFulfilled")
     backend.cancel_order(order_id)
@@ -100,12 +107,14 @@ def cancelled_too_late(backend: MemoryBackend) -> None:
 
 
 def send_lost(backend: MemoryBackend) -> None:
+    """The message of an order is lost; the requeue sends another."""
     backend.place_order("k", p1=2)
     backend.cloud.queue.clear()
     backend.run_until_idle()
 
 
 def killed_before_fulfillment(backend: MemoryBackend) -> None:
+    """The execution ends before FulfillOrder."""
     backend.place_order("k", p1=2)
     _run_to(backend, "FulfillOrder")
     backend.stop_executions()
@@ -113,6 +122,7 @@ def killed_before_fulfillment(backend: MemoryBackend) -> None:
 
 
 def killed_after_fulfillment(backend: MemoryBackend) -> None:
+    """The execution ends between FulfillOrder and MarkFulfilled."""
     backend.place_order("k", p1=2)
     _run_to(backend, "MarkFulfilled")
     backend.stop_executions()
@@ -120,6 +130,7 @@ def killed_after_fulfillment(backend: MemoryBackend) -> None:
 
 
 def killed_before_release(backend: MemoryBackend) -> None:
+    """The execution of a refused order ends before ReleaseOrder."""
     backend.cloud.partner.plan.append(Behavior.REFUSE)
     backend.place_order("k", p1=2)
     _run_to(backend, "ReleaseOrder")
@@ -128,6 +139,7 @@ def killed_before_release(backend: MemoryBackend) -> None:
 
 
 def used_up_with_nothing_held(backend: MemoryBackend) -> None:
+    """All attempts end before FulfillOrder."""
     backend.place_order("k", p1=2)
     for _ in range(3):
         backend.stop_executions()
@@ -137,7 +149,8 @@ def used_up_with_nothing_held(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
-def used_up_with_goods_held(backend: MemoryBackend) -> None:
+def used_up_with_stock_held(backend: MemoryBackend) -> None:
+    """All attempts end between FulfillOrder and MarkFulfilled."""
     backend.place_order("k", p1=2, p2=1)
     for _ in range(3):
         _run_to(backend, "MarkFulfilled")
@@ -148,13 +161,14 @@ def used_up_with_goods_held(backend: MemoryBackend) -> None:
 
 
 def used_up_without_an_answer(backend: MemoryBackend) -> None:
+    """The fulfillment system never confirms the shipment."""
     backend.cloud.partner.plan.extend(repeat(Behavior.MUTE, 40))
     backend.place_order("k", p1=2, p2=1)
     backend.run_until_idle()
 
 
 def _retry(backend: MemoryBackend) -> None:
-    """Retries the one order if it failed. A fault may have ended it otherwise."""
+    """Retries the one order if it is FAILED. After a fault it may have another status."""
     (order_id,) = backend.orders()
     if backend.status(order_id) == "FAILED":
         backend.retry_order(order_id)
@@ -162,16 +176,19 @@ def _retry(backend: MemoryBackend) -> None:
 
 
 def retried_by_an_operator(backend: MemoryBackend) -> None:
+    """An operator retries an order whose attempts are used up."""
     used_up_with_nothing_held(backend)
     _retry(backend)
 
 
 def refused_and_retried(backend: MemoryBackend) -> None:
+    """An operator retries a refused order."""
     refused(backend)
     _retry(backend)
 
 
 def late_message(backend: MemoryBackend) -> None:
+    """The message of the first attempt arrives after the requeue has started the second."""
     order_id = backend.place_order("k", p1=2)
     late = list(backend.cloud.queue)
     backend.cloud.queue.clear()
@@ -183,12 +200,14 @@ def late_message(backend: MemoryBackend) -> None:
 
 
 def delivered_twice(backend: MemoryBackend) -> None:
+    """SQS delivers a message twice."""
     backend.place_order("k", p1=2)
     backend.cloud.queue.append(backend.cloud.queue[0]) if backend.cloud.queue else None
     backend.run_until_idle()
 
 
 def two_for_the_last(backend: MemoryBackend) -> None:
+    """The stock suffices for one of two orders."""
     backend.place_order("k1", p2=2)
     backend.place_order("k2", p2=2)
     backend.run_until_idle()
@@ -205,18 +224,18 @@ _EVERYWHERE = (
     (killed_before_fulfillment, ("FULFILLED",)),
     (killed_after_fulfillment, ("FULFILLED",)),
     (used_up_with_nothing_held, ("FAILED",)),
-    (used_up_with_goods_held, ("FAILED",)),
+    (used_up_with_stock_held, ("FAILED",)),
     (retried_by_an_operator, ("FULFILLED",)),
     (late_message, ("FULFILLED",)),
     (delivered_twice, ("FULFILLED",)),
     (two_for_the_last, ("FULFILLED", "REJECTED")),
 )
-# With EXPRESS a second execution of the same name can start, and none can be described.
+# EXPRESS allows a second execution of the same name, and its executions cannot be described.
 _EXPRESS = {
     happy,
     killed_after_fulfillment,
     killed_before_release,
-    used_up_with_goods_held,
+    used_up_with_stock_held,
     late_message,
     delivered_twice,
 }

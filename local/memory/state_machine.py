@@ -1,7 +1,7 @@
-"""Runs `statemachines/order_fulfillment.asl.json` in-process, as Step Functions would.
+"""Runs `statemachines/order_fulfillment.asl.json` in-process, as Step Functions does.
 
-It knows what that file uses (Task, Succeed, Fail; Retry, Catch, Assign, Arguments; JSONata) and refuses the
-rest. It calls nothing itself: `run` yields each invocation, and is told how it went.
+It supports what that file uses (Task, Succeed, Fail; Retry, Catch, Assign, Arguments; JSONata) and fails for
+anything else. `run` yields each invocation, and the caller sends its result.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ FUNCTIONS = {
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
-_KNOWN = {"Task", "Succeed", "Fail"}
+_SUPPORTED = {"Task", "Succeed", "Fail"}
 
 
 @cache
 def definition() -> Any:
-    """The machine's definition, with the functions' names in place of their ARNs."""
+    """Returns the machine's definition, with the functions' names instead of their ARNs."""
     text = FILE.read_text("utf-8").replace("${partition}", "aws")
     for placeholder, function in FUNCTIONS.items():
         text = text.replace(f"${{{placeholder}}}", function)
@@ -47,7 +47,7 @@ def definition() -> Any:
 
 @dataclass(frozen=True)
 class Invoke:
-    """The machine wants a function invoked."""
+    """An invocation of a function."""
 
     state: str
     function: str
@@ -56,30 +56,30 @@ class Invoke:
 
 @dataclass(frozen=True)
 class Ok:
-    """The function answered."""
+    """The result of an invocation."""
 
     result: Any
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The invocation failed, under the name that Step Functions gives the error."""
+    """The error of an invocation."""
 
-    error: str
+    error: str  # Step Functions' name
     cause: str = "{}"
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """How Step Functions sees an exception of a Python function."""
+        """Returns the failure that Step Functions makes of a Python exception."""
         name = type(error).__name__
         return cls(name, json.dumps({"errorMessage": str(error), "errorType": name, "stackTrace": []}))
 
 
 @dataclass(frozen=True)
 class End:
-    """How an execution ended: SUCCEEDED or FAILED, in which state, and with which error."""
+    """The end of an execution."""
 
-    status: str
+    status: str  # SUCCEEDED or FAILED
     state: str
     error: str | None = None
     cause: str | None = None
@@ -87,21 +87,21 @@ class End:
 
 @dataclass
 class Coverage:
-    """What of the file was run."""
+    """The parts of the file that were run."""
 
     states: set[str] = field(default_factory=set)
     retries: set[tuple[str, str]] = field(default_factory=set)  # state, error
-    catches: set[tuple[str, str]] = field(default_factory=set)  # state, error as the file names it
+    catches: set[tuple[str, str]] = field(default_factory=set)  # state, error as in the file
 
     def add(self, other: Coverage) -> None:
-        """Take in what another run covered."""
+        """Adds the coverage of another run."""
         self.states |= other.states
         self.retries |= other.retries
         self.catches |= other.catches
 
     @classmethod
     def whole(cls) -> Coverage:
-        """All that there is to cover."""
+        """Returns the coverage of the whole file."""
         states = definition()["States"]
         return cls(
             set(states),
@@ -121,14 +121,14 @@ class Coverage:
 
 
 def run(execution_input: Mapping[str, Any], coverage: Coverage) -> Generator[Invoke, Ok | Failure, End]:
-    """One execution. Waits of retries take no time."""
+    """Runs one execution, without the delays of retries."""
     machine = definition()
     context = {"Execution": {"Input": dict(execution_input)}}
     variables: dict[str, Any] = {}
     name = machine["StartAt"]
     while True:
         state = machine["States"][name]
-        assert state["Type"] in _KNOWN, state["Type"]
+        assert state["Type"] in _SUPPORTED, state["Type"]
         coverage.states.add(name)
         if state["Type"] == "Succeed":
             return End("SUCCEEDED", name)
@@ -197,13 +197,13 @@ def _fill_in(template: Any, states: Any, variables: Any) -> Any:
         return [_fill_in(value, states, variables) for value in template]
     if isinstance(template, str) and (match := _EXPRESSION.fullmatch(template)):
         value = _evaluate(match[1].strip(), states, variables)
-        # Step Functions fails where an expression yields nothing; so do we, for our values are never null.
+        # Step Functions fails for an undefined result. None is enough here: no value is null.
         assert value is not None, template
         return value
     return template
 
 
-# `$a`, `$a.b.c`: most expressions are only paths, and JSONata takes a millisecond for them.
+# `$a`, `$a.b.c`: most expressions are paths, which take JSONata a millisecond each.
 _PATH = re.compile(r"\$[A-Za-z.]+")
 
 
@@ -218,7 +218,7 @@ def _evaluate(expression: str, states: Any, variables: Any) -> Any:
 
 
 def evaluate_jsonata(expression: str, scope: Mapping[str, Any]) -> Any:
-    """The value of a JSONata expression, with Step Functions' `$parse`."""
+    """Returns the value of a JSONata expression, with Step Functions' `$parse`."""
     compiled = Jsonata.jsonata(expression)
     compiled.register_lambda("parse", json.loads)
     return compiled.evaluate(None, scope)

@@ -1,7 +1,6 @@
-"""DynamoDB in memory: as much of it as the functions use, a hundred times faster than moto.
+"""DynamoDB in memory: the calls and expressions that the functions use, a hundred times faster than moto.
 
-That it answers as moto does, `test_store.py` proves; what moto lacks (transaction conflicts, throttling) the
-tests inject.
+`test_store.py` compares it with moto. `faults.py` adds transaction conflicts and throttling.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ _TOKENS = re.compile(r"\s*(<>|<=|>=|[=<>(),.+-]|[#:]?\w+)")
 
 
 def client_error(operation: str, code: str, **extra: Any) -> Exception:
-    """An error as botocore raises it for an answer of AWS."""
+    """Returns the error that botocore raises for an error response of AWS."""
     answer = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}, **extra}
     error: Exception = ClientError(answer, operation)
     return error
 
 
 class _Parser:
-    """Recursive descent over DynamoDB's condition and update expressions."""
+    """A recursive descent parser of DynamoDB's condition and update expressions."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _TOKENS.findall(text)
@@ -132,7 +131,7 @@ def _update(text: str) -> Any:
 
 
 class _Evaluation(NamedTuple):
-    """Evaluates expressions over one item."""
+    """Evaluates expressions on one item."""
 
     item: Item
     names: Mapping[str, str]
@@ -163,7 +162,7 @@ class _Evaluation(NamedTuple):
         if operator == "if_not_exists":
             return right if left is None else left
         if left is None or right is None:
-            _refuse("ValidationException")
+            _raise_refusal("ValidationException")
         if operator == "list_append":
             return {"L": [*left["L"], *right["L"]]}
         amount = int(right["N"]) if operator == "+" else -int(right["N"])
@@ -202,12 +201,12 @@ class _Refusal(Exception):
         self.item = item
 
 
-def _refuse(code: str, item: Item | None = None) -> NoReturn:
+def _raise_refusal(code: str, item: Item | None = None) -> NoReturn:
     raise _Refusal(code, item)
 
 
 class Table:
-    """One table. Stored items are never changed in place, so that nobody has to copy them."""
+    """One table. Stored items are never changed in place, so readers need no copies."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.key = schema["KeySchema"][0]["AttributeName"]
@@ -218,7 +217,7 @@ class Table:
         self.items: dict[str, Item] = {}
 
     def changed(self, request: Mapping[str, Any]) -> tuple[str, Item]:
-        """The key of the item that a write is for, and the item as it would be. Raises `_Refusal`."""
+        """Returns the key of a write's item, and the item after the write. Raises `_Refusal`."""
         key = (request.get("Item") or request["Key"])[self.key]["S"]
         before = self.items.get(key)
         names, values = (
@@ -228,8 +227,8 @@ class Table:
         evaluation = _Evaluation(before or {}, names, values)
         condition = request.get("ConditionExpression")
         if condition is not None and not evaluation.holds(_condition(condition)):
-            wanted = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-            _refuse("ConditionalCheckFailed", before if wanted else None)
+            returns_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+            _raise_refusal("ConditionalCheckFailed", before if returns_item else None)
         if "Item" in request:
             return key, request["Item"]
         after = dict(before or request["Key"])
@@ -248,7 +247,7 @@ def _put(item: Item, path: Sequence[str], value: Any) -> None:
         item[first] = value
         return
     if first not in item:
-        _refuse("ValidationException")
+        _raise_refusal("ValidationException")
     inner = dict(item[first]["M"])
     _put(inner, rest, value)
     item[first] = {"M": inner}
@@ -261,7 +260,7 @@ class Store:
         self.tables = {name: Table(schema) for name, schema in schemas.items()}
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one call of DynamoDB's API. Raises `ClientError`."""
+        """Returns the response to one call of DynamoDB's API. Raises ClientError."""
         handler: Callable[[Mapping[str, Any]], dict[str, Any]] = getattr(self, f"_{xform_name(operation)}")
         try:
             return handler(request)

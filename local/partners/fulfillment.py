@@ -1,8 +1,8 @@
-"""A small partner: the other side of `docs/fulfillment.md`, well-behaved or not.
+"""A fulfillment system that follows `docs/fulfillment.md`, and misbehaves on request.
 
     python -m local.partners.fulfillment --secret s3cret --busy 0.05 --drop-answer 0.02
 
-serves on loopback until Ctrl-C and prints a line per request. It keeps what it shipped in memory only.
+Serves on loopback until Ctrl-C and prints a line per request. Keeps its shipments in memory only.
 """
 
 from __future__ import annotations
@@ -26,55 +26,55 @@ REPLAY_WINDOW = 300  # seconds
 
 
 class Behavior(StrEnum):
-    """How the fulfillment system treats a request."""
+    """How the fulfillment system handles a request."""
 
-    ACCEPT = "accept"  # as the contract says
-    REFUSE = "refuse"  # 422, for good
-    BUSY = "busy"  # 503, nothing done
-    THROTTLE = "throttle"  # 429, nothing done
-    DROP_ANSWER = "drop-answer"  # accepts, then the connection breaks: nobody hears of it
-    DROP_REQUEST = "drop-request"  # the connection breaks before anything is done
-    SLOW = "slow"  # accepts, but answers after `FulfillmentPartner.slowness` seconds only
-    TRICKLE = "trickle"  # accepts, and answers byte by byte, ever so slowly
-    GARBLED = "garbled"  # accepts, and answers 200 with something that is no shipment
-    MUTE = "mute"  # accepts, and from then on answers 409 without saying which shipment
-    HUGE = "huge"  # accepts, and answers a shipment somewhere in a megabyte
-    REDIRECT = "redirect"  # 307 to another place
-    LOCKED = "locked"  # 401, whatever the signature
+    ACCEPT = "accept"  # as the contract requires
+    REFUSE = "refuse"  # 422, permanently
+    BUSY = "busy"  # 503, does not ship
+    THROTTLE = "throttle"  # 429, does not ship
+    DROP_ANSWER = "drop-answer"  # ships, then closes the connection without a response
+    DROP_REQUEST = "drop-request"  # closes the connection, does not ship
+    SLOW = "slow"  # ships, and responds after `FulfillmentPartner.delay` seconds
+    TRICKLE = "trickle"  # ships, and responds with five bytes a second
+    GARBLED = "garbled"  # ships, and responds 200 with a body that is not a shipment
+    MUTE = "mute"  # ships, and responds 409 without a shipment id
+    HUGE = "huge"  # ships, and responds with a megabyte
+    REDIRECT = "redirect"  # 307, does not ship
+    LOCKED = "locked"  # 401 for every signature
 
 
 class Received(NamedTuple):
-    """One request as it came in."""
+    """One request, as received."""
 
     headers: dict[str, str]
     body: bytes
 
 
 class Answer(NamedTuple):
-    """What the fulfillment system answers; `behavior` tells the server how to send it."""
+    """A response of the fulfillment system."""
 
     status: int
     body: bytes
-    behavior: Behavior
+    behavior: Behavior  # decides how the server sends it
 
 
 class FulfillmentPartner:
-    """Checks signatures, ships once per idempotency key, and remembers what it refused."""
+    """Checks signatures, ships once per idempotency key, and records refusals."""
 
     def __init__(self, secret: str, *, now: Callable[[], float] = time.time) -> None:
         self.secret = secret
-        self.slowness = 6.0
+        self.delay = 6.0  # seconds, for SLOW
         self.plan: deque[Behavior] = deque()  # for the next requests, in order
-        self.behavior: Callable[[], Behavior] = lambda: Behavior.ACCEPT  # of all later ones
+        self.behavior: Callable[[], Behavior] = lambda: Behavior.ACCEPT  # for all later requests
         self.received: list[Received] = []
         self.shipments: dict[str, str] = {}
-        self.contents: dict[str, dict[str, int]] = {}  # of the shipments: quantity by product
-        self._refused: dict[str, int] = {}  # the highest attempt that was refused, by order
+        self.contents: dict[str, dict[str, int]] = {}  # order -> product -> shipped quantity
+        self._refused: dict[str, int] = {}  # order -> highest refused attempt
         self._now = now
         self._lock = threading.Lock()
 
     def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Treat one request. `headers` by lower-case names."""
+        """Handles one request. `headers` are keyed by lower-case names."""
         with self._lock:
             self.received.append(Received(dict(headers), body))
             behavior = self.plan.popleft() if self.plan else self.behavior()
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.behavior in {Behavior.DROP_ANSWER, Behavior.DROP_REQUEST}:
             return
         if answer.behavior is Behavior.SLOW:
-            self.server.stopping.wait(self.server.partner.slowness)
+            self.server.stopping.wait(self.server.partner.delay)
         head = [f"HTTP/1.1 {answer.status} {answer.behavior}", f"Content-Length: {len(answer.body)}"]
         if answer.behavior is Behavior.REDIRECT:
             head.append(f"Location: {self.server.url}elsewhere")
@@ -154,10 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.server.stopping.wait(0.2):
                     return
         except OSError:
-            pass  # the client gave up
+            pass  # the client has closed the connection
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing: `report` does."""
+        """Logs nothing: `report` prints a line per request."""
 
 
 class PartnerServer(ThreadingHTTPServer):
@@ -176,7 +176,7 @@ class PartnerServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """The URL for `fulfillmentUrl`."""
         return f"http://127.0.0.1:{self.server_port}/"
 
     def __enter__(self) -> Self:
@@ -194,7 +194,7 @@ class PartnerServer(ThreadingHTTPServer):
 def mixed_behavior(
     probabilities: Mapping[Behavior, float], seed: int | None = None
 ) -> Callable[[], Behavior]:
-    """Chooses behaviors by probability; what the probabilities leave over is ACCEPT."""
+    """Returns a function that draws a behavior. The probability of ACCEPT is the remainder to 1."""
     chance = random.Random(seed)  # noqa: S311
     choices = [*probabilities, Behavior.ACCEPT]
     weights = [*probabilities.values(), 1 - sum(probabilities.values())]
@@ -202,11 +202,11 @@ def mixed_behavior(
 
 
 def main() -> int:
-    """Serve by hand, until Ctrl-C."""
+    """Serves until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m local.partners.fulfillment", description=__doc__)
-    parser.add_argument("--port", type=int, default=8787, help="on 127.0.0.1; 0 for a free one (8787)")
-    parser.add_argument("--secret", required=True, help="the shared secret that signs the requests")
-    parser.add_argument("--seed", type=int, help="makes the choices repeatable")
+    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1 (8787); 0: a free one")
+    parser.add_argument("--secret", required=True, help="shared secret that signs the requests")
+    parser.add_argument("--seed", type=int, help="seed of the random behaviors, to repeat a run")
     for behavior in Behavior:
         if behavior is not Behavior.ACCEPT:
             parser.add_argument(
@@ -215,7 +215,7 @@ def main() -> int:
                 type=float,
                 default=0.0,
                 metavar="SHARE",
-                help="from 0 to 1",
+                help="share of the requests, from 0 to 1",
             )
     options = parser.parse_args()
     shares = {behavior: share for behavior in Behavior if (share := getattr(options, behavior.name, 0.0))}

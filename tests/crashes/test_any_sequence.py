@@ -159,7 +159,7 @@ class AnySequence(RuleBasedStateMachine):
         order_id = data.draw(st.sampled_from(self.backend.failed_orders()))
         if order_id not in self.backend.cloud.partner.shipments:
             self.set_fault(None)
-            self.backend.release_goods(order_id)
+            self.backend.release_reservation(order_id)
 
     # --- invariants ---
 

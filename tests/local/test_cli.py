@@ -65,7 +65,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert "service_api" in _local(environment, "logs", "service_api", "--platform").stdout
     unknown = _local(environment, "logs", "nobody")
     assert unknown.returncode == 1
-    assert "no function 'nobody'; there are" in _sentence(unknown)
+    assert "no function 'nobody'; use one of" in _sentence(unknown)
 
     state = Path(environment["ORDERFLOW_STATE_FOLDER"])
     assert (state / "instance.json").stat().st_mode & 0o077 == 0
@@ -152,7 +152,7 @@ def test_a_taken_port_is_told_and_nothing_is_started(environment: dict[str, str]
         up = _local(environment, "up", "--port", str(taken.getsockname()[1]))
 
     assert up.returncode == 1
-    assert "is taken by another program" in _sentence(up)
+    assert "is in use; choose another one" in _sentence(up)
     assert up.stdout == ""
 
 
@@ -177,7 +177,7 @@ def test_in_the_foreground_it_runs_until_it_is_asked_to_end(
         rest = up.stdout.read()
 
     assert up.returncode == 0
-    assert "nothing is left behind" in rest
+    assert "All its data is removed." in rest
     assert not folder.exists()
     assert list(state.iterdir()) == []
 
@@ -238,7 +238,7 @@ def test_no_variable_of_the_shell_and_no_folder_name_disturbs_it(
     )
 
     assert demo.returncode == 0, demo.stderr
-    assert "Every order ended as it should." in demo.stdout
+    assert "Every order ended as expected." in demo.stdout
 
 
 @pytest.mark.parametrize("lines", [1, 3])
@@ -254,4 +254,4 @@ def test_a_stack_in_the_background_outlives_a_closed_pipe(environment: dict[str,
     )
 
     running = connect(state_folder=Path(environment["ORDERFLOW_STATE_FOLDER"]))
-    assert running.endpoint.answers(timeout=5)
+    assert running.endpoint.is_ready(timeout=5)

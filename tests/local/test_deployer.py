@@ -168,19 +168,19 @@ def test_default_tags_of_the_stack_go_onto_every_resource_that_takes_tags(
     [
         (
             'aws.kinesis.Stream("s")',
-            "aws:kinesis/stream:Stream 's': the local deployer does not know this resource type",
+            "aws:kinesis/stream:Stream 's': the embedded AWS does not support this resource type",
         ),
         (
             'aws.sqs.Queue("q", fifo_throughput_limit="perQueue")',
-            "aws:sqs/queue:Queue 'q': the local deployer does not know the property `fifoThroughputLimit`",
+            "aws:sqs/queue:Queue 'q': the embedded AWS does not support the property `fifoThroughputLimit`",
         ),
         (
             'aws.dynamodb.Table("t", hash_key="id", attributes=[{"name": "id", "kind": "S"}])',
-            "does not know the property `attributes[0].kind`",
+            "does not support the property `attributes[0].kind`",
         ),
         (
             'aws.apigateway.RestApi("a", api_key_source="AUTHORIZER")',
-            "`apiKeySource` is 'AUTHORIZER', but the local deployer can only honor 'HEADER'",
+            "`apiKeySource` is 'AUTHORIZER', but the embedded AWS supports only 'HEADER'",
         ),
         (
             'aws.lambda_.Function("f", role="r", runtime="nodejs22.x", code=CODE)',
@@ -188,7 +188,7 @@ def test_default_tags_of_the_stack_go_onto_every_resource_that_takes_tags(
         ),
         ('aws.sqs.Queue("q", opts=pulumi.ResourceOptions(import_="x"))', "cannot import existing resources"),
         ('aws.iam.RolePolicy("p", role="nobody", policy="{}")', "NoSuchEntity"),
-        ('aws.ssm.get_parameter("x")', "the local run does not know this provider function"),
+        ('aws.ssm.get_parameter("x")', "the embedded AWS does not support this provider function"),
         ('aws.sqs.Queue.get("q", "x")', "cannot read existing resources"),
     ],
 )

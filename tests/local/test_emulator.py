@@ -82,14 +82,14 @@ def test_when_the_parent_ends_no_process_and_no_file_is_left(
 
 def test_stopping_leaves_no_process_and_no_file_and_may_be_repeated() -> None:
     emulator = start_emulator()
-    assert emulator.endpoint.answers()
+    assert emulator.endpoint.is_ready()
 
     emulator.stop()
     emulator.stop()
 
     assert not _group(emulator.pid)
     assert not emulator.folder.exists()
-    assert not emulator.endpoint.answers()
+    assert not emulator.endpoint.is_ready()
 
 
 def test_it_listens_on_loopback_only_and_on_one_port() -> None:
@@ -132,7 +132,7 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
         taken.listen()
         port = taken.getsockname()[1]
 
-        with pytest.raises(EmulatorError, match=f"Port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(EmulatorError, match=f"Port {port} on 127.0.0.1 is in use"):
             start_emulator(port=port)
 
 

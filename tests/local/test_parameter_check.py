@@ -26,9 +26,19 @@ def operation(service: str, name: str) -> Any:
             {"Description": "AWS's rules"},
             'Description: "AWS\'s rules" does not match',
         ),
-        ("wafv2", "CreateWebACL", {"Scope": "GLOBAL"}, "Scope: 'GLOBAL' is none of CLOUDFRONT, REGIONAL"),
+        (
+            "wafv2",
+            "CreateWebACL",
+            {"Scope": "GLOBAL"},
+            "Scope: 'GLOBAL' is not allowed, expected one of CLOUDFRONT, REGIONAL",
+        ),
         ("lambda", "CreateFunction", {"Description": "x" * 257}, "Description: 257 characters, at most 256"),
-        ("lambda", "CreateFunction", {"Timeout": 10, "MemorySize": 99_999}, "MemorySize: 99999 is more than"),
+        (
+            "lambda",
+            "CreateFunction",
+            {"Timeout": 10, "MemorySize": 99_999},
+            "MemorySize: 99999 is too high, at most",
+        ),
         ("sqs", "CreateQueue", {"QueueName": "q", "tags": {"a": "b"}}, None),
         (
             "iam",

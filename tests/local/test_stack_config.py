@@ -93,7 +93,7 @@ def test_the_pattern_for_physical_names_is_read(write_project: WriteProject) -> 
             "sample:list: [a]",
             "must be of type 'array<integer>'",
         ),
-        ("list: {type: array, default: []}", "", "not the type of its `items`"),
+        ("list: {type: array, default: []}", "", "but the type of its `items` is missing"),
         ("days: {type: integer, default: soon}", "", "default of 'days' in Pulumi.yaml is not of its type"),
         ("aws:region: {type: string}", "", "belongs to another namespace"),
         ("key: {type: string, default: x}", "sample:key: {secure: v1:abc}", "is encrypted (`secure:`)"),

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bootstrap.permissions import Target, can_at_most
-from local.aws.iam import as_the_emulator_asks
-from local.aws.wire import Request, Response, tapped
+from local.aws.iam import with_emulator_actions
+from local.aws.wire import Request, Response, intercept_calls
 from local.engine.program import PROJECT_ROOT
 from local.engine.stacks import declare_test_stack
 from local.memory.cloud import Hook
@@ -24,10 +24,10 @@ from local.memory.permissions import (
     AwsCall,
     Permission,
     Place,
-    as_told,
     compare,
-    grants_as_told,
+    grants_by_variable,
     permissions_for,
+    with_variable_names,
 )
 from local.memory.scenarios import SCENARIOS, play
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
@@ -101,7 +101,7 @@ def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
         secrets_key_arn="",
     )
     client = stack.client("iam")
-    document = as_the_emulator_asks(can_at_most(target, signing_secret_arn))
+    document = with_emulator_actions(can_at_most(target, signing_secret_arn))
     boundary = client.create_policy(PolicyName=target.boundary, PolicyDocument=document)["Policy"]["Arn"]
     assert boundary == target.boundary_arn
     for role in client.list_roles()["Roles"]:
@@ -131,7 +131,7 @@ def tour() -> tuple[Permissions, Grants]:
             **stack.functions,
             **{one.name: one.outputs["name"] for one in billing.of_type(FUNCTION)},
         }
-        with tapped(stack.endpoint, functions, record):
+        with intercept_calls(stack.endpoint, functions, record):
             tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
@@ -143,8 +143,10 @@ def tour() -> tuple[Permissions, Grants]:
         for function, name in functions.items():
             told = stack.client("lambda").get_function_configuration(FunctionName=name)
             environment = told["Environment"]["Variables"]
-            needed[function] = as_told(permissions_for(calls[function], place), environment, place)
-        return needed, grants_as_told(billing, place)
+            needed[function] = with_variable_names(
+                permissions_for(calls[function], place), environment, place
+            )
+        return needed, grants_by_variable(billing, place)
 
 
 def called_in_crash_tests(workflow: str) -> Permissions:

@@ -12,9 +12,9 @@ from local.memory.permissions import (
     Difference,
     Permission,
     Place,
-    as_told,
     compare,
     permissions_for,
+    with_variable_names,
 )
 
 PLACE = Place(region=REGION, account=ACCOUNT_ID)
@@ -130,4 +130,4 @@ def test_resources_are_compared_by_what_tells_a_function_of_them() -> None:
         "*": "*",
     }
     for arn, name in names.items():
-        assert as_told([Permission("a:B", arn)], environment, PLACE) == {Permission("a:B", name)}
+        assert with_variable_names([Permission("a:B", arn)], environment, PLACE) == {Permission("a:B", name)}

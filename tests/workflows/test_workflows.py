@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from local.aws.wire import serving
+from local.aws.wire import serve_in_thread
 from local.engine.program import PROJECT_ROOT
 from tests.components.test_packaging import EVERY_PYTHON
 
@@ -442,7 +442,7 @@ def private(commits: list[str], tmp_path: Path) -> Iterator[str]:
             """Logs nothing."""
 
     handler = functools.partial(Handler, directory=str(tmp_path))
-    with serving(handler) as url:
+    with serve_in_thread(handler) as url:
         yield f"{url}/remote/.git"
 
 
