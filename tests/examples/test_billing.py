@@ -1,4 +1,4 @@
-"""The example of a second project on the same API: what it declares, and what its function answers."""
+"""The example project on the same API: its resources and its function."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.policy.evaluation import config_of, evaluate, recorded
 ROOT = PROJECT_ROOT / "examples" / "billing"
 
 
-# --- What the project declares ---
+# --- Resources ---
 
 
-def run_of(root: Path) -> ProgramRun:
-    """All that the project in a folder declares beside orderflow's stack dev."""
+def run_project(root: Path) -> ProgramRun:
+    """Runs the project in a folder with the outputs of orderflow's stack dev."""
     config = {"orderflowStack": "organization/orderflow/dev", "clients": ["free", "paid"]}
     references = {"orderflow/dev": declare_test_stack("dev").outputs}
     return run_program("dev", Recorder(), root=root, config=config, stack_references=references)
@@ -39,7 +39,7 @@ def run_of(root: Path) -> ProgramRun:
 
 @cache
 def billing() -> ProgramRun:
-    return run_of(ROOT)
+    return run_project(ROOT)
 
 
 def orderflow(name: str) -> Any:
@@ -51,27 +51,27 @@ def one(kind: str) -> Any:
     return found
 
 
-def test_the_inputs_are_as_the_sdk_declares_them() -> None:
+def test_the_inputs_match_the_types_of_the_sdk() -> None:
     assert check_inputs(billing().resources) == []
     assert billing().messages == ()
 
 
-def test_it_keeps_to_the_rules_of_the_policy_pack() -> None:
+def test_the_project_follows_the_rules_of_the_policy_pack() -> None:
     assert evaluate(RULES, recorded(billing()), config_of(billing())) == []
 
 
-def test_it_declares_nothing_that_orderflow_declares() -> None:
+def test_the_project_declares_no_resource_of_orderflow() -> None:
     def identities(run: ProgramRun) -> set[tuple[str, str]]:
         return {(resource.type, resource.id) for resource in run.resources if resource.custom}
 
-    # A key's membership in a plan has the id of the key; the plan is another one.
+    # The membership of a key in a plan has the id of the key. The plans differ.
     shared = identities(billing()) & identities(declare_test_stack("dev"))
     assert {kind for kind, _ in shared} <= {"aws:apigateway/usagePlanKey:UsagePlanKey"}
     assert not billing().of_type("aws:apigateway/restApi:RestApi")
     assert not billing().of_type("aws:apigateway/response:Response")
 
 
-def test_its_resources_hang_under_the_exported_root_and_no_other() -> None:
+def test_its_resources_are_under_the_exported_root() -> None:
     resources = billing().of_type("aws:apigateway/resource:Resource")
     parents = {resource.name: resource.inputs["parentId"] for resource in resources}
     ids = {resource.name: resource.id for resource in resources}
@@ -80,7 +80,7 @@ def test_its_resources_hang_under_the_exported_root_and_no_other() -> None:
     assert {resource.inputs["restApi"] for resource in resources} == {orderflow("apiId")}
 
 
-def test_its_route_needs_a_key_in_whatever_stage_it_turns_up() -> None:
+def test_its_route_requires_a_key_in_every_stage() -> None:
     assert one("aws:apigateway/method:Method").inputs["apiKeyRequired"] is True
 
 
@@ -91,7 +91,7 @@ def test_its_function_may_be_called_from_its_own_stage_and_route_only() -> None:
     assert one("aws:apigateway/stage:Stage").inputs["stageName"] == "billing" != orderflow("apiStage")
 
 
-def test_its_function_may_read_orders_by_user_and_nothing_else() -> None:
+def test_its_function_may_only_read_orders_by_user() -> None:
     (policy,) = billing().of_type(ROLE_POLICY)
     table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{orderflow('tableNames')['orders']}"
     logs = one("aws:cloudwatch/logGroup:LogGroup").outputs["arn"]
@@ -103,7 +103,7 @@ def test_its_function_may_read_orders_by_user_and_nothing_else() -> None:
     }
 
 
-def test_its_deployment_waits_for_its_route_and_is_made_anew_with_it() -> None:
+def test_its_deployment_depends_on_its_route_and_changes_with_its_contents() -> None:
     deployment = one("aws:apigateway/deployment:Deployment")
     for kind in (
         "apigateway/method:Method",
@@ -122,7 +122,7 @@ def test_its_deployment_waits_for_its_route_and_is_made_anew_with_it() -> None:
         ("KEY_REQUIRED = True", "KEY_REQUIRED = False", "method:Method", ("apiKeyRequired", False)),
     ],
 )
-def test_an_edited_route_is_declared_and_deployed_anew(
+def test_an_edited_route_is_declared_and_deployed_again(
     line: str, edited: str, declared_in: str, expected: tuple[str, object], tmp_path: Path
 ) -> None:
     root = tmp_path / "billing"
@@ -131,7 +131,7 @@ def test_an_edited_route_is_declared_and_deployed_anew(
     text = program.read_text("utf-8")
     assert text.count(line) == 1
     program.write_text(text.replace(line, edited), encoding="utf-8")
-    run = run_of(root)
+    run = run_project(root)
     key, value = expected
     assert value in [found.inputs[key] for found in run.of_type(f"aws:apigateway/{declared_in}")]
     (deployment,) = run.of_type("aws:apigateway/deployment:Deployment")
@@ -139,7 +139,7 @@ def test_an_edited_route_is_declared_and_deployed_anew(
     assert deployment.inputs["triggers"] != before
 
 
-def test_its_plan_meters_the_exported_keys_on_its_own_stage() -> None:
+def test_its_plan_limits_the_exported_keys_on_its_own_stage() -> None:
     plan = one("aws:apigateway/usagePlan:UsagePlan")
     assert plan.inputs["apiStages"] == [{"apiId": orderflow("apiId"), "stage": "billing"}]
     assert plan.id not in orderflow("usagePlanIds").values()
@@ -148,12 +148,12 @@ def test_its_plan_meters_the_exported_keys_on_its_own_stage() -> None:
     assert {member.inputs["usagePlanId"] for member in members} == {plan.id}
 
 
-# --- What its function answers ---
+# --- Function ---
 
 
 @pytest.fixture
 def orders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The orders table as orderflow declares it, empty."""
+    """An empty orders table, as orderflow declares it."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -190,7 +190,7 @@ def put(orders: Any, count: int, *, status: str = "FULFILLED", user: str = "u-1"
             )
 
 
-def ask(user: str = "u-1", **query: str) -> tuple[int, Any]:
+def get_bill(user: str = "u-1", **query: str) -> tuple[int, Any]:
     handler = importlib.import_module("examples.billing.spend_api.handler")
     answer = handler.lambda_handler(
         {
@@ -210,48 +210,48 @@ def test_only_fulfilled_orders_of_this_user_count_and_currencies_are_not_mixed(o
     with orders.batch_writer() as batch:  # a pending order has no total yet
         batch.put_item(Item={"orderId": "p", "userId": "u-1", "createdAt": "2026-01-02", "status": "PENDING"})
     put(orders, 5, user="u-2")
-    assert ask() == (200, {"userId": "u-1", "orders": 5, "totals": {"EUR": 3000, "USD": 500}})
+    assert get_bill() == (200, {"userId": "u-1", "orders": 5, "totals": {"EUR": 3000, "USD": 500}})
 
 
-def test_a_user_without_orders_has_spent_nothing(orders: Any) -> None:
-    assert ask("nobody") == (200, {"userId": "nobody", "orders": 0, "totals": {}})
+def test_a_user_without_orders_has_an_empty_bill(orders: Any) -> None:
+    assert get_bill("unknown") == (200, {"userId": "unknown", "orders": 0, "totals": {}})
 
 
-def test_a_long_history_is_answered_in_bounded_pieces_that_add_up(
+def test_many_orders_are_summed_over_several_answers(
     orders: Any, monkeypatch: pytest.MonkeyPatch, spend: ModuleType
 ) -> None:
     monkeypatch.setattr(spend, "PAGE_SIZE", 10)
     monkeypatch.setattr(spend, "MAX_PAGES", 2)
     put(orders, 45)
-    pieces = [ask()[1]]
-    while token := pieces[-1].get("nextToken"):
-        pieces.append(ask(nextToken=token)[1])
-    assert [piece["orders"] for piece in pieces] == [20, 20, 5]
-    assert sum(piece["totals"]["EUR"] for piece in pieces) == 45_000
+    answers = [get_bill()[1]]
+    while token := answers[-1].get("nextToken"):
+        answers.append(get_bill(nextToken=token)[1])
+    assert [answer["orders"] for answer in answers] == [20, 20, 5]
+    assert sum(answer["totals"]["EUR"] for answer in answers) == 45_000
 
 
-def test_a_token_goes_on_among_the_orders_of_the_user_in_the_path_only(
+def test_a_token_applies_only_to_orders_of_the_user_in_the_path(
     orders: Any, monkeypatch: pytest.MonkeyPatch, spend: ModuleType
 ) -> None:
     monkeypatch.setattr(spend, "PAGE_SIZE", 1)
     monkeypatch.setattr(spend, "MAX_PAGES", 1)
     put(orders, 3)
-    token = ask()[1]["nextToken"]
-    assert ask("u-2", nextToken=token) == (200, {"userId": "u-2", "orders": 0, "totals": {}})
+    token = get_bill()[1]["nextToken"]
+    assert get_bill("u-2", nextToken=token) == (200, {"userId": "u-2", "orders": 0, "totals": {}})
 
 
 @pytest.mark.parametrize("token", ["x", "bm90IGpzb24", "WzFd", "W10", "é"])
-def test_a_token_of_somebodys_own_making_is_refused(orders: Any, token: str) -> None:
-    status, problem = ask(nextToken=token)
+def test_an_invalid_token_is_refused(orders: Any, token: str) -> None:
+    status, problem = get_bill(nextToken=token)
     assert (status, problem["code"], problem["requestId"]) == (422, "invalid_input", "request-1")
 
 
-def test_an_id_that_no_user_can_have_is_not_found(orders: Any) -> None:
-    assert ask("a/b")[0] == 404
+def test_an_id_that_no_user_can_have_is_a_404(orders: Any) -> None:
+    assert get_bill("a/b")[0] == 404
 
 
 class Client:
-    """Leaves the last key of each batch unread, the first `times`."""
+    """Leaves the last key of the first `times` batches unprocessed."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -277,13 +277,13 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, spend: ModuleType) -> None:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_what_dynamodb_leaves_unread_is_read_again(spend: ModuleType) -> None:
+def test_unprocessed_keys_are_read_again(spend: ModuleType) -> None:
     client = Client(times=2)
     assert spend.spend_of(client, "orders", "u-1").totals == {"EUR": 3}
     assert client.asked == [3, 1, 1]
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_what_dynamodb_never_reads_is_an_error_and_not_a_smaller_sum(spend: ModuleType) -> None:
+def test_keys_that_stay_unprocessed_are_an_error(spend: ModuleType) -> None:
     with pytest.raises(spend.StoreBusy):
         spend.spend_of(Client(times=100), "orders", "u-1")

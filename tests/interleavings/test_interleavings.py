@@ -1,4 +1,4 @@
-"""Executions, cancels and requeues of one order at once, interleaved at every call."""
+"""Executions, cancels and requeues of one order at the same time, interleaved at every call."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from local.partners.fulfillment import Behavior
 pytestmark = pytest.mark.usefixtures("without_logs")
 
 KEY = "k"
-CASES = "interleavings that differ"
+CASES = "different interleavings"
 
 Count = Callable[[str, int], None]
 
-# In place, or by a fulfillment system that ships, refuses, or loses its answer.
+# None without a fulfillment system. A fulfillment system ships, refuses, or loses its answer.
 FULFILLMENTS: dict[str, list[Behavior] | None] = {
-    "in_place": None,
+    "no_fulfillment_system": None,
     "shipped": [],
     "refused": [Behavior.REFUSE, Behavior.REFUSE],
     "answer_lost": [Behavior.DROP_ANSWER],
@@ -35,9 +35,9 @@ def fulfillment(request: pytest.FixtureRequest) -> list[Behavior] | None:
 
 
 def new_backend(fulfillment: list[Behavior] | None) -> MemoryBackend:
-    """A backend with one order, whose message is still on the queue."""
+    """Returns a backend with one order, whose message is in the queue."""
     backend = MemoryBackend(uses_fulfillment_system=fulfillment is not None)
-    backend.cloud.is_express = True  # the harder case: no name keeps a second execution away
+    backend.cloud.is_express = True  # the harder case: a second execution under the same name can start
     backend.cloud.partner.plan.extend(fulfillment or ())
     backend.add_products(p1=2)
     with installed(backend):
@@ -45,8 +45,8 @@ def new_backend(fulfillment: list[Behavior] | None) -> MemoryBackend:
     return backend
 
 
-def execution(number: int) -> Actor:
-    """Runs the execution that was started as this one, to its end."""
+def run_execution(number: int) -> Actor:
+    """Returns an actor that runs one execution to its end."""
 
     def run(backend: MemoryBackend) -> None:
         running = backend.cloud.executions[number]
@@ -57,21 +57,21 @@ def execution(number: int) -> Actor:
 
 
 def consume_and_execute(backend: MemoryBackend) -> None:
-    """Takes what is on the queue, and runs the execution that it starts."""
+    """Delivers the messages, and runs the executions that they start."""
     before = len(backend.cloud.executions)
     backend.deliver_messages()
     for number in range(before, len(backend.cloud.executions)):
-        execution(number)(backend)
+        run_execution(number)(backend)
 
 
 def requeue_and_execute(backend: MemoryBackend) -> None:
-    """Runs the schedule, and then the execution of the attempt that it began."""
+    """Runs the requeue, and then the execution of the attempt that it begins."""
     invoke("requeue_stalled_orders", {})
     consume_and_execute(backend)
 
 
 def cancel(answers: list[int]) -> Actor:
-    """Cancels the order, and notes the answer."""
+    """Returns an actor that cancels the order and records the answer."""
 
     def run(backend: MemoryBackend) -> None:
         (order_id,) = backend.cloud.store.tables["orders"].items
@@ -80,14 +80,14 @@ def cancel(answers: list[int]) -> Actor:
     return run
 
 
-def settled(backend: MemoryBackend) -> None:
-    """The judge: whatever the order of calls, everything ends well."""
+def check_outcome(backend: MemoryBackend) -> None:
+    """Checks the invariants, now and after all orders are final."""
     check_invariants(backend)
     backend.run_until_idle()
     check_final_state(backend)
 
 
-def start_twice(backend: MemoryBackend) -> None:
+def deliver_twice(backend: MemoryBackend) -> None:
     backend.cloud.queue.append(backend.cloud.queue[0])
     with installed(backend):
         backend.deliver_messages()
@@ -98,10 +98,10 @@ def test_two_executions_of_one_attempt_have_one_effect(
 ) -> None:
     def setting() -> Setting:
         backend = new_backend(fulfillment)
-        start_twice(backend)
-        return backend, [execution(0), execution(1)]
+        deliver_twice(backend)
+        return backend, [run_execution(0), run_execution(1)]
 
-    explored = explore(setting, settled)
+    explored = explore(setting, check_outcome)
     count_cases(CASES, explored.situations)
 
 
@@ -113,13 +113,13 @@ def test_executions_of_two_attempts_have_one_effect(
         with installed(backend):
             backend.deliver_messages()
         backend.wait(11)
-        return backend, [execution(0), requeue_and_execute]
+        return backend, [run_execution(0), requeue_and_execute]
 
-    explored = explore(setting, settled)
+    explored = explore(setting, check_outcome)
     count_cases(CASES, explored.situations)
 
 
-def test_an_order_that_is_given_up_while_it_still_runs_is_not_shipped_after_its_release(
+def test_an_exhausted_order_whose_execution_still_runs_is_not_shipped_after_its_release(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
@@ -131,29 +131,29 @@ def test_an_order_that_is_given_up_while_it_still_runs_is_not_shipped_after_its_
                 backend.run_schedule()
             backend.deliver_messages()
         backend.wait(11)
-        return backend, [execution(0), requeue_and_execute]
+        return backend, [run_execution(0), requeue_and_execute]
 
-    explored = explore(setting, settled)
+    explored = explore(setting, check_outcome)
     count_cases(CASES, explored.situations)
 
 
-def test_two_schedules_at_once_send_an_order_once(count_cases: Count) -> None:
+def test_two_requeues_at_the_same_time_requeue_an_order_once(count_cases: Count) -> None:
     def setting() -> Setting:
         backend = new_backend(None)
         backend.cloud.queue.clear()
         backend.wait(11)
         return backend, [requeue_and_execute, requeue_and_execute]
 
-    def sent_once(backend: MemoryBackend) -> None:
+    def check_requeued_once(backend: MemoryBackend) -> None:
         (order,) = backend.orders().values()
         assert order.attempt == 2
-        settled(backend)
+        check_outcome(backend)
 
-    explored = explore(setting, sent_once)
+    explored = explore(setting, check_requeued_once)
     count_cases(CASES, explored.situations)
 
 
-def test_two_orders_for_the_last_goods_sell_them_once(
+def test_two_orders_for_the_last_stock_reserve_it_once(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     def setting() -> Setting:
@@ -161,20 +161,20 @@ def test_two_orders_for_the_last_goods_sell_them_once(
         with installed(backend):
             backend.place_order("another", p1=1)
             backend.deliver_messages()
-        return backend, [execution(0), execution(1)]
+        return backend, [run_execution(0), run_execution(1)]
 
-    explored = explore(setting, settled)
+    explored = explore(setting, check_outcome)
     count_cases(CASES, explored.situations)
 
 
 @pytest.mark.parametrize("executions", [1, 2])
-def test_a_cancel_and_the_reservation_have_one_winner_and_the_client_is_told_which(
+def test_either_a_cancel_or_the_reservation_takes_effect_and_the_client_gets_the_result(
     fulfillment: list[Behavior] | None, executions: int, count_cases: Count
 ) -> None:
     if executions == 2 and fulfillment == FULFILLMENTS["refused"]:
-        pytest.skip("takes twenty seconds, and each half of it is tested above")
+        pytest.skip("takes 20 seconds, and both parts are tested above")
     answers: list[int] = []
-    winners = set()
+    outcomes = set()
 
     def setting() -> Setting:
         answers.clear()
@@ -183,24 +183,24 @@ def test_a_cancel_and_the_reservation_have_one_winner_and_the_client_is_told_whi
             backend.cloud.queue.append(backend.cloud.queue[0])
         with installed(backend):
             backend.deliver_messages()
-        return backend, [cancel(answers), *(execution(number) for number in range(executions))]
+        return backend, [cancel(answers), *(run_execution(number) for number in range(executions))]
 
-    def one_winner(backend: MemoryBackend) -> None:
-        settled(backend)
+    def check_one_effect(backend: MemoryBackend) -> None:
+        check_outcome(backend)
         (order,) = backend.orders().values()
         (answer,) = answers
-        winners.add((answer, order.status.value))
+        outcomes.add((answer, order.status.value))
         assert order.status.value not in {"PENDING", "VALIDATED"}
 
-    explored = explore(setting, one_winner)
+    explored = explore(setting, check_one_effect)
     count_cases(CASES, explored.situations)
     refused = fulfillment is not None and Behavior.REFUSE in fulfillment
-    assert (200, "CANCELLED") in winners
-    assert winners <= {(200, "CANCELLED"), (409, "FAILED" if refused else "FULFILLED")}
-    assert len(winners) == 2
+    assert (200, "CANCELLED") in outcomes
+    assert outcomes <= {(200, "CANCELLED"), (409, "FAILED" if refused else "FULFILLED")}
+    assert len(outcomes) == 2
 
 
-def test_a_cancel_and_the_requeue_have_one_winner(
+def test_a_cancel_during_the_requeue_succeeds_exactly_if_the_order_is_cancelled(
     fulfillment: list[Behavior] | None, count_cases: Count
 ) -> None:
     answers: list[int] = []
@@ -212,32 +212,32 @@ def test_a_cancel_and_the_requeue_have_one_winner(
         backend.wait(11)
         return backend, [cancel(answers), requeue_and_execute]
 
-    def one_winner(backend: MemoryBackend) -> None:
-        settled(backend)
+    def check_one_effect(backend: MemoryBackend) -> None:
+        check_outcome(backend)
         (order,) = backend.orders().values()
         assert (answers == [200]) is (order.status.value == "CANCELLED")
 
-    explored = explore(setting, one_winner)
+    explored = explore(setting, check_one_effect)
     count_cases(CASES, explored.situations)
 
 
-def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm(
+def test_an_operators_retry_and_the_late_end_of_the_first_attempt_have_one_effect(
     count_cases: Count,
 ) -> None:
     def setting() -> Setting:
         backend = new_backend([Behavior.REFUSE, Behavior.REFUSE])
-        start_twice(backend)
+        deliver_twice(backend)
         with installed(backend):
-            execution(0)(backend)
+            run_execution(0)(backend)
 
         def retry_and_execute(backend: MemoryBackend) -> None:
             (order_id,) = backend.cloud.store.tables["orders"].items
             backend.retry_order(order_id)
             consume_and_execute(backend)
 
-        return backend, [execution(1), retry_and_execute]
+        return backend, [run_execution(1), retry_and_execute]
 
-    explored = explore(setting, settled)
+    explored = explore(setting, check_outcome)
     count_cases(CASES, explored.situations)
 
 
@@ -253,9 +253,7 @@ def test_a_retry_by_an_operator_and_the_late_end_of_the_first_attempt_do_no_harm
         ("MarkRejected", "sold_out"),
     ],
 )
-def test_an_execution_that_is_superseded_stops_where_it_stands_and_changes_nothing(
-    state: str, way: str
-) -> None:
+def test_a_superseded_execution_stops_and_changes_nothing(state: str, way: str) -> None:
     backend = new_backend(FULFILLMENTS.get(way))
     if way == "sold_out":
         backend.add_products(p1=1)
@@ -271,4 +269,4 @@ def test_an_execution_that_is_superseded_stops_where_it_stands_and_changes_nothi
             backend.step(running)
         assert running.end.state == "Stopped"
         assert list(backend.orders().values()) == [before]
-        settled(backend)
+        check_outcome(backend)

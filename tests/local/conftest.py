@@ -1,4 +1,4 @@
-"""Small Pulumi projects, written where a test wants them."""
+"""Small Pulumi projects that tests write."""
 
 import textwrap
 from collections.abc import Callable
@@ -11,10 +11,10 @@ WriteProject = Callable[..., Path]
 
 @pytest.fixture
 def write_project(tmp_path: Path) -> WriteProject:
-    """Writes a project with one stack, `local`, and answers its folder.
+    """Writes a project with one stack, `local`. Returns its folder.
 
-    `files` are more files by their path, `schema` and `config` the YAML under `config:` of Pulumi.yaml and of
-    Pulumi.local.yaml.
+    `schema` and `config` are the YAML under `config:` of Pulumi.yaml and Pulumi.local.yaml. `files` holds
+    more files by path.
     """
 
     def write(

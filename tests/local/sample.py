@@ -1,4 +1,4 @@
-"""A small backend of the project's kind, for tests of the deployer: API, functions, queue, workflow."""
+"""A small program for tests of the deployer: API, functions, queue and workflow."""
 
 MAIN = """
 import json

@@ -24,7 +24,7 @@ from local.stack import connect
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Surroundings in which nobody else's instance is found, and none is left behind."""
+    """An environment with its own state folder. Stops an instance that a test leaves running."""
     folder = tmp_path / "state"
     yield os.environ | {"ORDERFLOW_STATE_FOLDER": str(folder), "PYTHONUNBUFFERED": "1"}
     if (folder / "instance.json").exists():
@@ -43,7 +43,7 @@ def _local(environment: dict[str, str], *arguments: str) -> subprocess.Completed
     )
 
 
-def _sentence(done: subprocess.CompletedProcess[str]) -> str:
+def _error(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split())
 
 
@@ -59,13 +59,13 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
 
     again = _local(environment, "up")
     assert again.returncode == 1
-    assert "running already" in _sentence(again)
+    assert "running already" in _error(again)
 
     assert "running" in _local(environment, "status").stdout
     assert "service_api" in _local(environment, "logs", "service_api", "--platform").stdout
-    unknown = _local(environment, "logs", "nobody")
-    assert unknown.returncode == 1
-    assert "no function 'nobody'; use one of" in _sentence(unknown)
+    result = _local(environment, "logs", "unknown")
+    assert result.returncode == 1
+    assert "no function 'unknown'; use one of" in _error(result)
 
     state = Path(environment["ORDERFLOW_STATE_FOLDER"])
     assert (state / "instance.json").stat().st_mode & 0o077 == 0
@@ -76,7 +76,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert list(state.iterdir()) == []
 
 
-def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment: dict[str, str]) -> None:
+def test_the_documented_commands_run_a_fulfillment_system(environment: dict[str, str]) -> None:
     text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text()
     up, partner, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
     with socket.socket() as probe:
@@ -87,7 +87,7 @@ def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment
     assert started.returncode == 0, started.stderr
     assert "fulfillmentSecret in `python -m local outputs`" in started.stdout
 
-    # The shell fills in the secret, which the order then proves to be the right one.
+    # The shell inserts the secret. An accepted order proves that it is the right one.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     with subprocess.Popen(
         ["bash", "-c", f"exec {partner} --port {port}"],
@@ -110,7 +110,7 @@ def test_the_recipe_for_a_fulfillment_system_of_ones_own_is_complete(environment
 @pytest.mark.parametrize(
     ("keys", "used"), [({"free": "f", "paid": "p"}, "p"), ({"gold": "g"}, "g")], ids=["paid", "another"]
 )
-def test_the_demonstration_uses_the_paid_plan_or_else_the_first_there_is(
+def test_the_demo_uses_the_paid_plan_or_else_the_first_one(
     monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], used: str
 ) -> None:
     monkeypatch.setattr("local.cli.connect", lambda: SimpleNamespace(api_url="url", api_keys=keys))
@@ -119,7 +119,7 @@ def test_the_demonstration_uses_the_paid_plan_or_else_the_first_there_is(
     assert CliRunner().invoke(app, ["demo"]).exit_code == 0
 
 
-def test_what_a_function_logs_gives_the_terminal_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_characters_of_log_lines_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [
         {"timestamp": 1, "logStreamName": "s", "message": "Traceback\n\tin [red] \x1b[2J \x9b2J \u202e"}
     ]
@@ -136,28 +136,28 @@ def test_what_a_function_logs_gives_the_terminal_no_commands(monkeypatch: pytest
     ]
 
 
-def test_where_nothing_runs_each_command_says_so(environment: dict[str, str]) -> None:
+def test_without_an_instance_each_command_reports_that_it_is_not_running(environment: dict[str, str]) -> None:
     for command, code in (("down", 1), ("outputs", 1), ("logs", 1)):
         done = _local(environment, command)
         assert done.returncode == code
-        assert "The embedded AWS is not running; `python -m local up` starts it." in _sentence(done)
+        assert "The embedded AWS is not running; `python -m local up` starts it." in _error(done)
         assert done.stdout == ""
     assert _local(environment, "status").returncode == 3
 
 
-def test_a_taken_port_is_told_and_nothing_is_started(environment: dict[str, str]) -> None:
+def test_a_taken_port_is_reported_and_no_instance_is_started(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         up = _local(environment, "up", "--port", str(taken.getsockname()[1]))
 
     assert up.returncode == 1
-    assert "is in use; choose another one" in _sentence(up)
+    assert "is in use; choose another one" in _error(up)
     assert up.stdout == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_in_the_foreground_it_runs_until_it_is_asked_to_end(
+def test_in_the_foreground_up_runs_until_a_signal_ends_it(
     environment: dict[str, str], number: signal.Signals
 ) -> None:
     with subprocess.Popen(
@@ -182,7 +182,7 @@ def test_in_the_foreground_it_runs_until_it_is_asked_to_end(
     assert list(state.iterdir()) == []
 
 
-def test_what_a_crash_left_behind_does_not_stand_in_the_way(environment: dict[str, str]) -> None:
+def test_an_instance_can_be_started_after_a_crash(environment: dict[str, str]) -> None:
     _local(environment, "up", "--detach")
     state = Path(environment["ORDERFLOW_STATE_FOLDER"])
     crashed = connect(state_folder=state)
@@ -194,7 +194,7 @@ def test_what_a_crash_left_behind_does_not_stand_in_the_way(environment: dict[st
 
 
 @pytest.mark.parametrize("command", ["", "up", "down", "status", "outputs", "demo", "logs"])
-def test_every_command_explains_itself(environment: dict[str, str], command: str) -> None:
+def test_every_command_has_a_help_text(environment: dict[str, str], command: str) -> None:
     done = _local(environment, *([command] if command else []), "--help")
 
     assert done.returncode == 0
@@ -214,7 +214,7 @@ HOSTILE = {
 }
 
 
-def test_no_variable_of_the_shell_and_no_folder_name_disturbs_it(
+def test_the_demo_does_not_depend_on_variables_of_the_shell_or_on_the_folder_name(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     clone = tmp_path / "a clone (1)"
@@ -222,14 +222,14 @@ def test_no_variable_of_the_shell_and_no_folder_name_disturbs_it(
     clone.mkdir()
     for name in (*names, "docs", "local", ".build"):
         (clone / name).symlink_to(PROJECT_ROOT / name)
-    surroundings = {**environment, **HOSTILE}
-    surroundings.pop("HOME", None)
-    surroundings.pop("NO_PROXY", None)
-    surroundings.pop("no_proxy", None)
+    shell = {**environment, **HOSTILE}
+    shell.pop("HOME", None)
+    shell.pop("NO_PROXY", None)
+    shell.pop("no_proxy", None)
 
     demo = subprocess.run(
         ["sh", "-c", 'umask 077; exec "$0" -m local demo', sys.executable],
-        env=surroundings,
+        env=shell,
         cwd=clone,
         capture_output=True,
         text=True,
@@ -242,7 +242,9 @@ def test_no_variable_of_the_shell_and_no_folder_name_disturbs_it(
 
 
 @pytest.mark.parametrize("lines", [1, 3])
-def test_a_stack_in_the_background_outlives_a_closed_pipe(environment: dict[str, str], lines: int) -> None:
+def test_a_stack_in_the_background_keeps_running_after_its_pipe_is_closed(
+    environment: dict[str, str], lines: int
+) -> None:
     command = f'"$0" -m local up --detach | head -{lines}'
     subprocess.run(
         ["bash", "-c", command, sys.executable],

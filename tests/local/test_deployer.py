@@ -1,4 +1,4 @@
-"""What the program declares exists in the emulator, behaves like AWS, and what is not known is refused."""
+"""The deployer creates the declared resources in the emulator and refuses unknown ones."""
 
 import io
 import json
@@ -52,7 +52,7 @@ def _get(url: str, key: str = "") -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-def _eventually(found: Callable[[], Any], seconds: float = 15) -> Any:
+def _wait_for(found: Callable[[], Any], seconds: float = 15) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := found()) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -69,7 +69,7 @@ def _ids(stack: RunningStack) -> set[str]:
     return {item["id"]["S"] for item in items}
 
 
-def test_a_request_with_a_key_goes_through_to_the_function_until_the_quota_is_used_up(
+def test_a_request_with_a_key_reaches_the_function_until_the_quota_is_used_up(
     stack: RunningStack,
 ) -> None:
     url = f"{stack.api_url}/things"
@@ -79,7 +79,7 @@ def test_a_request_with_a_key_goes_through_to_the_function_until_the_quota_is_us
     assert "from-api" in _ids(stack)
 
 
-def test_a_function_is_denied_what_its_role_does_not_allow(stack: RunningStack) -> None:
+def test_a_call_that_the_role_of_a_function_does_not_allow_is_denied(stack: RunningStack) -> None:
     failed, answer = _invoke(stack, {"delete": True})
 
     assert failed
@@ -87,25 +87,25 @@ def test_a_function_is_denied_what_its_role_does_not_allow(stack: RunningStack) 
     assert "is not authorized to perform: dynamodb:DeleteItem" in answer["errorMessage"]
 
 
-def test_an_exception_keeps_its_name_and_the_state_machine_catches_it_by_that(stack: RunningStack) -> None:
+def test_the_state_machine_catches_an_exception_by_its_name(stack: RunningStack) -> None:
     assert _invoke(stack, {})[1]["errorType"] == "OutOfStock"
 
     client = stack.client("stepfunctions")
     execution = client.start_execution(stateMachineArn=stack.outputs["machine"], input="{}")["executionArn"]
 
-    ended = _eventually(
+    ended = _wait_for(
         lambda: (found := client.describe_execution(executionArn=execution))["status"] != "RUNNING" and found
     )
     assert (ended["status"], ended["output"]) == ("SUCCEEDED", '"rejected"')
 
 
-def test_a_message_reaches_the_function_that_the_queue_feeds(stack: RunningStack) -> None:
+def test_a_message_reaches_the_consumer_of_its_queue(stack: RunningStack) -> None:
     stack.client("sqs").send_message(QueueUrl=stack.outputs["queue"], MessageBody="from-queue")
 
-    assert _eventually(lambda: "from-queue" in _ids(stack))
+    assert _wait_for(lambda: "from-queue" in _ids(stack))
 
 
-def test_what_a_function_prints_stands_in_the_log_group_of_its_own(stack: RunningStack) -> None:
+def test_the_output_of_a_function_is_in_its_own_log_group(stack: RunningStack) -> None:
     _get(f"{stack.api_url}/things", stack.api_keys["free"])
     _invoke(stack, {})
 
@@ -114,7 +114,7 @@ def test_what_a_function_prints_stands_in_the_log_group_of_its_own(stack: Runnin
     assert any("OutOfStock" in event["message"] or "RequestId" in event["message"] for event in events)
 
 
-def test_a_function_sees_nothing_of_the_surroundings(
+def test_a_function_gets_no_variable_of_the_shell(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, environment = _invoke(stack, {"environment": True})
@@ -130,7 +130,7 @@ def test_tags_are_set(stack: RunningStack) -> None:
     assert {"Key": "team", "Value": "blue"} in tags
 
 
-def test_another_project_can_be_deployed_beside_with_a_reference_to_this_one(
+def test_another_project_can_be_deployed_with_a_reference_to_this_one(
     stack: RunningStack, write_project: WriteProject
 ) -> None:
     root = write_project(
@@ -149,9 +149,7 @@ def test_another_project_can_be_deployed_beside_with_a_reference_to_this_one(
     assert tags == {"table": stack.outputs["table"]}
 
 
-def test_default_tags_of_the_stack_go_onto_every_resource_that_takes_tags(
-    emulator: Emulator, write_project: WriteProject
-) -> None:
+def test_resources_get_the_default_tags_of_the_stack(emulator: Emulator, write_project: WriteProject) -> None:
     root = write_project(
         'import pulumi, pulumi_aws as aws\npulumi.export("url", aws.sqs.Queue("q", tags={"own": "1"}).url)',
         config="aws:defaultTags: {tags: {stack: local}}",
@@ -187,12 +185,12 @@ def test_default_tags_of_the_stack_go_onto_every_resource_that_takes_tags(
             "runs Python functions only",
         ),
         ('aws.sqs.Queue("q", opts=pulumi.ResourceOptions(import_="x"))', "cannot import existing resources"),
-        ('aws.iam.RolePolicy("p", role="nobody", policy="{}")', "NoSuchEntity"),
+        ('aws.iam.RolePolicy("p", role="missing", policy="{}")', "NoSuchEntity"),
         ('aws.ssm.get_parameter("x")', "the embedded AWS does not support this provider function"),
         ('aws.sqs.Queue.get("q", "x")', "cannot read existing resources"),
     ],
 )
-def test_what_cannot_be_honoured_is_an_error_that_names_it(
+def test_an_unsupported_declaration_is_an_error_that_names_it(
     emulator: Emulator, write_project: WriteProject, program: str, message: str
 ) -> None:
     code = 'CODE = pulumi.AssetArchive({"a.py": pulumi.StringAsset("")})'
@@ -207,7 +205,7 @@ def test_what_cannot_be_honoured_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.resource_type)
-def test_the_tables_name_types_inputs_and_outputs_as_the_sdk_does(kind: Any) -> None:
+def test_the_types_inputs_and_outputs_of_the_deployer_exist_in_the_sdk(kind: Any) -> None:
     found, arguments = resource_class(kind.resource_type), arguments_class(kind.resource_type)
 
     assert found is not None
@@ -216,7 +214,7 @@ def test_the_tables_name_types_inputs_and_outputs_as_the_sdk_does(kind: Any) -> 
     assert set(kind.outputs) <= set(pulumi._types.resource_types(found))
 
 
-def test_the_sample_itself_passes_the_input_check(write_project: WriteProject) -> None:
+def test_the_sample_passes_the_input_check(write_project: WriteProject) -> None:
     root = write_project(sample.MAIN, schema=sample.SCHEMA, files=sample.FILES)
 
     assert check_inputs(run_program("local", Recorder(), root=root).resources) == []

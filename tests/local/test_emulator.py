@@ -1,4 +1,4 @@
-"""The emulator listens where it should, and nothing of it outlives the process that started it."""
+"""The emulator listens on loopback only, and ends with the process that started it."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ from local.engine.program import PROJECT_ROOT
 from tests.local import sample
 from tests.local.conftest import WriteProject
 
-# Deploys the project in the first argument, starts a Lambda worker, tells what runs, and waits.
+# Deploys the project in the first argument, starts a Lambda worker, prints what runs, and waits.
 PARENT = """
 import json, pathlib, sys, time
 from local.stack import running_stack
@@ -31,7 +31,7 @@ with running_stack(root=pathlib.Path(sys.argv[1])) as stack:
 
 
 def _group(pid: int) -> set[int]:
-    """The living processes of a process group."""
+    """Returns the running processes of a process group."""
     listing = subprocess.run(
         ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
     )
@@ -39,7 +39,7 @@ def _group(pid: int) -> set[int]:
     return {int(row[0]) for row in rows if int(row[1]) == pid and not row[2].startswith("Z")}
 
 
-def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def _wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -48,7 +48,7 @@ def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 @pytest.fixture
 def parent(write_project: WriteProject) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A process of its own that runs the sample stack, and what it says of it."""
+    """A process that runs the sample stack, and what it printed."""
     root = write_project(sample.MAIN, schema=sample.SCHEMA, files=sample.FILES)
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(root)],
@@ -76,8 +76,8 @@ def test_when_the_parent_ends_no_process_and_no_file_is_left(
     process.send_signal(number)
     process.wait(timeout=10)
 
-    assert _eventually(lambda: not _group(running["pid"]))
-    assert _eventually(lambda: not Path(running["folder"]).exists())
+    assert _wait_for(lambda: not _group(running["pid"]))
+    assert _wait_for(lambda: not Path(running["folder"]).exists())
 
 
 def test_stopping_leaves_no_process_and_no_file_and_may_be_repeated() -> None:
@@ -92,7 +92,7 @@ def test_stopping_leaves_no_process_and_no_file_and_may_be_repeated() -> None:
     assert not emulator.endpoint.is_ready()
 
 
-def test_it_listens_on_loopback_only_and_on_one_port() -> None:
+def test_the_emulator_listens_on_one_port_of_loopback() -> None:
     with start_emulator() as emulator:
         sockets = _listening(emulator.pid)
 
@@ -100,7 +100,7 @@ def test_it_listens_on_loopback_only_and_on_one_port() -> None:
 
 
 def _listening(pid: int) -> set[tuple[str, int]]:
-    """The addresses on which a process listens, from Linux's own tables."""
+    """Returns the addresses on which a process listens, from Linux's tables."""
     if not Path("/proc/net/tcp").exists():
         pytest.skip("needs /proc")
     links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
@@ -117,7 +117,7 @@ def _listening(pid: int) -> set[tuple[str, int]]:
     return found
 
 
-def test_no_key_stands_on_a_command_line() -> None:
+def test_no_key_is_on_the_command_line() -> None:
     with start_emulator() as emulator:
         shown = subprocess.run(
             ["ps", "-ww", "-o", "args=", "-p", str(emulator.pid)], capture_output=True, text=True, check=True
@@ -126,7 +126,7 @@ def test_no_key_stands_on_a_command_line() -> None:
     assert shown.stdout.split()[-2:] == [emulator._process.args[2], str(emulator.folder)]  # type: ignore[index]
 
 
-def test_a_taken_port_is_told_in_one_sentence() -> None:
+def test_a_taken_port_is_reported_in_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -136,14 +136,14 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
             start_emulator(port=port)
 
 
-def test_two_run_beside_each_other() -> None:
+def test_two_emulators_run_at_the_same_time() -> None:
     with start_emulator() as one, start_emulator() as two:
         one.endpoint.client("sqs").create_queue(QueueName="q")
 
         assert not two.endpoint.client("sqs").list_queues().get("QueueUrls")
 
 
-def test_what_a_crash_left_behind_is_removed_and_what_lives_is_not() -> None:
+def test_the_folder_of_a_crashed_emulator_is_removed_and_a_running_one_is_kept() -> None:
     stale = Path(tempfile.mkdtemp(prefix="orderflow-local-"))
     (stale / "lock").touch()
 

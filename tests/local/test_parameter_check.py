@@ -1,4 +1,4 @@
-"""What AWS would refuse of a call's parameters is found before the emulator takes it."""
+"""Parameters that AWS would refuse are found before the emulator gets the call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.aws.parameter_check import check_parameters
 
 @cache
 def operation(service: str, name: str) -> Any:
-    """The model of an operation."""
+    """Returns the model of an operation."""
     return boto3.client(service, region_name="us-east-1").meta.service_model.operation_model(name)
 
 
@@ -60,7 +60,7 @@ def operation(service: str, name: str) -> Any:
         ),
     ],
 )
-def test_what_a_model_forbids_is_named(
+def test_a_parameter_that_the_model_forbids_is_named(
     service: str, name: str, parameters: dict[str, Any], problem: str | None
 ) -> None:
     problems = check_parameters(operation(service, name), parameters)

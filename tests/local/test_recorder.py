@@ -1,4 +1,4 @@
-"""The recorder answers as AWS might, and the input check is as strict as the provider."""
+"""The recorder returns outputs like those of AWS. The input check is as strict as the provider."""
 
 import pytest
 
@@ -15,7 +15,7 @@ QUEUE = """
     """
 
 
-def test_ids_and_arns_look_like_those_of_aws(write_project: WriteProject) -> None:
+def test_ids_and_arns_have_the_format_of_aws(write_project: WriteProject) -> None:
     run = run_program("local", Recorder(), root=write_project(QUEUE))
 
     name = run.get("aws:sqs/queue:Queue", "orders").outputs["name"]
@@ -25,14 +25,14 @@ def test_ids_and_arns_look_like_those_of_aws(write_project: WriteProject) -> Non
     }
 
 
-def test_an_optional_input_that_is_not_set_is_no_output(write_project: WriteProject) -> None:
+def test_an_optional_input_that_is_not_set_has_no_output(write_project: WriteProject) -> None:
     root = write_project(QUEUE + '\n    pulumi.export("policy", queue.policy)\n')
 
     with pytest.raises(ProgramError, match="exports that use missing outputs of resources: policy"):
         run_program("local", Recorder(), root=root)
 
 
-def test_a_policy_document_is_built_as_the_provider_builds_it(write_project: WriteProject) -> None:
+def test_a_policy_document_equals_that_of_the_provider(write_project: WriteProject) -> None:
     root = write_project(
         """
         import pulumi, pulumi_aws as aws
@@ -84,14 +84,16 @@ def test_a_policy_document_is_built_as_the_provider_builds_it(write_project: Wri
         ('aws.iam.Role("r" * 60, assume_role_policy="{}")', "at most 64 are allowed"),
     ],
 )
-def test_what_the_sdk_lets_through_is_found(write_project: WriteProject, program: str, mistake: str) -> None:
+def test_a_mistake_that_the_sdk_accepts_is_found(
+    write_project: WriteProject, program: str, mistake: str
+) -> None:
     run = run_program("local", Recorder(), root=write_project(f"import pulumi_aws as aws\n{program}\n"))
 
     assert any(mistake in found for found in check_inputs(run.resources)), check_inputs(run.resources)
 
 
 @pytest.mark.parametrize("preview", [False, True])
-def test_correct_inputs_are_passed(write_project: WriteProject, preview: bool) -> None:
+def test_correct_inputs_are_accepted(write_project: WriteProject, preview: bool) -> None:
     root = write_project(
         """
         import pulumi_aws as aws

@@ -1,4 +1,4 @@
-"""Configuration reaches the program as the Pulumi CLI would hand it over."""
+"""The program gets its configuration in the form that the Pulumi CLI uses."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ SCHEMA = """
 """
 
 
-def test_defaults_of_the_schema_fill_in_what_the_stack_leaves_out(write_project: WriteProject) -> None:
+def test_a_key_that_the_stack_does_not_set_has_the_default_of_the_schema(write_project: WriteProject) -> None:
     values = load_stack_config(write_project(schema=SCHEMA, config="sample:days: 3"), "local").values
 
     assert values["sample:level"] == "INFO"
@@ -25,7 +25,7 @@ def test_defaults_of_the_schema_fill_in_what_the_stack_leaves_out(write_project:
     assert values["sample:active"] == "false"
 
 
-def test_objects_and_lists_arrive_as_json(write_project: WriteProject) -> None:
+def test_objects_and_lists_are_json(write_project: WriteProject) -> None:
     values = load_stack_config(write_project(schema=SCHEMA), "local").values
 
     assert json.loads(values["sample:plans"]) == {"free": {"quota": 5}}
@@ -52,7 +52,7 @@ def test_values_of_other_namespaces_come_from_either_file(write_project: WritePr
     assert (values["aws:region"], values["aws:profile"]) == ("eu-west-1", "none")
 
 
-def test_overrides_stand_above_the_stack(write_project: WriteProject) -> None:
+def test_overrides_replace_the_values_of_the_stack(write_project: WriteProject) -> None:
     root = write_project(schema=SCHEMA, config="sample:days: 3")
 
     assert load_stack_config(root, "local", {"days": 5}).values["sample:days"] == "5"

@@ -1,4 +1,4 @@
-"""What others wrote stays text on the terminal."""
+"""Text of others cannot control the terminal."""
 
 import json
 
@@ -20,15 +20,15 @@ from local.terminal import plain, visible
         ("eman\u202e \u2066turned\u2069", "eman\\u202e \\u2066turned\\u2069"),
     ],
 )
-def test_what_a_terminal_would_obey_is_made_visible(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert visible(text) == shown
     assert json.loads(f'"{shown}"') == text  # as JSON writes it
 
 
 @pytest.mark.parametrize("text", ["Lampe à poser", "שלום", "👩\u200d🔧", "10\xa0€", "a\tb", "C:\\new"])
-def test_everything_else_stays_as_it_is(text: str) -> None:
+def test_other_characters_are_not_changed(text: str) -> None:
     assert visible(text) == text
 
 
-def test_markup_is_shown_and_not_obeyed() -> None:
+def test_markup_is_printed_as_text() -> None:
     assert Text.from_markup(plain("[bold]\x1b[/]")).plain == "[bold]\\u001b[/]"

@@ -1,3 +1,3 @@
-"""The functions run here as in `tests/functions`."""
+"""Fixtures, as in `tests/functions`."""
 
 from tests.functions.conftest import backend, log_lines  # noqa: F401

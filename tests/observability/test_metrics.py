@@ -1,4 +1,4 @@
-"""The metrics that the code emits are those that the alarms and the dashboard name."""
+"""The functions emit exactly the metrics that the alarms and the dashboard use."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Emitted(NamedTuple):
 
 @pytest.fixture
 def emitted(backend: MemoryBackend, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Emitted]]:
-    """What was emitted since it was asked last."""
+    """Returns the values that were emitted since the last call."""
     capsys.readouterr()
     return lambda: [value for line in capsys.readouterr().out.splitlines() for value in _values(line)]
 
 
 @pytest.fixture
-def logging_at(backend: MemoryBackend) -> Iterator[Callable[[str], None]]:
-    """Sets the least severe level that is logged."""
+def set_log_level(backend: MemoryBackend) -> Iterator[Callable[[str], None]]:
+    """Sets the log level, and restores it after the test."""
     from functions.shared.observability import logger
 
     level = logger.log_level
@@ -61,97 +61,99 @@ def _values(line: str) -> Iterator[Emitted]:
             yield Emitted(metric["Name"], {name: record[name] for name in dimensions}, metric["Unit"], value)
 
 
-def placed(backend: MemoryBackend) -> str:
+def create_order(backend: MemoryBackend) -> str:
     return backend.create_order(backend.create_user(), {backend.create_product(stock=5): 1})
 
 
-def moved(order_id: str, status: str, reason: str | None = None, shipment: object = None) -> None:
+def update_status(order_id: str, status: str, reason: str | None = None, shipment: object = None) -> None:
     invoke_task("update_order_status", order_id, status=status, reason=reason, shipment=shipment)
 
 
-def overtaken(backend: MemoryBackend) -> str:
-    """An order whose first attempt another one is ahead of."""
-    order_id = placed(backend)
+def create_superseded_order(backend: MemoryBackend) -> str:
+    """Creates an order whose first attempt is superseded."""
+    order_id = create_order(backend)
     backend.set_order(order_id, attempt=2)
     return order_id
 
 
-def superseded(task: str, order_id: str) -> None:
+def run_superseded(task: str, order_id: str) -> None:
     with pytest.raises(Superseded):
         invoke(task, {**PAYLOADS[task], "orderId": order_id})
 
 
-def story(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> dict[str, list[Emitted]]:
-    """Everything that can become of an order, and what each function emits on the way."""
-    told: dict[str, list[Emitted]] = {}
+def emit_all(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> dict[str, list[Emitted]]:
+    """Runs every outcome of an order. Returns what each function emitted."""
+    by_function: dict[str, list[Emitted]] = {}
 
-    def by(function: str, ran: Callable[[], Any]) -> Any:
+    def record(function: str, ran: Callable[[], Any]) -> Any:
         emitted()
         result = ran()
-        told.setdefault(function, []).extend(emitted())
+        by_function.setdefault(function, []).extend(emitted())
         return result
 
-    cancelled = by("orders_api", lambda: placed(backend))
-    by("orders_api", lambda: backend.api.post(f"/orders/{cancelled}/cancel"))
+    cancelled = record("orders_api", lambda: create_order(backend))
+    record("orders_api", lambda: backend.api.post(f"/orders/{cancelled}/cancel"))
     fulfilled = backend.create_validated_order({backend.create_product(): 1})
     shipment = backend.reserve(fulfilled)
-    by("update_order_status", lambda: moved(fulfilled, "FULFILLED", shipment=shipment))
-    rejected, failed = placed(backend), placed(backend)
-    by(
+    record("update_order_status", lambda: update_status(fulfilled, "FULFILLED", shipment=shipment))
+    rejected, failed = create_order(backend), create_order(backend)
+    record(
         "update_order_status",
-        lambda: moved(rejected, "REJECTED", reason="unknown_user: there is no such user"),
+        lambda: update_status(rejected, "REJECTED", reason="unknown_user: there is no such user"),
     )
-    by("update_order_status", lambda: moved(failed, "FAILED", reason="refused"))
-    requeued, given_up = placed(backend), placed(backend)
-    for order_id, attempt in ((requeued, 1), (given_up, 3)):
+    record("update_order_status", lambda: update_status(failed, "FAILED", reason="refused"))
+    requeued, exhausted = create_order(backend), create_order(backend)
+    for order_id, attempt in ((requeued, 1), (exhausted, 3)):
         backend.set_order(order_id, openSince="2026-01-01T00:00:00.000Z", attempt=attempt)
-    by("requeue_stalled_orders", lambda: invoke("requeue_stalled_orders", {}))
+    record("requeue_stalled_orders", lambda: invoke("requeue_stalled_orders", {}))
     for task in TASKS:
-        by(task, partial(superseded, task, overtaken(backend)))
-    return told
+        record(task, partial(run_superseded, task, create_superseded_order(backend)))
+    return by_function
 
 
-def in_program(told: dict[str, list[Emitted]]) -> set[tuple[str, frozenset[str], str]]:
-    """Name, dimensions' names and function, as the program configures the functions."""
+def identities(by_function: dict[str, list[Emitted]]) -> set[tuple[str, frozenset[str], str]]:
+    """Returns name, dimension names and function of each metric."""
     return {
         (metric.name, frozenset(metric.dimensions), function)
-        for function, found in told.items()
+        for function, found in by_function.items()
         for metric in found
     }
 
 
-def own(metrics_named: set[Named]) -> set[Named]:
-    """Those of the program's functions."""
+def metrics_of_functions(metrics_named: set[Named]) -> set[Named]:
+    """Returns the metrics of the program's functions."""
     return {metric for metric in metrics_named if not metric.namespace.startswith("AWS/")}
 
 
 @pytest.fixture
-def told(
+def by_function(
     backend: MemoryBackend, emitted: Callable[[], list[Emitted]], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[Emitted]]:
     from functions.requeue_stalled_orders import handler
 
     monkeypatch.setattr(handler, "_is_running", lambda _message: False)
-    return story(backend, emitted)
+    return emit_all(backend, emitted)
 
 
-def test_every_metric_that_is_named_is_emitted_by_the_function_that_is_named(
-    told: dict[str, list[Emitted]],
+def test_every_used_metric_is_emitted_by_the_function_that_it_names(
+    by_function: dict[str, list[Emitted]],
 ) -> None:
-    emitted_ones = in_program(told)
-    for metric in own(named_metrics(declare_test_stack())):
+    emitted_ones = identities(by_function)
+    for metric in metrics_of_functions(named_metrics(declare_test_stack())):
         assert metric.namespace == "orderflow/dev"
         functions = metric.values or {"update_order_status"}  # a search names no function
         assert {(metric.name, metric.dimensions, name) for name in functions} <= emitted_ones, metric
 
 
-def test_every_metric_that_is_emitted_is_watched_or_shown(told: dict[str, list[Emitted]]) -> None:
-    named = {metric.name for metric in own(named_metrics(declare_test_stack()))}
-    assert {name for name, _, _ in in_program(told)} == named
+def test_every_emitted_metric_is_used(by_function: dict[str, list[Emitted]]) -> None:
+    named = {metric.name for metric in metrics_of_functions(named_metrics(declare_test_stack()))}
+    assert {name for name, _, _ in identities(by_function)} == named
 
 
-def test_metrics_are_counted_in_their_units(told: dict[str, list[Emitted]]) -> None:
-    found = {metric.name: (metric.unit, metric.value) for metrics in told.values() for metric in metrics}
+def test_metrics_have_their_units(by_function: dict[str, list[Emitted]]) -> None:
+    found = {
+        metric.name: (metric.unit, metric.value) for metrics in by_function.values() for metric in metrics
+    }
     unit, took = found.pop("TimeToFulfill")
     assert unit == "Seconds"
     assert 0 <= took < 60
@@ -168,14 +170,16 @@ def test_metrics_are_counted_in_their_units(told: dict[str, list[Emitted]]) -> N
     }
 
 
-def test_a_function_emits_under_its_own_name(told: dict[str, list[Emitted]]) -> None:
-    """Powertools takes it from the environment, where the program puts it."""
-    services = {metric.dimensions["service"] for found in told.values() for metric in found}
+def test_a_function_emits_under_its_own_name(by_function: dict[str, list[Emitted]]) -> None:
+    """Powertools reads the name from the environment of the function."""
+    services = {metric.dimensions["service"] for found in by_function.values() for metric in found}
     assert services == {ENVIRONMENT["POWERTOOLS_SERVICE_NAME"]}
 
 
-def test_a_repeat_counts_nothing(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> None:
-    order_id = placed(backend)
+def test_a_repeated_request_emits_no_metric(
+    backend: MemoryBackend, emitted: Callable[[], list[Emitted]]
+) -> None:
+    order_id = create_order(backend)
     backend.api.post(f"/orders/{order_id}/cancel")
     emitted()
     backend.api.post(f"/orders/{order_id}/cancel")
@@ -183,23 +187,23 @@ def test_a_repeat_counts_nothing(backend: MemoryBackend, emitted: Callable[[], l
 
 
 @pytest.mark.parametrize("level", LOG_LEVELS)
-def test_what_a_task_finds_is_counted_however_little_is_logged(
+def test_an_outcome_of_a_task_is_counted_at_every_log_level(
     backend: MemoryBackend,
     emitted: Callable[[], list[Emitted]],
-    logging_at: Callable[[str], None],
+    set_log_level: Callable[[str], None],
     level: str,
 ) -> None:
-    """The alarm on a task's errors takes these off: uncounted, every cancelled order would ring it."""
-    logging_at(level)
+    """The alarm on a task's errors subtracts them. Otherwise a cancelled order would raise it."""
+    set_log_level(level)
     for task in TASKS:
-        order_id = overtaken(backend)
+        order_id = create_superseded_order(backend)
         emitted()
-        superseded(task, order_id)
+        run_superseded(task, order_id)
         assert [(metric.name, metric.value) for metric in emitted()] == [("TaskOutcomes", 1)], task
 
 
 @pytest.mark.parametrize("kind", DomainError.__subclasses__())
-def test_exactly_what_the_workflow_catches_by_name_is_counted(
+def test_exactly_the_errors_that_the_workflow_catches_by_name_are_counted(
     emitted: Callable[[], list[Emitted]], kind: type[DomainError]
 ) -> None:
     from functions.shared.task import Task, task_handler
@@ -215,10 +219,10 @@ def test_exactly_what_the_workflow_catches_by_name_is_counted(
     assert [metric.name for metric in emitted()] == ["TaskOutcomes"] * (kind.__name__ in caught)
 
 
-def test_a_task_that_succeeds_emits_nothing(
+def test_a_task_that_succeeds_emits_no_metric(
     backend: MemoryBackend, emitted: Callable[[], list[Emitted]]
 ) -> None:
-    order_id = placed(backend)
+    order_id = create_order(backend)
     emitted()
     invoke_task("validate_order", order_id)
     assert emitted() == []

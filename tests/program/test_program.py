@@ -1,4 +1,4 @@
-"""Rules that hold for everything the program declares, for every stack, in an update and in a preview."""
+"""Rules for all declared resources of every stack, in an update and in a preview."""
 
 import json
 import re
@@ -23,26 +23,26 @@ from tests.components.recorded import (
     STACKS,
 )
 
-# The repository's stacks, whatever somebody has set in them, and what somebody may set.
-SHIPPED = (*STACKS, "local")
-WISHES: dict[str, dict[str, Any]] = {
+# The repository's stacks with the values in their files, and more configurations of prod.
+REPOSITORY_STACKS = (*STACKS, "local")
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "everything": dict(EVERYTHING),
-    "elsewhere": {"aws:region": "ap-southeast-2"},
+    "another region": {"aws:region": "ap-southeast-2"},
 }
 
-each_run = pytest.mark.parametrize("name", [*SHIPPED, *WISHES])
+each_run = pytest.mark.parametrize("name", [*REPOSITORY_STACKS, *CONFIGURATIONS])
 both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 
 
-def run_of(name: str, *, preview: bool = False) -> ProgramRun:
-    """A stack of the repository, or prod as somebody wishes it."""
-    if name in SHIPPED:
+def run_stack(name: str, *, preview: bool = False) -> ProgramRun:
+    """Runs a stack of the repository, or prod with one of the configurations."""
+    if name in REPOSITORY_STACKS:
         return declare_repository_stack(name, preview=preview)
-    return declare_test_stack("prod", preview=preview, **WISHES[name])
+    return declare_test_stack("prod", preview=preview, **CONFIGURATIONS[name])
 
 
-def configured(run: ProgramRun, key: str) -> Any:
-    """A value of the program's configuration that is an object."""
+def configured_object(run: ProgramRun, key: str) -> Any:
+    """Returns an object of the program's configuration."""
     return json.loads(run.config.values[f"orderflow:{key}"])
 
 
@@ -64,7 +64,7 @@ EXPORTS = {
 
 
 def identity(resource: Resource) -> tuple[str, str, str]:
-    """What a resource is, whatever the stack."""
+    """Returns type, name and parent of a resource, without the name of the stack."""
     parent = resource.parent.split("::")
     return resource.type, resource.name, "" if parent[2:3] == ["pulumi:pulumi:Stack"] else parent[-1]
 
@@ -74,15 +74,15 @@ def identities(run: ProgramRun) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_somebody_sets_in_a_stacks_file_changes_nothing_for_the_tests_own_configurations(
+def test_the_files_of_stacks_do_not_change_the_configurations_of_tests(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = load_stack_config(PROJECT_ROOT, stack, configuration(stack)).values
     monkeypatch.setattr(local.engine.stacks, "PROJECT_ROOT", tmp_path)
     shutil.copy(PROJECT_ROOT / "Pulumi.yaml", tmp_path)
-    wishes = {f"orderflow:{key}": value for key, value in EVERYTHING.items()}
-    elsewhere = {"aws:region": "ap-southeast-2", "pulumi:autonaming": {"mode": "verbatim"}}
-    file = {"secretsprovider": "awskms:///key", "encryptedkey": "AQ==", "config": wishes | elsewhere}
+    settings = {f"orderflow:{key}": value for key, value in EVERYTHING.items()}
+    other_region = {"aws:region": "ap-southeast-2", "pulumi:autonaming": {"mode": "verbatim"}}
+    file = {"secretsprovider": "awskms:///key", "encryptedkey": "AQ==", "config": settings | other_region}
     (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(file))
     assert load_stack_config(tmp_path, stack).values != own
     assert load_stack_config(tmp_path, stack, configuration(stack)).values == own
@@ -90,25 +90,27 @@ def test_what_somebody_sets_in_a_stacks_file_changes_nothing_for_the_tests_own_c
 
 @both
 @each_run
-def test_all_inputs_are_as_the_sdk_declares_them(name: str, preview: bool) -> None:
-    assert check_inputs(run_of(name, preview=preview).resources) == []
+def test_all_inputs_match_the_types_of_the_sdk(name: str, preview: bool) -> None:
+    assert check_inputs(run_stack(name, preview=preview).resources) == []
 
 
 @both
 @each_run
-def test_the_program_warns_of_nothing_but_alarms_that_reach_nobody(name: str, preview: bool) -> None:
-    messages = run_of(name, preview=preview).messages
+def test_the_only_warning_is_that_alarms_have_no_recipient(name: str, preview: bool) -> None:
+    messages = run_stack(name, preview=preview).messages
     assert [message for message in messages if "alarmEmail: is empty" not in message] == []
 
 
 @each_run
 def test_a_preview_shows_what_an_update_declares(name: str) -> None:
-    assert identities(run_of(name, preview=True)) == identities(run_of(name))
+    assert identities(run_stack(name, preview=True)) == identities(run_stack(name))
 
 
-def test_the_cli_must_know_what_pulumi_yaml_says_and_the_one_of_our_sdk_does() -> None:
-    """Autonaming came with 3.146.0, `object` in the schema with 3.187.0:
-    https://github.com/pulumi/pulumi/blob/master/CHANGELOG.md"""
+def test_pulumi_yaml_requires_a_cli_that_supports_its_keys() -> None:
+    """Autonaming requires 3.146.0, `object` in the schema requires 3.187.0.
+
+    https://github.com/pulumi/pulumi/blob/master/CHANGELOG.md
+    """
     project = yaml.safe_load((PROJECT_ROOT / "Pulumi.yaml").read_text("utf-8"))
     assert "object" in {declared.get("type") for declared in project["config"].values()}
     (least,) = re.findall(r"^>=(\d+\.\d+\.\d+)$", project["requiredPulumiVersion"])
@@ -124,9 +126,9 @@ def test_production_differs_from_development_by_values_only() -> None:
 
 
 @each_run
-def test_all_that_can_carry_tags_says_project_and_stack_and_what_is_configured(name: str) -> None:
-    run = run_of(name)
-    tags = {"project": "orderflow", "stack": run.config.stack, **configured(run, "tags")}
+def test_every_resource_with_tags_has_project_stack_and_the_configured_tags(name: str) -> None:
+    run = run_stack(name)
+    tags = {"project": "orderflow", "stack": run.config.stack, **configured_object(run, "tags")}
     for resource in run.resources:
         arguments = arguments_class(resource.type) if resource.custom else None
         if arguments is not None and hasattr(arguments, "tags"):
@@ -143,13 +145,13 @@ def test_tags_of_the_configuration_are_added() -> None:
 
 
 @each_run
-def test_everything_belongs_to_a_component(name: str) -> None:
-    run = run_of(name)
+def test_every_resource_belongs_to_a_component(name: str) -> None:
+    run = run_stack(name)
     components = {found.urn for found in run.resources if not found.custom}
     assert all(found.parent in components for found in run.resources if found.custom)
 
 
-def test_a_domain_and_a_firewall_are_the_only_components_that_a_stack_may_leave_out() -> None:
+def test_domain_and_firewall_are_the_only_optional_components() -> None:
     def components(run: ProgramRun) -> set[str]:
         return {found.type for found in run.resources if not found.custom}
 
@@ -169,12 +171,14 @@ def test_a_domain_and_a_firewall_are_the_only_components_that_a_stack_may_leave_
 
 
 @each_run
-def test_the_exports_are_those_that_others_rely_on(name: str) -> None:
-    run = run_of(name)
+def test_the_exports_are_complete(name: str) -> None:
+    run = run_stack(name)
     values = run.outputs.values
     assert set(values) == EXPORTS
     assert all(values.values())
-    assert set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == set(configured(run, "usagePlans"))
+    assert (
+        set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == set(configured_object(run, "usagePlans"))
+    )
     assert set(values["tableNames"]) == {"users", "products", "orders"}
     assert values["apiResourceIds"]["/"] == values["apiRootResourceId"]
     assert "/orders/{orderId}/cancel" in values["apiResourceIds"]
@@ -191,7 +195,7 @@ def test_keys_are_exported_by_id_and_never_by_value() -> None:
     assert run.outputs.values["apiKeyIds"] == {key.name: key.id for key in keys}
 
 
-def test_the_health_answer_knows_stack_and_version() -> None:
+def test_the_function_of_the_health_route_gets_stack_and_version() -> None:
     variables = declare_test_stack("prod").get(FUNCTION, "service_api").inputs["environment"]["variables"]
     assert variables["STACK_NAME"] == "prod"
     assert re.fullmatch("[0-9a-f]{12}", variables["SERVICE_VERSION"])
@@ -208,8 +212,8 @@ for name, variables in given.items():
 """
 
 
-@pytest.mark.parametrize("config", [{}, EVERYTHING], ids=["lean", "everything"])
-def test_every_function_starts_with_the_environment_that_the_program_gives_it(config: dict[str, Any]) -> None:
+@pytest.mark.parametrize("config", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_every_function_starts_with_the_environment_of_the_program(config: dict[str, Any]) -> None:
     run = declare_test_stack("dev", **config)
     given = {found.name: found.inputs["environment"]["variables"] for found in run.of_type(FUNCTION)}
     result = subprocess.run(
@@ -235,7 +239,7 @@ def test_every_function_starts_with_the_environment_that_the_program_gives_it(co
         ({"logRetentionDays": -1}, "logRetentionDays: -1 is not allowed. Use one of 1, 3, 5"),
         ({"logRetentionDay": 14}, "logRetentionDay: is not a key. Use one of "),
     ],
-    ids=["workflow type", "plan without quota", "negative retention", "misspelt key"],
+    ids=["workflow type", "plan without quota", "negative retention", "misspelled key"],
 )
 def test_a_mistake_in_the_configuration_stops_the_program_with_one_sentence(
     config: dict[str, Any], sentence: str

@@ -15,7 +15,7 @@ SCHEMA: dict[str, Any] = {
         "type": "array",
         "items": {"type": "string"},
         "default": ["*"],
-        "description": "Who may call.",
+        "description": "Allowed origins.",
     },
 }
 
@@ -45,12 +45,12 @@ def test_a_key_has_a_row_with_type_default_and_meaning(project: Path) -> None:
     lines = render(project).splitlines()
     assert "| key | type | default | what it means |" in lines
     assert "| `logLevel` | string | `INFO` | Least severe line. |" in lines
-    assert "| `corsOrigins` | array of strings | `['*']` | Who may call. |" in lines
+    assert "| `corsOrigins` | array of strings | `['*']` | Allowed origins. |" in lines
     assert any(line.startswith("| `aws:region` |  | AWS region") for line in lines)
     assert any(line.startswith("| `pulumi:autonaming` | `{pattern: ") for line in lines)
 
 
-def test_what_a_stack_sets_changes_nothing_on_the_page(project: Path) -> None:
+def test_values_of_a_stack_do_not_change_the_page(project: Path) -> None:
     before = render(project)
     (project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {"shop:logLevel": "DEBUG"}}))
     assert render(project) == before
@@ -73,7 +73,7 @@ def test_a_stale_page_is_found_and_written_again(project: Path, capsys: pytest.C
     assert main(["--check"], project) == 0
 
 
-def test_a_foreign_key_without_a_description_is_an_error(
+def test_a_key_of_another_namespace_without_a_description_is_an_error(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(project, {**SCHEMA, "aws:profile": {"value": "shop"}})

@@ -1,4 +1,4 @@
-"""The contract is valid, up to date, and of the API that the Pulumi program declares."""
+"""The contract is valid, up to date, and matches the API that the program declares."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CONTRACT = json.loads(DOCUMENT.read_text("utf-8"))
 
 
 def operations() -> Iterator[tuple[str, Any]]:
-    """Route, such as "GET /users", and its operation."""
+    """Yields each route, such as "GET /users", with its operation."""
     for path, methods_of_path in CONTRACT["paths"].items():
         for method, operation in methods_of_path.items():
             yield f"{method.upper()} {path}", operation
 
 
 def resolved(value: Any) -> Any:
-    """What a reference stands for."""
+    """Returns the target of a reference."""
     while "$ref" in value:
         target = CONTRACT
         for part in value["$ref"].removeprefix("#/").split("/"):
@@ -36,8 +36,8 @@ def resolved(value: Any) -> Any:
     return value
 
 
-def test_the_contract_is_made_from_the_present_code() -> None:
-    # In a process of its own: importing the handlers sets an environment that other tests must not see.
+def test_the_contract_is_up_to_date() -> None:
+    # In a separate process: importing the handlers sets variables that would affect other tests.
     check = subprocess.run(
         [sys.executable, "-m", "tools.openapi", "--check"],
         cwd=ROOT,
@@ -69,7 +69,7 @@ def test_the_contract_has_the_routes_that_the_program_declares_with_their_keys(s
     assert {route: operation.get("security") != [] for route, operation in operations()} == in_program
 
 
-def test_every_operation_has_a_name_of_its_own_a_tag_and_a_summary() -> None:
+def test_every_operation_has_a_unique_name_a_tag_and_a_summary() -> None:
     names = [operation["operationId"] for _, operation in operations()]
     assert len(set(names)) == len(names)
     tags = {tag["name"] for tag in CONTRACT["tags"]}
@@ -88,7 +88,7 @@ def test_every_body_answer_and_error_has_an_example() -> None:
             assert content["examples"]
 
 
-def test_no_error_is_left_out_or_explained_nowhere() -> None:
+def test_every_example_of_an_error_is_used_and_defined() -> None:
     used = {
         json.dumps(example)
         for _, operation in operations()
@@ -112,6 +112,6 @@ def test_every_error_is_a_problem_document_with_its_own_status() -> None:
                 assert resolved(example)["value"]["status"] == int(status)
 
 
-def test_the_contract_shows_no_python() -> None:
+def test_the_contract_contains_no_python_names() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert not [word for word in ("(?!", "None ", "None)", "msgspec", "functions.", "$defs") if word in text]

@@ -1,4 +1,4 @@
-"""The check of words finds what it lists, in every kind of text, and passes what is allowed."""
+"""The check finds listed words in every kind of text and accepts allowed ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_exception_is_still_needed() -> None:
     ],
     ids=["docstring", "comment", "string", "test name", "constant"],
 )
-def test_a_listed_word_is_found_wherever_it_stands_in_python(text: str) -> None:
+def test_a_listed_word_is_found_in_every_part_of_python_code(text: str) -> None:
     assert [found[:2] for found in messages("a.py", text)] == ["1:"]
 
 
@@ -49,7 +49,7 @@ def test_a_word_that_contains_a_listed_word_is_no_finding() -> None:
     assert messages("a.md", "The intelligent reminder of the mastermind is retold.") == []
 
 
-def test_looks_up_is_the_field_s_word() -> None:
+def test_looks_up_is_accepted() -> None:
     assert messages("a.md", "It looks up the order.") == []
     assert len(messages("a.md", "It looks at the order.")) == 1
 
@@ -68,7 +68,7 @@ def test_code_within_a_sentence_counts_as_one_word() -> None:
     assert messages("a.py", f'"""Run `{LONG}` now."""') == []
 
 
-def test_a_long_string_that_is_no_docstring_may_be_long() -> None:
+def test_a_string_that_is_no_docstring_may_be_long() -> None:
     assert messages("a.py", f'x = "{LONG}."') == []
 
 
@@ -113,16 +113,12 @@ def test_the_command_prints_the_place_of_a_finding_and_fails(
     assert capsys.readouterr().out.startswith("old/page.md:1: “nobody”: ")
 
 
-def test_the_command_passes_where_nothing_is_found(
-    capsys: pytest.CaptureFixture[str], repository: Path
-) -> None:
+def test_the_command_passes_without_a_finding(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
     (repository / "new" / "page.md").write_text("Fine.\n")
     assert main([], repository) == 0
     assert capsys.readouterr().out == ""
 
 
-def test_a_path_that_does_not_exist_is_an_error_rather_than_clean(
-    capsys: pytest.CaptureFixture[str], repository: Path
-) -> None:
+def test_a_path_that_does_not_exist_is_an_error(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
     assert main(["missing"], repository) == 2
     assert capsys.readouterr().err == "missing: no such file or folder\n"

@@ -1,4 +1,4 @@
-"""The crash tests' IAM: what is not granted is denied, and noticed even where the function gets over it."""
+"""IAM in memory denies a call without a grant. The invariants report it even if the function continues."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from local.memory.permissions import Permission
 pytestmark = pytest.mark.usefixtures("without_logs")
 
 
-def without(function: str, permission: Permission) -> MemoryBackend:
-    """A backend with a stalled order, in which one function lacks one permission."""
+def requeue_without(function: str, permission: Permission) -> MemoryBackend:
+    """Runs the requeue over a stalled order while a function lacks one permission. Returns the backend."""
     backend = MemoryBackend()
     backend.add_products(p1=1)
     with installed(backend):
@@ -32,11 +32,11 @@ def without(function: str, permission: Permission) -> MemoryBackend:
     "permission",
     [
         Permission("dynamodb:Query", "ORDERS_TABLE/index/open"),  # the function fails
-        Permission("cloudwatch:GetMetricStatistics", "*"),  # it goes on without
+        Permission("cloudwatch:GetMetricStatistics", "*"),  # the function continues
     ],
 )
-def test_a_call_without_a_grant_is_denied_and_noticed(permission: Permission) -> None:
-    backend = without("requeue_stalled_orders", permission)
+def test_a_call_without_a_grant_is_denied_and_reported(permission: Permission) -> None:
+    backend = requeue_without("requeue_stalled_orders", permission)
     assert backend.cloud.iam.denied == {("requeue_stalled_orders", permission)}
     with pytest.raises(AssertionError):
         check_invariants(backend)

@@ -1,4 +1,4 @@
-"""The DynamoDB in memory answers as moto's does."""
+"""DynamoDB in memory answers as moto's DynamoDB does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_COMPARED = frozenset(
 
 @pytest.fixture
 def moto() -> Iterator[Any]:
-    """A client of moto's DynamoDB, with the tables as the program declares them."""
+    """A client of moto's DynamoDB, with the tables that the program declares."""
     with mock_aws():
         client = boto3.client("dynamodb")
         for name, schema in table_schemas().items():
@@ -70,13 +70,13 @@ def _outcome(call: Any) -> Any:
         ]
         return error.response["Error"]["Code"], reasons, error.response.get("Item") or None
     answer = {name: value for name, value in answer.items() if name not in NOT_COMPARED}
-    if "Responses" in answer:  # in no order
+    if "Responses" in answer:  # unordered
         answer["Responses"] = {table: sorted(items, key=str) for table, items in answer["Responses"].items()}
     return answer
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
+def test_random_calls_have_equal_answers(moto: Any, seed: int) -> None:
     from functions.shared.domain.errors import DomainError
     from functions.shared.domain.moves import Move
     from functions.shared.domain.orders import NewOrder, NewOrderLine, OrderStatus, Pricing, new_order
@@ -99,11 +99,11 @@ def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
         order_id = f"o-{chance.randint(0, 2)}"
         orders.create(new_order(NewOrder("u-1", lines), order_id=order_id, at=AT, with_fingerprint=False))
 
-    def some() -> Any:
+    def random_order() -> Any:
         return orders.get(f"o-{chance.randint(0, 2)}")
 
     def move() -> None:
-        order = some()
+        order = random_order()
         pricing = Pricing(items=order.items, total=1, currency="EUR") if chance.random() < 0.5 else None
         attempt = chance.choice([None, order.attempt, 1])
         to = chance.choice([OrderStatus.VALIDATED, OrderStatus.FULFILLED, *OrderStatus])
@@ -114,7 +114,7 @@ def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
         )
 
     def reserve() -> None:
-        order = some()
+        order = random_order()
         lines = order.items[: chance.randint(1, 2)]
         reservations.reserve(
             order.order_id, chance.choice([order.attempt, 1]), lines, at=AT, handed_over=chance.random() < 0.5
@@ -126,12 +126,12 @@ def test_random_calls_are_answered_alike(moto: Any, seed: int) -> None:
         move,
         reserve,
         reserve,
-        lambda: reservations.release(some(), at=AT, even_if_handed_over=chance.random() < 0.5),
-        lambda: reservations.hand_over(some().order_id, chance.randint(1, 2), at=AT),
-        lambda: orders.begin_attempt(some(), at=AT),
-        lambda: orders.retry(some(), at=AT),
-        lambda: orders.open_index.remove(some().order_id),
-        lambda: orders.open_index.add(some(), AT),
+        lambda: reservations.release(random_order(), at=AT, even_if_handed_over=chance.random() < 0.5),
+        lambda: reservations.hand_over(random_order().order_id, chance.randint(1, 2), at=AT),
+        lambda: orders.begin_attempt(random_order(), at=AT),
+        lambda: orders.retry(random_order(), at=AT),
+        lambda: orders.open_index.remove(random_order().order_id),
+        lambda: orders.open_index.add(random_order(), AT),
         lambda: orders.open_index.list(chance.choice(OPEN_SHARDS), "2027", 100, None),
         lambda: orders.list_of_user("u-1", 2, None),
         lambda: products.page(chance.randint(1, 3), None),
