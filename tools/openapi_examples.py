@@ -147,7 +147,7 @@ DETAILS: Final = {
     "InvalidPageToken": "this list did not hand out the nextToken",
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
-    "TooLateToCancel": "the goods are reserved and on their way",
+    "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",
     "VersionMismatch": "the product was changed since the version that If-Match names",
     "BodyTooLarge": "expected a body of at most 65536 bytes",
     "UnsupportedMediaType": "expected a body of type application/json, not text/plain",

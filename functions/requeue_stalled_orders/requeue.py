@@ -121,9 +121,9 @@ class Requeue:
 
         No message is sent for that attempt, so no execution can change the order.
         """
-        reason = f"attempts_used_up: {order.attempts_used - 1} attempts came to no end"
+        reason = f"attempts_used_up: {order.attempts_used - 1} attempts did not finish"
         if order.is_handed_over:
-            reason += "; the goods stay held, for the fulfillment system may have shipped them"
+            reason += "; the reservation is held, because the fulfillment system may have shipped the order"
         elif order.holds_stock:
             self._reservations.release(order, at=clock.now(), even_if_handed_over=False)
         logger.error("order failed: its attempts are used up", handed_over=order.is_handed_over)

@@ -47,7 +47,7 @@ def check_final_state(backend: MemoryBackend, *, all_announced: bool = True) -> 
         assert not order.is_open, order
         assert order.open_shard is None, order
         if order.status is OrderStatus.FAILED and order.holds_stock:
-            assert "stay held" in (order.status_reason or ""), f"no reason for the held stock: {order}"
+            assert "is held" in (order.status_reason or ""), f"no reason for the held stock: {order}"
         if order.status is OrderStatus.FULFILLED:
             expected = backend.cloud.partner.shipments.get(order.order_id)
             assert order.shipment is not None

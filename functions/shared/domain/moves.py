@@ -138,7 +138,7 @@ def raise_unless_repeated(order: Order, move: Move) -> None:
         return
     if move.to is OrderStatus.CANCELLED and order.status is not OrderStatus.CANCELLED:
         raise TooLateToCancel(
-            "the goods are reserved and on their way"
+            "its stock is reserved; only an order without a reservation can be cancelled"
             if order.is_open
             else f"the order is {order.status.value} already"
         )

@@ -77,7 +77,7 @@ def test_an_order_without_a_reservation_fails_after_its_last_attempt(backend: Me
     order = backend.stored_order(order_id)
     assert (order["status"], order["statusReason"]) == (
         "FAILED",
-        "attempts_used_up: 3 attempts came to no end",
+        "attempts_used_up: 3 attempts did not finish",
     )
     assert "openShard" not in order
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]
@@ -106,7 +106,7 @@ def test_after_the_last_attempt_a_reservation_that_was_handed_over_stays_held(ba
     order = backend.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")
     assert order["statusReason"].endswith(
-        "; the goods stay held, for the fulfillment system may have shipped them"
+        "; the reservation is held, because the fulfillment system may have shipped the order"
     )
     assert backend.stock(line["productId"]) == 3
 
@@ -135,7 +135,7 @@ def test_an_operators_retry_grants_all_attempts_again(backend: MemoryBackend) ->
     assert requeue() == {"exhausted": 1, "complete": True}
     order = backend.stored_order(order_id)
     assert [entry["status"] for entry in order["history"]] == ["PENDING", "FAILED", "PENDING", "FAILED"]
-    assert order["statusReason"] == "attempts_used_up: 3 attempts came to no end"
+    assert order["statusReason"] == "attempts_used_up: 3 attempts did not finish"
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
