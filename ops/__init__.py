@@ -1,5 +1,5 @@
-"""The operator's side: look into orders and the dead-letter queue, and set right what went wrong.
+"""The operator's commands: inspect and repair the orders and dead letters of a stack.
 
-Works on a stack in AWS or on the embedded one, with the same code as the Lambdas: see `python -m ops --help`
-and `docs/operations.md`.
+They run the domain code of the Lambdas, on a stack in AWS or on the embedded AWS. `python -m ops --help` and
+`docs/operations.md` describe them.
 """

@@ -1,8 +1,6 @@
 """The commands of `python -m ops`.
 
-Exit codes: 0 all well, also when there was nothing to do; 1 something went wrong, or the order's state does
-not allow it; 2 wrong usage; 3 no stack; 4 no such order; 5 a permission is missing; 6 no valid credentials;
-130 interrupted. One sentence on standard error says what is the matter.
+`ops.problems.ExitCode` lists the exit codes. A command that fails prints one line on standard error.
 """
 
 from __future__ import annotations
@@ -26,111 +24,153 @@ from local.environment import bypass_proxies_for_loopback
 from local.terminal import plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
-from ops.problems import explain
-from ops.targets import Target, find_target
+from ops.problems import ExitCode, explain
+from ops.stacks import OperatedStack, find_stack, find_stack_names
 
-Local = Annotated[
-    bool,
-    typer.Option("--local", help="The embedded AWS that `python -m local up` runs.", rich_help_panel="Stack"),
+# Files and pipes have no width; use a fixed one.
+_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+_errors = Console(stderr=True, highlight=False)
+
+
+def _require_stack(name: str) -> str:
+    """Return the value of --stack. Without one, print what to write and exit."""
+    if not name:
+        names = find_stack_names()
+        advice = (
+            f"Write --stack NAME, with one of: {', '.join(names)}."
+            if names
+            else "Write --stack NAME. No stack was found: `python -m local up` starts one on this machine, "
+            "`pulumi up` one on AWS."
+        )
+        _print_error(f"--stack is missing. {advice}")
+        raise typer.Exit(ExitCode.WRONG_USAGE)
+    return name
+
+
+StackName = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        "-s",
+        metavar="NAME",
+        help="Required. `local` is the embedded AWS of `python -m local up`, any other name a Pulumi stack.",
+        rich_help_panel="Stack",
+        show_default=False,
+        callback=_require_stack,
+    ),
 ]
 OutputsFile = Annotated[
     Path | None,
     typer.Option(
         "--outputs",
         metavar="FILE",
-        help="The stack whose `pulumi stack output --json` this file holds.",
+        help="Read the outputs of the stack from a file that `pulumi stack output --json` wrote, instead of "
+        "asking the Pulumi CLI.",
         rich_help_panel="Stack",
     ),
 ]
-StackName = Annotated[
-    str | None,
-    typer.Option(
-        "--stack",
-        "-s",
-        metavar="NAME",
-        help="The Pulumi stack of this name (asks the Pulumi CLI).",
-        rich_help_panel="Stack",
-    ),
-]
-OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order's id.", show_default=False)]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Id of the order.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Required without a terminal.")
+]
 
 app = typer.Typer(
     name="ops",
-    help="Look into orders and the dead-letter queue of a stack, and set right what went wrong. Without an "
-    "option for the stack: the embedded AWS if it runs, else the selected Pulumi stack. AWS credentials come "
-    "from the usual environment (AWS_PROFILE and so on). docs/operations.md is the runbook.",
+    help="Inspect and repair orders and dead letters of a stack. Every command requires --stack and prints "
+    "the stack that it acts on. AWS credentials come from the environment (AWS_PROFILE and others). "
+    "docs/operations.md is the runbook.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-orders_app = typer.Typer(help="Look into orders; cancel, retry and release them.", no_args_is_help=True)
-dlq_app = typer.Typer(
-    help="Look into the dead-letter queue, and send its messages back.", no_args_is_help=True
-)
+orders_app = typer.Typer(help="Inspect orders; cancel, retry and release them.", no_args_is_help=True)
+dlq_app = typer.Typer(help="Inspect the dead-letter queue, and send dead letters back.", no_args_is_help=True)
 app.add_typer(orders_app, name="orders")
 app.add_typer(dlq_app, name="dlq")
 
-# What goes into a file or a pipe need not fit on a screen.
-_console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-_errors = Console(stderr=True, highlight=False)
-
 
 @contextlib.contextmanager
-def operating(*, local: bool, outputs: Path | None, stack: str | None) -> Iterator[Target]:
-    """The stack that the options name; turns what an operator can mend into one sentence and an exit code."""
-    if sum((local, outputs is not None, stack is not None)) > 1:
-        raise typer.BadParameter("one of --local, --outputs and --stack, not several")
+def operate(name: str, outputs: Path | None, *, as_json: bool) -> Iterator[OperatedStack]:
+    """Connect to a stack and print which one it is.
+
+    An error that the operator can correct is printed as one line and ends the command with its exit code.
+    """
     try:
-        yield find_target(local=local, outputs=outputs, stack=stack)
+        stack = find_stack(name, outputs)
+        (_errors if as_json else _console).print(f"Stack: {plain(stack.name)}", soft_wrap=True)
+        yield stack
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except (typer.Exit, typer.Abort):
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except typer.Exit:
         raise
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise
-        _errors.print(f"[bold red]Error:[/] {plain(problem.sentence)}", soft_wrap=True)
+        _print_error(problem.sentence)
         raise typer.Exit(problem.code) from error
+
+
+def _check_terminal(command: str) -> None:
+    """Exit if there is no terminal on which a command that cannot be undone could ask."""
+    if not _has_terminal():
+        _print_error(
+            f"`{command}` cannot be undone and there is no terminal to ask for confirmation. "
+            "Add --yes to confirm."
+        )
+        raise typer.Exit(ExitCode.WRONG_USAGE)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _confirm(question: str) -> None:
+    """Ask on standard error. Exits unless the answer is yes."""
+    try:
+        if typer.confirm(visible(question), err=True):
+            return
+        code = ExitCode.FAILED
+    except typer.Abort:  # Ctrl-C, or the end of input
+        code = ExitCode.INTERRUPTED
+    _errors.print("Nothing was changed.")
+    raise typer.Exit(code)
+
+
+def _print_error(sentence: str) -> None:
+    _errors.print(f"[bold red]Error:[/] {plain(sentence)}", soft_wrap=True)
 
 
 @orders_app.command()
 def show(
     order_id: OrderId,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """Show an order: its state and history, its goods and shipment, and how its execution stands."""
-    with operating(local=local, outputs=outputs, stack=stack) as target:
-        inspected = orders.inspect(target, order_id)
+    """Show an order: status, history, reservation, shipment and execution."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        details = orders.inspect_order(operated, order_id)
         if as_json:
-            print(views.as_json(views.inspected_as_data(inspected)))
+            print(views.as_json(views.details_as_data(details)))
         else:
-            _console.print(views.order_view(inspected, clock.now()), soft_wrap=True)
+            _console.print(views.order_view(details, clock.now()), soft_wrap=True)
 
 
 @orders_app.command()
 def stalled(
-    minutes: Annotated[
-        int, typer.Option(min=0, help="Orders that wait for at least this many minutes.")
-    ] = 10,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="Show at most this many, the oldest first.")
-    ] = 20,
+    minutes: Annotated[int, typer.Option(min=0, help="Minimum age in the open index, in minutes.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number, the oldest first.")] = 20,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """List the orders that wait for long: for work, or, though final, for their event to be sent."""
-    with operating(local=local, outputs=outputs, stack=stack) as target:
-        found, are_more = orders.stalled(target, minutes=minutes, limit=limit)
+    """List orders that are open for long: not final, or final with an event that is not published."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        found, are_more = orders.list_stalled(operated, minutes=minutes, limit=limit)
         if as_json:
-            print(views.as_json([views.inspected_as_data(inspected) for inspected in found]))
+            print(views.as_json([views.details_as_data(details) for details in found]))
             return
         if not found:
             _console.print(f"No order waits for {minutes} minutes or more.")
@@ -143,14 +183,18 @@ def stalled(
 @orders_app.command()
 def cancel(
     order_id: OrderId,
+    yes: Yes = False,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """Cancel an order whose goods are not reserved yet."""
-    with operating(local=local, outputs=outputs, stack=stack) as target:
-        _tell(orders.cancel(target, order_id), as_json=as_json)
+    """Cancel an order that has no reservation yet."""
+    if not yes:
+        _check_terminal("orders cancel")
+    with operate(stack, outputs, as_json=as_json) as operated:
+        if not yes:
+            _confirm(f"{orders.describe_status(operated, order_id)} Cancel it on stack {operated.name}?")
+        _print_outcome(orders.cancel(operated, order_id), as_json=as_json)
 
 
 @orders_app.command()
@@ -158,15 +202,16 @@ def retry(
     order_id: OrderId,
     yes: Yes = False,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """Try a FAILED order again: PENDING in its next attempt, and back on the queue."""
-    with operating(local=local, outputs=outputs, stack=stack) as target:
+    """Retry a FAILED order: set it to PENDING under a new attempt and send it to the queue."""
+    if not yes:
+        _check_terminal("orders retry")
+    with operate(stack, outputs, as_json=as_json) as operated:
         if not yes:
-            _confirm(f"{orders.standing(target, order_id)} Retry it on {target.name}?")
-        _tell(orders.retry(target, order_id), as_json=as_json)
+            _confirm(f"{orders.describe_status(operated, order_id)} Retry it on stack {operated.name}?")
+        _print_outcome(orders.retry(operated, order_id), as_json=as_json)
 
 
 @orders_app.command()
@@ -174,35 +219,35 @@ def release(
     order_id: OrderId,
     yes: Yes = False,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """Put back the goods that a FAILED order still holds, once it is certain that nobody ships them."""
-    with operating(local=local, outputs=outputs, stack=stack) as target:
+    """Release the reservation of a FAILED order that was not shipped and never will be."""
+    if not yes:
+        _check_terminal("orders release")
+    with operate(stack, outputs, as_json=as_json) as operated:
         if not yes:
             _confirm(
-                f"{orders.standing(target, order_id)} Is it certain that its goods were not and will not be "
-                f"shipped? Put them back on {target.name}?"
+                f"{orders.describe_status(operated, order_id)} Is it certain that it was not shipped and "
+                f"never will be? Release its reservation on stack {operated.name}?"
             )
-        _tell(orders.release(target, order_id), as_json=as_json)
+        _print_outcome(orders.release(operated, order_id), as_json=as_json)
 
 
 @dlq_app.command("list")
 def list_dead_letters(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number.")] = 50,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """List dead letters, with the reason why each is there and what sending it back would do.
+    """List dead letters, each with the reason and with what happens when it is sent back.
 
-    Other readers miss the messages for the moment that this takes.
+    The messages are invisible to other readers while the command runs.
     """
-    with operating(local=local, outputs=outputs, stack=stack) as target:
-        with target.dead_letters as queue:
-            # One more than is shown tells whether there are more.
+    with operate(stack, outputs, as_json=as_json) as operated:
+        with operated.dead_letters as queue:
+            # One more than is printed shows whether there are more.
             found = [letter for batch in queue.batches(limit + 1) for letter in batch]
         letters = found[:limit]
         if as_json:
@@ -219,79 +264,94 @@ def list_dead_letters(
 
 @dlq_app.command()
 def redrive(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent back.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent, send nothing.")
+    ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Look at no more than this many.", show_default="all")
+        int | None, typer.Option(min=1, help="Maximum number of messages to read.", show_default="all")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also messages that will fail again: malformed, or of no order.")
+        bool, typer.Option("--all", help="Also send messages that will fail again: malformed, unknown order.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
-    local: Local = False,
+    stack: StackName = "",
     outputs: OutputsFile = None,
-    stack: StackName = None,
 ) -> None:
-    """Send dead letters back to the orders queue, but for those that would only fail again.
+    """Send dead letters back to the orders queue, except those that would fail again.
 
-    An interruption or a crash loses nothing: at worst a message is sent twice, which changes nothing.
+    An interruption loses no message. At worst a message is sent twice, which changes nothing.
     """
-    with operating(local=local, outputs=outputs, stack=stack) as target:
+    asks = not (yes or dry_run)
+    if asks:
+        _check_terminal("dlq redrive")
+    with operate(stack, outputs, as_json=as_json) as operated:
         sent: list[DeadLetter] = []
-        left: list[DeadLetter] = []
-        with target.dead_letters as queue:
+        kept: list[DeadLetter] = []
+        refused = 0
+        with operated.dead_letters as queue:
             total = queue.count() if limit is None else min(limit, queue.count())
-            if not (dry_run or yes):
-                _confirm(f"About {total} messages to look at. Send back what can be on {target.name}?")
+            if asks:
+                _confirm(
+                    f"The dead-letter queue has about {_count(total)}. Send back those that can be processed "
+                    f"on stack {operated.name}?"
+                )
             with _progress(total) as advance:
                 for batch in queue.batches(limit):
-                    wanted = [letter for letter in batch if every or not letter.verdict.is_hopeless]
-                    taken = wanted if dry_run else queue.send_back(wanted)
-                    sent += taken
-                    left += [letter for letter in batch if letter not in taken]
+                    chosen = [letter for letter in batch if every or not letter.verdict.fails_again]
+                    accepted = chosen if dry_run else queue.send_back(chosen)
+                    sent += accepted
+                    kept += [letter for letter in batch if letter not in accepted]
+                    refused += len(chosen) - len(accepted)
                     advance(len(batch))
         if as_json:
-            print(views.as_json({"dryRun": dry_run, **msgspec.to_builtins({"sent": sent, "left": left})}))
-            return
-        if left:
-            _console.print(views.dead_letters_view(left, clock.now()), soft_wrap=True)
-        would = "Would send" if dry_run else "Sent"
-        _console.print(
-            f"{would} {_summary(sent)} back; {'would leave' if dry_run else 'left'} {_summary(left)}."
-        )
+            print(views.as_json({"dryRun": dry_run, **msgspec.to_builtins({"sent": sent, "left": kept})}))
+        else:
+            _print_redrive(sent, kept, dry_run=dry_run)
+        if refused:
+            raise orders.NotQueued(
+                f"The orders queue did not accept {_count(refused)}. Run the command again."
+            )
+
+
+def _print_redrive(sent: list[DeadLetter], kept: list[DeadLetter], *, dry_run: bool) -> None:
+    if kept:
+        _console.print(views.dead_letters_view(kept, clock.now()), soft_wrap=True)
+    would_send, would_leave = ("Would send", "would leave") if dry_run else ("Sent", "left")
+    _console.print(f"{would_send} {_summary(sent)} back; {would_leave} {_summary(kept)}.")
 
 
 def _summary(letters: list[DeadLetter]) -> str:
     """`3 messages (2 overtaken, 1 malformed)`."""
     verdicts = Counter(letter.verdict.value for letter in letters)
     kinds = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-    return f"{len(letters)} message{'' if len(letters) == 1 else 's'}{f' ({kinds})' if kinds else ''}"
+    return f"{_count(len(letters))}{f' ({kinds})' if kinds else ''}"
 
 
-def _tell(done: orders.Done, *, as_json: bool) -> None:
+def _count(messages: int) -> str:
+    return f"{messages} message{'' if messages == 1 else 's'}"
+
+
+def _print_outcome(outcome: orders.Outcome, *, as_json: bool) -> None:
     if as_json:
-        print(views.as_json(views.done_as_data(done)))
+        print(views.as_json(views.outcome_as_data(outcome)))
     else:
-        _console.print(plain(done.sentence), soft_wrap=True)
-
-
-def _confirm(question: str) -> None:
-    typer.confirm(visible(question), abort=True, err=True)
+        _console.print(plain(outcome.sentence), soft_wrap=True)
 
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("Looking at messages"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("Reading messages"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda count: progress.advance(task, count)
 
 
 def main() -> None:
-    """Runs the command that the arguments name."""
+    """Run the command that the arguments name."""
     bypass_proxies_for_loopback()
-    # A closed pipe (`| head`) is no error.
+    # A closed pipe (`| head`) ends the process without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    # The domain's log lines are for CloudWatch; what went wrong is told here in a sentence.
+    # The domain's log lines are meant for CloudWatch. Here one sentence describes the error.
     logger.setLevel("CRITICAL")
     app()

@@ -1,8 +1,8 @@
-"""The dead-letter queue: why each message is there, and sending back what can be tried again.
+"""The dead-letter queue: lists its messages with the reason, and sends them back.
 
-On AWS SQS could move messages by itself (StartMessageMoveTask), but it would move the malformed ones as well.
-Here each message is sent to the orders queue first and deleted afterwards: a crash in between repeats it,
-which the consumer tolerates.
+SQS can move messages too (StartMessageMoveTask), but would move malformed ones as well. Here each message is
+sent to the orders queue first and deleted afterwards. A crash in between repeats it, and the consumer ignores
+the repeated message.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.orders import OrderRepository
 
-# SQS hands out and takes at most ten at a time.
+# The maximum of SQS per call.
 _BATCH = 10
-# For how long, in seconds, a message is out of others' sight while it is looked at here; those that stay are
-# shown again at the end.
+# Visibility timeout of a received message, in seconds. Kept messages become visible again at the end.
 _HIDDEN = 60
-# With a wait SQS asks all its servers, so that an empty answer means an empty queue. Seconds.
+# Seconds. Long polling queries all servers of SQS, so an empty answer means an empty queue.
 _WAIT = 1
 
 
 class Verdict(StrEnum):
-    """What sending a message back would do."""
+    """What happens to a message when it is sent back."""
 
-    CAN_BE_RETRIED = "can be retried"  # its order waits for exactly this attempt
-    OVERTAKEN = "overtaken"  # its order went on without it: sending it back only clears the queue
-    UNKNOWN_ORDER = "unknown order"  # there is no such order: it would fail again
-    MALFORMED = "malformed"  # it is no order message: it would fail again
+    CAN_BE_RETRIED = "can be retried"  # the order waits for exactly this attempt
+    OVERTAKEN = "overtaken"  # the order continued without it; it leaves the queue without effect
+    UNKNOWN_ORDER = "unknown order"  # the order does not exist; it fails again
+    MALFORMED = "malformed"  # not an order message; it fails again
 
     @property
-    def is_hopeless(self) -> bool:
-        """Whether the message would come back here."""
+    def fails_again(self) -> bool:
+        """Whether the message returns to the dead-letter queue."""
         return self in (Verdict.UNKNOWN_ORDER, Verdict.MALFORMED)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A message of the dead-letter queue. `received` counts all deliveries, those of the orders queue too."""
+    """A message of the dead-letter queue. `received` includes the deliveries by the orders queue."""
 
     message_id: str
     sent_at: str
@@ -57,16 +56,18 @@ class DeadLetter(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 
 
 class DeadLetterQueue:
-    """The messages that the consumer could not work off. Within a `with` block; at its end all messages that
-    were looked at and not deleted are there for everybody again."""
+    """The messages that the consumer could not process.
+
+    Use it in a `with` block. At its end, all messages that were received and not deleted are visible again.
+    """
 
     def __init__(self, client: Any, url: str, source_url: str, orders: OrderRepository) -> None:
-        """`source_url` is the queue to which messages go back."""
+        """Create the queue. `source_url` is the queue to which messages are sent back."""
         self._client = client
         self._url = url
         self._source_url = source_url
         self._orders = orders
-        self._handles: dict[str, str] = {}  # message id -> receipt handle of what is hidden by us
+        self._handles: dict[str, str] = {}  # message id -> receipt handle, of received messages
 
     def __enter__(self) -> Self:
         return self
@@ -86,13 +87,13 @@ class DeadLetterQueue:
         self._handles.clear()
 
     def count(self) -> int:
-        """About how many messages there are, without those that somebody is looking at."""
+        """Return the approximate number of visible messages."""
         name = "ApproximateNumberOfMessages"
         answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])
         return int(answer["Attributes"][name])
 
     def batches(self, limit: int | None) -> Iterator[list[DeadLetter]]:
-        """The messages, up to ten at a time, each once. Raises botocore's errors."""
+        """Yield the messages, each once, in lists of up to ten. Raises botocore's errors."""
         left = limit
         while left is None or left > 0:
             answer = self._client.receive_message(
@@ -105,16 +106,16 @@ class DeadLetterQueue:
             received = answer.get("Messages", [])
             fresh = [message for message in received if message["MessageId"] not in self._handles]
             self._handles |= {message["MessageId"]: message["ReceiptHandle"] for message in received}
-            if not fresh:  # the end, or so many that the first ones are in sight again
+            if not fresh:  # the end, or so many that the first ones are visible again
                 return
             if left is not None:
                 left -= len(fresh)
-            yield [self._judge(message) for message in fresh]
+            yield [self._classify(message) for message in fresh]
 
     def send_back(self, letters: list[DeadLetter]) -> list[DeadLetter]:
-        """Send up to ten messages to the queue they came from, and delete them here.
+        """Send up to ten messages to the orders queue, and delete them here.
 
-        Returns those that the queue took. Raises botocore's errors, after which a repeat is safe.
+        Returns those that the orders queue accepted. Raises botocore's errors, after which a repeat is safe.
         """
         if not letters:
             return []
@@ -124,20 +125,20 @@ class DeadLetterQueue:
                 {"Id": str(number), "MessageBody": letter.body} for number, letter in enumerate(letters)
             ],
         )
-        taken = [letters[int(entry["Id"])] for entry in answer.get("Successful", [])]
-        if taken:
+        accepted = [letters[int(entry["Id"])] for entry in answer.get("Successful", [])]
+        if accepted:
             self._client.delete_message_batch(
                 QueueUrl=self._url,
                 Entries=[
                     {"Id": str(number), "ReceiptHandle": self._handles[letter.message_id]}
-                    for number, letter in enumerate(taken)
+                    for number, letter in enumerate(accepted)
                 ],
             )
-            for letter in taken:
+            for letter in accepted:
                 del self._handles[letter.message_id]
-        return taken
+        return accepted
 
-    def _judge(self, message: dict[str, Any]) -> DeadLetter:
+    def _classify(self, message: dict[str, Any]) -> DeadLetter:
         attributes = message["Attributes"]
         sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
         body = message["Body"]
@@ -148,7 +149,7 @@ class DeadLetterQueue:
             verdict, reason = Verdict.MALFORMED, f"not an order message: {error}"
         else:
             order_id, attempt = decoded.order_id, decoded.attempt
-            verdict, reason = self._judge_order(decoded)
+            verdict, reason = self._classify_order(decoded)
         return DeadLetter(
             message_id=message["MessageId"],
             sent_at=sent.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -160,11 +161,11 @@ class DeadLetterQueue:
             attempt=attempt,
         )
 
-    def _judge_order(self, message: OrderMessage) -> tuple[Verdict, str]:
+    def _classify_order(self, message: OrderMessage) -> tuple[Verdict, str]:
         order = self._orders.find(message.order_id)
         if order is None:
             return Verdict.UNKNOWN_ORDER, f"there is no order {message.order_id}"
-        standing = f"the order is {order.status.value} in attempt {order.attempt}"
+        status = f"the order is {order.status.value} in attempt {order.attempt}"
         if order.is_open and order.attempt == message.attempt:
-            return Verdict.CAN_BE_RETRIED, f"{standing}; the consumer could not start its execution"
-        return Verdict.OVERTAKEN, standing
+            return Verdict.CAN_BE_RETRIED, f"{status}; the consumer could not start its execution"
+        return Verdict.OVERTAKEN, status

@@ -1,4 +1,4 @@
-"""What Step Functions knows of an order's execution."""
+"""The execution of an order's attempt, as Step Functions describes it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-# The machine has a dozen states; with all their retries a history stays far below one page.
+# The machine has a dozen states. With all retries, a history is far shorter than one page.
 _HISTORY_PAGE = 1000
 NOT_STARTED = "NOT STARTED"
 UNKNOWN = "UNKNOWN"
 _DENIED = "AccessDeniedException"
-_ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+_UNSUCCESSFUL = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
 class Execution(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One execution: how it stands, how long it took in seconds, and where and why it failed.
+    """One execution: status, duration in seconds, and the state and error with which it failed.
 
-    `status` is Step Functions' own or, when it has none to tell, `NOT_STARTED` or UNKNOWN (of an EXPRESS
-    machine, or not permitted; `note` says which).
+    `status` is that of Step Functions, or `NOT_STARTED`, or `UNKNOWN`. `note` gives the reason for `UNKNOWN`:
+    an EXPRESS machine, or a missing permission.
     """
 
     name: str
@@ -43,8 +43,11 @@ class Executions:
         self._prefix = state_machine_arn.replace(":stateMachine:", ":execution:", 1)
 
     def find(self, name: str) -> Execution:
-        """What is known of an execution. Raises botocore's errors, but not for a missing permission: an order
-        can be looked into without."""
+        """Return an execution by its name.
+
+        A missing permission becomes a note, because orders can be inspected without it. Raises botocore's
+        other errors.
+        """
         try:
             answer = self._client.describe_execution(executionArn=f"{self._prefix}:{name}")
         except ClientError as error:
@@ -57,7 +60,7 @@ class Executions:
             error=answer.get("error"),
             cause=_message_in(answer.get("cause")),
         )
-        return self._with_failure(execution) if execution.status in _ENDED_BADLY else execution
+        return self._with_failure(execution) if execution.status in _UNSUCCESSFUL else execution
 
     def _without_description(self, name: str, error: ClientError) -> Execution:
         code = error.response["Error"]["Code"]
@@ -70,14 +73,18 @@ class Executions:
         except ClientError as denied:
             if denied.response["Error"]["Code"] != _DENIED:
                 raise
-            note = "AWS knows no such execution; states:DescribeStateMachine is not permitted"
+            note = "AWS has no execution of this name; states:DescribeStateMachine is not permitted"
             return Execution(name, UNKNOWN, note=note)
         if machine["type"] == "EXPRESS":
-            return Execution(name, UNKNOWN, note="AWS keeps no list of EXPRESS executions, only their logs")
+            return Execution(
+                name,
+                UNKNOWN,
+                note="AWS keeps no list of EXPRESS executions; the log of the state machine has their errors",
+            )
         return Execution(name, NOT_STARTED)
 
     def _with_failure(self, execution: Execution) -> Execution:
-        """The execution with the state that failed last, and what that said."""
+        """Add the state that failed last, with its error and cause."""
         try:
             answer = self._client.get_execution_history(
                 executionArn=f"{self._prefix}:{execution.name}", reverseOrder=True, maxResults=_HISTORY_PAGE
@@ -88,7 +95,7 @@ class Executions:
             return msgspec.structs.replace(execution, note="states:GetExecutionHistory is not permitted")
         failure: dict[str, Any] = {}
         last_state = None
-        for event in answer["events"]:  # the latest first
+        for event in answer["events"]:  # the latest comes first
             if event["type"] in {"TaskFailed", "TaskTimedOut"} and not failure:
                 failure = event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails") or {}
             if event["type"] == "TaskStateEntered":
@@ -109,7 +116,7 @@ def _seconds(start: datetime, stop: datetime | None) -> float | None:
 
 
 def _message_in(cause: str | None) -> str | None:
-    """The message in a cause: Lambda's are JSON with a stack trace beside it."""
+    """Return the message of a cause. Lambda's causes are JSON with a message and a stack trace."""
     if not cause:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What went wrong, in one sentence, and as an exit code."""
+"""Errors as one sentence for the operator, with an exit code."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.domain.errors import DependencyUnavailable, DomainError, NotFound, StoreContention
 from ops.orders import NotQueued, Refused
-from ops.targets import NoStack
+from ops.stacks import NoStack
 
 
 class ExitCode(IntEnum):
-    """How a command ends; 2 is wrong usage, 130 an interruption."""
+    """The exit codes of all commands. docs/operations.md describes them."""
 
+    DONE = 0
     FAILED = 1
+    WRONG_USAGE = 2
     NO_STACK = 3
     NO_ORDER = 4
     NOT_PERMITTED = 5
     NO_CREDENTIALS = 6
+    INTERRUPTED = 130
 
 
 class Problem(NamedTuple):
@@ -68,7 +71,7 @@ _RESOURCE = re.compile(r"on resource: (\S+)")
 
 
 def explain(error: Exception) -> Problem | None:
-    """The problem behind an error, or None for one that is a fault of the program."""
+    """Return the problem that an error describes, or None for a defect of the program."""
     if isinstance(error, NoStack):
         return Problem(ExitCode.NO_STACK, str(error))
     if isinstance(error, NotFound):
@@ -87,7 +90,7 @@ def explain(error: Exception) -> Problem | None:
     if isinstance(error, ClientError):
         return _explain_refusal(error)
     if isinstance(error, BotoCoreError):
-        return Problem(ExitCode.FAILED, f"AWS gave no answer: {_sentence(str(error))}")
+        return Problem(ExitCode.FAILED, f"AWS did not answer: {_sentence(str(error))}")
     return None
 
 
@@ -102,8 +105,8 @@ def _explain_refusal(error: ClientError) -> Problem:
     if code in _GONE:
         return Problem(
             ExitCode.NO_STACK,
-            f"AWS does not have what the stack's outputs name ({error.operation_name}: {message}): "
-            "is it the right account, and are the outputs up to date?",
+            f"A resource of the stack's outputs does not exist ({error.operation_name}: {message}). "
+            "Check the account of the credentials, and whether the outputs are up to date.",
         )
     return Problem(ExitCode.FAILED, f"AWS refused {error.operation_name} ({code}): {_sentence(message)}")
 

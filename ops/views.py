@@ -1,4 +1,4 @@
-"""Orders and dead letters as people and programs read them."""
+"""Orders and dead letters as tables for a terminal and as data for JSON."""
 
 from __future__ import annotations
 
@@ -16,35 +16,39 @@ from functions.shared.domain.orders import Order, OrderStatus
 from local.terminal import plain, visible_lines
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
-from ops.orders import Done, Inspected
+from ops.orders import OrderDetails, Outcome
 
-_COLOURS = {
+_COLORS = {
     OrderStatus.FULFILLED: "green",
     OrderStatus.REJECTED: "yellow",
     OrderStatus.CANCELLED: "yellow",
     OrderStatus.FAILED: "red",
 }
-_BODY_SHOWN = 30  # characters
+_BODY_LENGTH = 30  # characters
 
 
 def as_json(value: object) -> str:
-    """Anything of ours as JSON for scripts."""
+    """Return a value as JSON. Control characters are escaped."""
     return visible_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def inspected_as_data(inspected: Inspected) -> dict[str, Any]:
-    """The order as it is stored, with its execution under `execution`."""
-    return {**msgspec.to_builtins(inspected.order), "execution": msgspec.to_builtins(inspected.execution)}
+def details_as_data(details: OrderDetails) -> dict[str, Any]:
+    """Return the stored order, with its execution under `execution`."""
+    return {**msgspec.to_builtins(details.order), "execution": msgspec.to_builtins(details.execution)}
 
 
-def done_as_data(done: Done) -> dict[str, Any]:
-    """What an action did, and the order after it."""
-    return {"changed": done.changed, "message": done.sentence, "order": msgspec.to_builtins(done.order)}
+def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome of an action, with the order after it."""
+    return {
+        "changed": outcome.changed,
+        "message": outcome.sentence,
+        "order": msgspec.to_builtins(outcome.order),
+    }
 
 
-def order_view(inspected: Inspected, now: str) -> RenderableType:
-    """All that an operator wants to know of one order."""
-    order = inspected.order
+def order_view(details: OrderDetails, now: str) -> RenderableType:
+    """Return an order's attributes, execution and history."""
+    order = details.order
     facts = Table(show_header=False, box=None, pad_edge=False)
     facts.add_row("Order", order.order_id)
     facts.add_row("Status", _status(order.status))
@@ -58,41 +62,43 @@ def order_view(inspected: Inspected, now: str) -> RenderableType:
     if order.total is not None:
         facts.add_row("Total", f"{order.total} {order.currency} (in minor units)")
     facts.add_row("Attempt", str(order.attempt))
-    facts.add_row("Goods", _goods(order))
+    facts.add_row("Reservation", _reservation(order))
     facts.add_row("Shipment", plain(order.shipment.shipment_id) if order.shipment else "none")
     if order.open_since is not None:
-        note = "" if order.is_open else "; its event is not out yet"
+        note = "" if order.is_open else "; its event is not published yet"
         facts.add_row("Open since", f"{order.open_since} ({_ago(order.open_since, now)}{note})")
-    for number, text in enumerate(_execution(inspected.execution)):
+    for number, text in enumerate(_execution(details.execution)):
         facts.add_row("Execution" if number == 0 else "", plain(text))
     return Group(facts, _history(order))
 
 
-def stalled_view(found: Sequence[Inspected], now: str) -> RenderableType:
-    """Orders that wait, one per line."""
-    table = Table("order", "status", "waits for", "goods", "execution", box=SIMPLE, pad_edge=False)
+def stalled_view(found: Sequence[OrderDetails], now: str) -> RenderableType:
+    """Return a table of open orders, one per row."""
+    table = Table("order", "status", "waits for", "reservation", "execution", box=SIMPLE, pad_edge=False)
     for column in table.columns[:3]:
         column.no_wrap = True
-    for inspected in found:
-        order = inspected.order
+    for details in found:
+        order = details.order
         table.add_row(
             order.order_id,
             _status(order.status),
             _ago(order.open_since or now, now),
-            _goods(order),
-            f"{inspected.execution.status}, attempt {order.attempt}" if order.is_open else "event not sent",
+            _reservation(order),
+            f"{details.execution.status}, attempt {order.attempt}"
+            if order.is_open
+            else "event not published",
         )
     return table
 
 
 def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType:
-    """Dead letters, one per line; malformed ones with the beginning of their body."""
+    """Return a table of dead letters, one per row. Malformed ones have the beginning of their body."""
     table = Table("order or body", "age", "received", "why", box=SIMPLE, pad_edge=False)
     for column in table.columns[:3]:
         column.no_wrap = True
     for letter in letters:
-        body = letter.body if len(letter.body) <= _BODY_SHOWN else f"{letter.body[:_BODY_SHOWN]}…"
-        verdict = f"[red]{letter.verdict}[/]" if letter.verdict.is_hopeless else letter.verdict.value
+        body = letter.body if len(letter.body) <= _BODY_LENGTH else f"{letter.body[:_BODY_LENGTH]}…"
+        verdict = f"[red]{letter.verdict}[/]" if letter.verdict.fails_again else letter.verdict.value
         table.add_row(
             letter.order_id or plain(repr(body)),
             _ago(letter.sent_at, now),
@@ -103,7 +109,7 @@ def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType
 
 
 def _status(status: OrderStatus) -> str:
-    color = _COLOURS.get(status)
+    color = _COLORS.get(status)
     return f"[{color}]{status.value}[/]" if color else status.value
 
 
@@ -111,11 +117,11 @@ def _line(quantity: int, title: str | None, product_id: str) -> str:
     return f"{quantity} x {title} ({product_id})" if title else f"{quantity} x {product_id}"
 
 
-def _goods(order: Order) -> str:
+def _reservation(order: Order) -> str:
     if order.reservation is None:
-        return "not taken"
+        return "none"
     if not order.holds_stock:
-        return "put back"
+        return "released"
     if order.status is OrderStatus.FULFILLED:
         return "shipped"
     return "held, handed over" if order.is_handed_over else "held"

@@ -330,7 +330,7 @@ def _records(batch: list[Message]) -> list[dict[str, Any]]:
 
 @cache
 def _ops_target() -> Any:
-    from ops.targets import on_aws
+    from ops.stacks import on_aws
 
     return on_aws("the stack in memory", OUTPUTS)
 

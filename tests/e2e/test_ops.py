@@ -18,7 +18,7 @@ from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, NewOrderLine, Order, OrderStatus, new_order
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
-from ops.targets import PROJECT_ROOT, Target, on_aws
+from ops.stacks import PROJECT_ROOT, OperatedStack, on_aws
 from tests.e2e.conftest import Api, wait_for
 
 Ops = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,7 +45,7 @@ def ops(stack: RunningStack, tmp_path: Path) -> Ops:
     ) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return subprocess.run(
-            [sys.executable, "-m", "ops", *arguments, "--outputs", str(file)],
+            [sys.executable, "-m", "ops", *arguments, "--stack", "local", "--outputs", str(file)],
             cwd=PROJECT_ROOT,
             env=kept
             | _NO_CREDENTIALS
@@ -61,10 +61,10 @@ def ops(stack: RunningStack, tmp_path: Path) -> Ops:
 
 
 @pytest.fixture
-def target(stack: RunningStack) -> Target:
+def target(stack: RunningStack) -> OperatedStack:
     """The stack, as a target of the commands."""
     aws = on_aws("the stack", stack.outputs)
-    return Target(aws.name, aws.outputs, stack.client)
+    return OperatedStack(aws.name, aws.outputs, stack.client)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def show_order(ops: Ops, order_id: str) -> Any:
     return json.loads(ops("orders", "show", order_id, "--json").stdout)
 
 
-def store_order(target: Target, user_id: str, quantities: Mapping[str, int]) -> Order:
+def store_order(target: OperatedStack, user_id: str, quantities: Mapping[str, int]) -> Order:
     """Stores a new order without a message in the queue."""
     lines = [NewOrderLine(product_id=product, quantity=quantity) for product, quantity in quantities.items()]
     new = NewOrder(user_id=user_id, items=lines)
@@ -117,11 +117,11 @@ def test_an_unfinished_order_names_its_failed_state_and_can_be_cancelled(api: Ap
     assert order["execution"]["failedState"] == "FulfillOrder"
     waiting = ops("orders", "stalled", "--minutes", "0", "--limit", "1000", "--json")
     assert order_id in {order["orderId"] for order in json.loads(waiting.stdout)}
-    assert ops("orders", "cancel", order_id).returncode == 0
+    assert ops("orders", "cancel", order_id, "--yes").returncode == 0
     assert show_order(ops, order_id)["status"] == "CANCELLED"
 
 
-def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target: Target) -> None:
+def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target: OperatedStack) -> None:
     product = api.create_product(stock=5)
     order = store_order(target, api.create_user(), {product: 2})
     order_id = order.order_id
@@ -139,7 +139,7 @@ def test_a_failed_order_that_is_retried_is_fulfilled(api: Api, ops: Ops, target:
 
 
 def test_dead_letters_that_can_be_retried_are_redriven_and_the_others_stay(
-    api: Api, ops: Ops, target: Target, stack: RunningStack
+    api: Api, ops: Ops, target: OperatedStack, stack: RunningStack
 ) -> None:
     order = store_order(target, api.create_user(), {api.create_product(): 1})
     dead = stack.outputs["deadLetterQueueUrl"]
@@ -192,4 +192,4 @@ def test_outputs_of_a_deleted_stack_are_reported(ops: Ops, stack: RunningStack, 
     (tmp_path / "outputs.json").write_text(json.dumps({**stack.outputs, "tableNames": tables}))
     result = ops("orders", "show", "any")
     assert result.returncode == 3
-    assert "are the outputs up to date?" in result.stderr
+    assert "whether the outputs are up to date" in result.stderr

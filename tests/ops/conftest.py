@@ -1,13 +1,14 @@
-"""The operator's commands run here as a user runs them, on the backend in memory."""
+"""Runs the operator's commands on the backend in memory."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from typer.testing import CliRunner
@@ -18,49 +19,71 @@ from tests.functions.conftest import backend
 
 __all__ = ["OUTPUTS", "backend"]
 
-# Powertools reads these when it is imported, which the tests here do while they are collected.
+STACK: Final = "test (account 123456789012, eu-central-1)"
+"""The stack that every command reports."""
+
+# Powertools reads these when it is imported, which happens while the tests here are collected.
 for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
     os.environ.setdefault(_name, ENVIRONMENT[_name])
 
 
 @dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it wrote, with the line breaks of the screen taken out."""
+class CommandResult:
+    """Exit code and output of a command, without the line that names the stack and without line breaks."""
 
     code: int
     out: str
     err: str
+    stack: str | None
+    """The stack that the command reported."""
 
     @property
     def json(self) -> Any:
-        """What it printed, decoded."""
+        """Standard output, decoded."""
         return json.loads(self.out)
 
 
-Ops = Callable[..., Said]
+Ops = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def ops(backend: MemoryBackend, tmp_path: Path) -> Ops:
-    """Runs `python -m ops` with these arguments on the stack of `backend`, with `typed` on standard input."""
-    from ops.cli import app
+def ops(backend: MemoryBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
+    """Runs `python -m ops` with these arguments on the stack of `backend`.
+
+    With `typed` there is a terminal, on which the operator types that. Without it there is none.
+    """
+    from ops import cli
 
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps(OUTPUTS))
 
-    def run(*arguments: str, typed: str = "") -> Said:
-        result = CliRunner().invoke(app, [*arguments, "--outputs", str(file)], input=typed)
+    def run(*arguments: str, typed: str | None = None) -> CommandResult:
+        monkeypatch.setattr(cli, "_has_terminal", lambda: typed is not None)
+        result = CliRunner().invoke(
+            cli.app, [*arguments, "--stack", "test", "--outputs", str(file)], input=typed or ""
+        )
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        out = result.stdout if "--json" in arguments else " ".join(result.stdout.split())
-        return Said(result.exit_code, out, " ".join(result.stderr.split()))
+        as_json = "--json" in arguments
+        stack, out, err = _without_stack(result.stdout, result.stderr, as_json=as_json)
+        return CommandResult(
+            result.exit_code, out if as_json else " ".join(out.split()), " ".join(err.split()), stack
+        )
 
     return run
 
 
+def _without_stack(out: str, err: str, *, as_json: bool) -> tuple[str | None, str, str]:
+    """Cut off the line that names the stack: the first one of standard error with --json, else of output."""
+    found = re.match(r"Stack: (.+)\n", err if as_json else out)
+    if found is None:
+        return None, out, err
+    return (found[1], out, err[found.end() :]) if as_json else (found[1], out[found.end() :], err)
+
+
 @pytest.fixture
 def failed_order(backend: MemoryBackend) -> str:
-    """The id of an order that failed in its third attempt, handed over and with two of ten pieces held."""
+    """The id of an order that failed in its third attempt: handed over, with two of ten pieces reserved."""
     order_id = backend.create_validated_order({backend.create_product(stock=10): 2})
     backend.reserve(order_id)
     reservation = {**backend.stored_order(order_id)["reservation"], "handedOver": True}

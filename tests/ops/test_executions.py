@@ -1,4 +1,4 @@
-"""What is told of an order's execution: how it stands, and where and why it failed."""
+"""The status of an order's execution, and the state and error with which it failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START, STOP = datetime(2026, 1, 31, 8, tzinfo=UTC), datetime(2026, 1, 31, 8, 0, 
 
 @pytest.fixture
 def states() -> Stubber:
-    """Step Functions, of which a test says what it answers."""
+    """Step Functions with the answers that a test adds."""
     client = boto3.client(
         "stepfunctions", region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing"
     )
@@ -65,12 +65,12 @@ def add_history(states: Stubber, *events: dict[str, Any]) -> None:
     states.add_response("get_execution_history", {"events": list(reversed(events))}, expected)
 
 
-def test_of_a_success_the_status_and_the_seconds_are_told(states: Stubber) -> None:
+def test_a_success_has_its_status_and_duration(states: Stubber) -> None:
     states.add_response("describe_execution", described("SUCCEEDED"), {"executionArn": ARN})
     assert find(states) == Execution("o-1", "SUCCEEDED", started_at=START.isoformat(), seconds=5.0)
 
 
-def test_of_a_failure_the_state_that_failed_last_is_told_and_not_those_that_cleaned_up(
+def test_a_failure_has_the_state_that_failed_last_and_not_the_ones_after_it(
     states: Stubber,
 ) -> None:
     states.add_response("describe_execution", described("FAILED", error="OrderFailed", cause="refused"))
@@ -89,20 +89,20 @@ def test_of_a_failure_the_state_that_failed_last_is_told_and_not_those_that_clea
     assert found.cause == "the fulfillment system refused the order (422)"
 
 
-def test_of_a_time_out_the_state_that_ran_is_told(states: Stubber) -> None:
+def test_a_timeout_has_the_state_that_was_running(states: Stubber) -> None:
     states.add_response("describe_execution", described("TIMED_OUT"))
     add_history(states, entered(1, "ValidateOrder"), entered(2, "MarkValidated"))
     found = find(states)
     assert (found.failed_state, found.error) == ("MarkValidated", None)
 
 
-def test_an_execution_that_was_never_started_is_told_so(states: Stubber) -> None:
+def test_an_execution_that_never_started_is_reported(states: Stubber) -> None:
     states.add_client_error("describe_execution", "ExecutionDoesNotExist")
     states.add_response("describe_state_machine", machine("STANDARD"), {"stateMachineArn": MACHINE})
     assert find(states) == Execution("o-1", "NOT STARTED")
 
 
-def test_executions_of_an_express_machine_are_not_told_by_aws(states: Stubber) -> None:
+def test_an_execution_of_an_express_machine_is_unknown(states: Stubber) -> None:
     states.add_client_error("describe_execution", "InvalidArn")
     states.add_response("describe_state_machine", machine("EXPRESS"), {"stateMachineArn": MACHINE})
     found = find(states)
@@ -111,7 +111,7 @@ def test_executions_of_an_express_machine_are_not_told_by_aws(states: Stubber) -
 
 
 @pytest.mark.parametrize("action", ["DescribeExecution", "GetExecutionHistory"])
-def test_a_missing_permission_is_noted_and_hides_nothing_else(states: Stubber, action: str) -> None:
+def test_a_missing_permission_becomes_a_note(states: Stubber, action: str) -> None:
     if action == "DescribeExecution":
         states.add_client_error("describe_execution", "AccessDeniedException")
     else:
@@ -122,15 +122,15 @@ def test_a_missing_permission_is_noted_and_hides_nothing_else(states: Stubber, a
     assert found.note == f"states:{action} is not permitted"
 
 
-def test_without_the_permission_to_look_at_the_machine_the_rest_is_told(states: Stubber) -> None:
+def test_a_missing_permission_to_describe_the_machine_becomes_a_note(states: Stubber) -> None:
     states.add_client_error("describe_execution", "ExecutionDoesNotExist")
     states.add_client_error("describe_state_machine", "AccessDeniedException")
     found = find(states)
     assert found.status == "UNKNOWN"
-    assert found.note == "AWS knows no such execution; states:DescribeStateMachine is not permitted"
+    assert found.note == "AWS has no execution of this name; states:DescribeStateMachine is not permitted"
 
 
-def test_any_other_error_is_not_swallowed(states: Stubber) -> None:
+def test_any_other_error_is_raised(states: Stubber) -> None:
     states.add_client_error("describe_execution", "ThrottlingException")
     with pytest.raises(states.client.exceptions.ClientError, match="ThrottlingException"):
         find(states)

@@ -1,9 +1,8 @@
-"""`python -m ops orders`: looking into orders, and setting them right."""
+"""`python -m ops orders`."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import boto3
 import pytest
@@ -14,26 +13,24 @@ from local.memory.faults import Failing, refusal
 from local.memory.functions import ENVIRONMENT, invoke_task
 from tests.ops.conftest import Ops, product_of
 
-
-def states(order: dict[str, Any]) -> list[str]:
-    return [entry["status"] for entry in order["history"]]
+YES = {command: ["--yes"] for command in ("cancel", "retry", "release")}
 
 
 @pytest.fixture
 def broken_queue(backend: MemoryBackend) -> None:
-    """An SQS that takes no message."""
+    """SQS accepts no message."""
     backend.cloud.hook = Failing(refusal("InternalError"), "SendMessage")
 
 
 @pytest.fixture
 def broken_bus(backend: MemoryBackend) -> None:
-    """An event bus that takes no event."""
+    """The event bus accepts no event."""
     backend.cloud.hook = Failing(refusal("InternalError"), "PutEvents")
 
 
 @pytest.fixture
 def no_aws(backend: MemoryBackend) -> None:
-    """An AWS of which every call fails the test."""
+    """Every call of AWS fails the test."""
     backend.cloud.hook = Failing(lambda call, _request: AssertionError(call))
 
 
@@ -49,37 +46,39 @@ def start_execution(order_id: str, attempt: int) -> None:
     )
 
 
-def test_an_order_is_shown_with_its_state_goods_history_and_execution(
+def test_an_order_is_shown_with_its_status_reservation_history_and_execution(
     backend: MemoryBackend, ops: Ops
 ) -> None:
     order_id = backend.create_validated_order({backend.create_product(stock=10, price=1999): 2})
     shipment = backend.reserve(order_id)
     invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
-    said = ops("orders", "show", order_id)
-    assert said.code == 0
+    result = ops("orders", "show", order_id)
+    assert result.code == 0
     for fact in (
         f"Order {order_id}",
         "Status FULFILLED",
         "2 x Lamp",
         "Total 3998 EUR (in minor units)",
-        "Goods shipped",
+        "Reservation shipped",
         f"Shipment shipment-{order_id}",
         f"Execution NOT STARTED ({order_id}-1)",
     ):
-        assert fact in said.out
-    history = said.out.split("why")[1]
+        assert fact in result.out
+    history = result.out.split("why")[1]
     assert history.index("PENDING") < history.index("VALIDATED") < history.index("FULFILLED")
 
 
 def test_an_open_order_is_shown_with_the_time_it_waits(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     backend.set_order(order_id, openSince=clock.minutes_before(clock.now(), 125))
-    said = ops("orders", "show", order_id)
-    assert "(2 h 5 min)" in said.out
-    assert "Goods not taken" in said.out
+    result = ops("orders", "show", order_id)
+    assert "(2 h 5 min)" in result.out
+    assert "Reservation none" in result.out
 
 
-def test_of_an_order_that_was_given_up_the_last_execution_is_shown(backend: MemoryBackend, ops: Ops) -> None:
+def test_an_order_whose_attempts_are_used_up_is_shown_with_its_last_execution(
+    backend: MemoryBackend, ops: Ops
+) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     start_execution(order_id, attempt=3)
     backend.set_order(order_id, attempt=4, status="FAILED")
@@ -88,22 +87,24 @@ def test_of_an_order_that_was_given_up_the_last_execution_is_shown(backend: Memo
     assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-4"
 
 
-def test_so_it_is_when_the_machine_may_not_be_looked_at(
+def test_the_last_execution_is_shown_without_the_permission_to_describe_the_machine(
     backend: MemoryBackend, ops: Ops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend.cloud.hook = Failing(refusal("AccessDeniedException"), "DescribeStateMachine")
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     start_execution(order_id, attempt=3)
     backend.set_order(order_id, attempt=4)
-    said = ops("orders", "show", order_id)
-    assert said.code == 0
-    assert f"Execution UNKNOWN ({order_id}-4)" in said.out
-    assert "states:DescribeStateMachine is not permitted" in said.out
+    result = ops("orders", "show", order_id)
+    assert result.code == 0
+    assert f"Execution UNKNOWN ({order_id}-4)" in result.out
+    assert "states:DescribeStateMachine is not permitted" in result.out
     backend.set_order(order_id, status="FAILED")
     assert ops("orders", "show", order_id, "--json").json["execution"]["name"] == f"{order_id}-3"
 
 
-def test_an_order_as_json_is_the_stored_one_with_its_execution(backend: MemoryBackend, ops: Ops) -> None:
+def test_the_json_of_an_order_is_the_stored_order_with_its_execution(
+    backend: MemoryBackend, ops: Ops
+) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     shown = ops("orders", "show", order_id, "--json").json
     execution = shown.pop("execution")
@@ -112,9 +113,9 @@ def test_an_order_as_json_is_the_stored_one_with_its_execution(backend: MemoryBa
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry", "release"])
-def test_an_unknown_order_is_told_so(ops: Ops, command: str) -> None:
-    said = ops("orders", command, "nothing")
-    assert (said.code, said.err) == (4, "Error: There is no order nothing.")
+def test_an_unknown_order_is_reported(ops: Ops, command: str) -> None:
+    result = ops("orders", command, "nothing", *YES.get(command, ()))
+    assert (result.code, result.err) == (4, "Error: There is no order nothing.")
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry", "release"])
@@ -123,15 +124,15 @@ def test_an_unknown_order_is_told_so(ops: Ops, command: str) -> None:
     [("", "''"), ("a" * 3000, f"'{'a' * 64}'…"), ("a b", "'a b'"), ("\x1b[31m", r"'\x1b[31m'")],
     ids=["empty", "long", "blank", "control character"],
 )
-def test_what_can_be_no_id_is_no_order_and_aws_is_not_asked(
+def test_an_invalid_id_is_reported_without_a_call(
     ops: Ops, no_aws: None, command: str, order_id: str, shown: str
 ) -> None:
-    said = ops("orders", command, order_id)
-    assert said.code == 4
-    assert said.err.startswith(f"Error: There is no order {shown}: ")
+    result = ops("orders", command, order_id, *YES.get(command, ()))
+    assert result.code == 4
+    assert result.err.startswith(f"Error: There is no order {shown}: ")
 
 
-def test_what_others_wrote_gives_the_terminal_no_commands(backend: MemoryBackend, ops: Ops) -> None:
+def test_control_characters_in_stored_texts_are_escaped(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_validated_order({backend.create_product(stock=10): 2})
     (line,) = backend.stored_order(order_id)["items"]
     backend.set_order(
@@ -142,24 +143,22 @@ def test_what_others_wrote_gives_the_terminal_no_commands(backend: MemoryBackend
         shipment={"shipmentId": "p\u202e1"},
         history=[{"status": "FAILED", "at": clock.now(), "reason": "since\x1b]0;x\x07"}],
     )
-    told = [
+    outputs = [
         ops("orders", "show", order_id).out,
         ops("orders", "show", order_id, "--json").out,
         ops("orders", "retry", order_id, typed="n\n").err,
     ]
     for text in (r"Lamp\u001b[31m", r"refused: \u009b2J", r"p\u202e1", r"since\u001b]0;x\u0007"):
-        assert text in told[0]
-        assert text in told[1]
-    assert r"refused: \u009b2J" in told[2]
-    assert not [char for char in "".join(told) if char in "\x1b\x9b\x07\u202e"]
+        assert text in outputs[0]
+        assert text in outputs[1]
+    assert r"refused: \u009b2J" in outputs[2]
+    assert not [char for char in "".join(outputs) if char in "\x1b\x9b\x07\u202e"]
 
 
 # --- stalled ----------------------------------------------------------------------------------------------
 
 
-def test_stalled_orders_are_listed_the_oldest_first_and_up_to_the_limit(
-    backend: MemoryBackend, ops: Ops
-) -> None:
+def test_stalled_orders_are_listed_oldest_first_up_to_the_limit(backend: MemoryBackend, ops: Ops) -> None:
     user, product = backend.create_user(), backend.create_product()
     waiting = {}
     for minutes in (5, 20, 40, 30):
@@ -167,33 +166,33 @@ def test_stalled_orders_are_listed_the_oldest_first_and_up_to_the_limit(
         backend.set_order(waiting[minutes], openSince=clock.minutes_before(clock.now(), minutes))
     listed = [order["orderId"] for order in ops("orders", "stalled", "--json").json]
     assert listed == [waiting[40], waiting[30], waiting[20]]
-    said = ops("orders", "stalled", "--limit", "1")
-    assert waiting[40] in said.out
-    assert waiting[30] not in said.out
-    assert "There are more than these 1" in said.out
-    said = ops("orders", "stalled", "--minutes", "60")
-    assert (said.code, said.out) == (0, "No order waits for 60 minutes or more.")
+    result = ops("orders", "stalled", "--limit", "1")
+    assert waiting[40] in result.out
+    assert waiting[30] not in result.out
+    assert "There are more than these 1" in result.out
+    result = ops("orders", "stalled", "--minutes", "60")
+    assert (result.code, result.out) == (0, "No order waits for 60 minutes or more.")
 
 
 @pytest.mark.usefixtures("broken_bus")
-def test_a_cancelled_order_whose_event_is_not_out_is_told_so_and_listed(
+def test_a_cancelled_order_whose_event_is_not_published_is_reported_and_listed(
     backend: MemoryBackend, ops: Ops
 ) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    said = ops("orders", "cancel", order_id)
-    assert said.code == 0
-    assert "Its event is not out yet" in said.out
+    result = ops("orders", "cancel", order_id, "--yes")
+    assert result.code == 0
+    assert "Its event is not published yet" in result.out
     backend.set_order(order_id, openSince=clock.minutes_before(clock.now(), 11))
-    assert "event not sent" in ops("orders", "stalled").out
+    assert "event not published" in ops("orders", "stalled").out
 
 
 # --- cancel -----------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_is_announced_and_says_who_did_it(backend: MemoryBackend, ops: Ops) -> None:
+def test_a_cancel_publishes_an_event_and_names_the_operator(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    said = ops("orders", "cancel", order_id)
-    assert (said.code, said.out) == (0, f"Order {order_id} is cancelled.")
+    result = ops("orders", "cancel", order_id, "--yes")
+    assert (result.code, result.out) == (0, f"Order {order_id} is cancelled.")
     order = backend.stored_order(order_id)
     assert (order["status"], order["statusReason"]) == ("CANCELLED", "cancelled by an operator")
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderCancelled"]
@@ -201,18 +200,21 @@ def test_a_cancel_is_announced_and_says_who_did_it(backend: MemoryBackend, ops: 
 
 def test_a_second_cancel_changes_nothing_and_says_so(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    ops("orders", "cancel", order_id)
+    ops("orders", "cancel", order_id, "--yes")
     before = backend.stored_order(order_id)
-    said = ops("orders", "cancel", order_id)
-    assert (said.code, said.out) == (0, f"Order {order_id} was cancelled before; nothing changed.")
+    result = ops("orders", "cancel", order_id, "--yes")
+    assert (result.code, result.out) == (0, f"Order {order_id} was cancelled before; nothing changed.")
     assert backend.stored_order(order_id) == before
 
 
 def test_a_cancel_that_comes_too_late_is_refused(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     backend.reserve(order_id)
-    said = ops("orders", "cancel", order_id)
-    assert (said.code, said.err) == (1, "Error: The goods are reserved and on their way.")
+    result = ops("orders", "cancel", order_id, "--yes")
+    assert (result.code, result.err) == (
+        1,
+        "Error: Its stock is reserved; only an order without a reservation can be cancelled.",
+    )
 
 
 # --- retry ------------------------------------------------------------------------------------------------
@@ -221,11 +223,11 @@ def test_a_cancel_that_comes_too_late_is_refused(backend: MemoryBackend, ops: Op
 def test_a_retry_makes_a_failed_order_pending_in_its_next_attempt_and_queues_it(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
-    said = ops("orders", "retry", failed_order, "--yes", "--json")
-    assert said.code == 0
-    assert said.json["changed"]
+    result = ops("orders", "retry", failed_order, "--yes", "--json")
+    assert result.code == 0
+    assert result.json["changed"]
     order = backend.stored_order(failed_order)
-    assert said.json["order"] == order
+    assert result.json["order"] == order
     assert (order["status"], order["attempt"]) == ("PENDING", 4)
     assert order["openShard"]
     assert "statusReason" not in order
@@ -239,18 +241,18 @@ def test_a_second_retry_only_sends_the_message_again_and_says_so(
 ) -> None:
     ops("orders", "retry", failed_order, "--yes")
     before = backend.stored_order(failed_order)
-    said = ops("orders", "retry", failed_order, "--yes")
-    assert said.code == 0
-    assert said.out == f"Order {failed_order} is PENDING in attempt 4 already; its message was sent again."
+    result = ops("orders", "retry", failed_order, "--yes")
+    assert result.code == 0
+    assert result.out == f"Order {failed_order} is PENDING in attempt 4 already; its message was sent again."
     assert backend.stored_order(failed_order) == before
     assert [message["attempt"] for message in backend.take_messages()] == [4, 4]
 
 
-def test_a_retry_of_an_order_on_its_way_changes_nothing(backend: MemoryBackend, ops: Ops) -> None:
+def test_a_retry_of_a_validated_order_changes_nothing(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     backend.take_messages()
-    said = ops("orders", "retry", order_id, "--yes")
-    assert (said.code, said.out) == (
+    result = ops("orders", "retry", order_id, "--yes")
+    assert (result.code, result.out) == (
         0,
         f"Order {order_id} is VALIDATED in attempt 1 already; nothing changed.",
     )
@@ -259,63 +261,65 @@ def test_a_retry_of_an_order_on_its_way_changes_nothing(backend: MemoryBackend, 
 
 def test_a_retry_of_a_final_order_is_refused(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    ops("orders", "cancel", order_id)
-    said = ops("orders", "retry", order_id, "--yes")
-    assert (said.code, said.err) == (
+    ops("orders", "cancel", order_id, "--yes")
+    result = ops("orders", "retry", order_id, "--yes")
+    assert (result.code, result.err) == (
         1,
         f"Error: Order {order_id} is CANCELLED; only a FAILED order can be retried.",
     )
 
 
-def test_without_yes_a_retry_tells_how_the_order_stands_and_asks(
+def test_the_question_of_a_retry_gives_the_status_of_the_order(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
-    said = ops("orders", "retry", failed_order, typed="n\n")
-    assert said.code == 1
-    assert f"Order {failed_order} is FAILED (attempts_used_up: no end) in attempt 3. Retry it on" in said.err
+    result = ops("orders", "retry", failed_order, typed="n\n")
+    assert result.code == 1
+    assert (
+        f"Order {failed_order} is FAILED (attempts_used_up: no end) in attempt 3. Retry it on" in result.err
+    )
     assert backend.stored_order(failed_order)["status"] == "FAILED"
     assert ops("orders", "retry", failed_order, typed="y\n").code == 0
     assert backend.stored_order(failed_order)["status"] == "PENDING"
 
 
 @pytest.mark.usefixtures("broken_queue")
-def test_a_retry_that_the_queue_did_not_take_says_what_to_do(
+def test_a_retry_that_the_queue_did_not_accept_says_what_to_do(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
-    said = ops("orders", "retry", failed_order, "--yes")
-    assert said.code == 1
-    assert "is PENDING in attempt 4, but the queue did not take its message" in said.err
-    assert "run the command again" in said.err
-    assert backend.stored_order(failed_order)["openSince"]  # so that the requeue finds it
+    result = ops("orders", "retry", failed_order, "--yes")
+    assert result.code == 1
+    assert "is PENDING in attempt 4, but the orders queue did not accept its message" in result.err
+    assert "Run the command again" in result.err
+    assert backend.stored_order(failed_order)["openSince"]  # the requeue finds it
 
 
 # --- release ----------------------------------------------------------------------------------------------
 
 
-def test_a_release_puts_the_goods_back_and_leaves_the_order_failed(
+def test_a_release_returns_the_stock_and_the_order_stays_failed(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
     product = product_of(backend, failed_order)
     assert backend.stock(product) == 8
-    said = ops("orders", "release", failed_order, "--yes")
-    assert (said.code, said.out) == (
+    result = ops("orders", "release", failed_order, "--yes")
+    assert (result.code, result.out) == (
         0,
-        f"The goods of order {failed_order} (2 pieces) are back on the shelf.",
+        f"The reservation of order {failed_order} (2 pieces) is released.",
     )
     assert backend.stock(product) == 10
     assert backend.stored_order(failed_order)["status"] == "FAILED"
 
 
-def test_a_second_release_puts_back_nothing_and_says_so(
+def test_a_second_release_changes_nothing_and_says_so(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
     ops("orders", "release", failed_order, "--yes")
-    said = ops("orders", "release", failed_order, "--yes")
-    assert (said.code, said.out) == (0, f"Order {failed_order} holds no goods; nothing changed.")
+    result = ops("orders", "release", failed_order, "--yes")
+    assert (result.code, result.out) == (0, f"Order {failed_order} holds no reservation; nothing changed.")
     assert backend.stock(product_of(backend, failed_order)) == 10
 
 
-def test_a_released_order_that_is_retried_takes_its_goods_anew(
+def test_a_released_order_that_is_retried_reserves_again(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
     ops("orders", "release", failed_order, "--yes")
@@ -325,21 +329,21 @@ def test_a_released_order_that_is_retried_takes_its_goods_anew(
     assert backend.stock(product_of(backend, failed_order)) == 8
 
 
-def test_the_goods_of_an_order_on_its_way_are_not_released(backend: MemoryBackend, ops: Ops) -> None:
+def test_the_reservation_of_a_validated_order_is_not_released(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_validated_order({backend.create_product(stock=10): 2})
     backend.reserve(order_id)
-    said = ops("orders", "release", order_id, "--yes")
-    assert (said.code, said.err) == (
+    result = ops("orders", "release", order_id, "--yes")
+    assert (result.code, result.err) == (
         1,
-        f"Error: Order {order_id} is VALIDATED; only a FAILED order's goods are put back by hand.",
+        f"Error: Order {order_id} is VALIDATED; only the reservation of a FAILED order can be released.",
     )
     assert backend.stock(product_of(backend, order_id)) == 8
 
 
-def test_without_yes_a_release_asks_whether_it_is_certain(
+def test_the_question_of_a_release_asks_whether_the_order_was_not_shipped(
     backend: MemoryBackend, ops: Ops, failed_order: str
 ) -> None:
-    said = ops("orders", "release", failed_order, typed="n\n")
-    assert said.code == 1
-    assert "Is it certain that its goods were not and will not be shipped?" in said.err
+    result = ops("orders", "release", failed_order, typed="n\n")
+    assert result.code == 1
+    assert "Is it certain that it was not shipped and never will be?" in result.err
     assert backend.stock(product_of(backend, failed_order)) == 8

@@ -1,4 +1,4 @@
-"""What went wrong is told in one sentence, with an exit code of its own."""
+"""Every error is explained in one sentence, with its exit code."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def refused(code: str, message: str, operation: str = "GetItem") -> ClientError:
         (
             refused("ResourceNotFoundException", "Requested resource not found"),
             ExitCode.NO_STACK,
-            "AWS does not have what the stack's outputs name (GetItem: Requested resource not found): is it "
-            "the right account, and are the outputs up to date?",
+            "A resource of the stack's outputs does not exist (GetItem: Requested resource not found). Check "
+            "the account of the credentials, and whether the outputs are up to date.",
         ),
         (
             refused("ThrottlingException", "Rate exceeded"),
@@ -75,16 +75,16 @@ def refused(code: str, message: str, operation: str = "GetItem") -> ClientError:
         (
             ParamValidationError(report="Invalid length for parameter TableName"),
             ExitCode.FAILED,
-            "AWS gave no answer: Parameter validation failed: Invalid length for parameter TableName.",
+            "AWS did not answer: Parameter validation failed: Invalid length for parameter TableName.",
         ),
         (
             EndpointConnectionError(endpoint_url="https://sqs"),
             ExitCode.FAILED,
-            'AWS gave no answer: Could not connect to the endpoint URL: "https://sqs".',
+            'AWS did not answer: Could not connect to the endpoint URL: "https://sqs".',
         ),
     ],
 )
-def test_an_error_that_an_operator_can_mend_is_explained(
+def test_an_error_that_the_operator_can_correct_is_explained(
     error: Exception, code: ExitCode, sentence: str
 ) -> None:
     problem = explain(error)
@@ -92,5 +92,5 @@ def test_an_error_that_an_operator_can_mend_is_explained(
     assert (problem.code, problem.sentence) == (code, sentence)
 
 
-def test_a_fault_of_the_program_is_not_hidden() -> None:
+def test_a_defect_of_the_program_is_not_explained() -> None:
     assert explain(KeyError("x")) is None

@@ -11,7 +11,7 @@ import typer.main
 from components.packaging import function_names
 from local.engine.stacks import declare_test_stack, table_schemas
 from ops.cli import app
-from ops.targets import PROJECT_ROOT
+from ops.stacks import PROJECT_ROOT
 
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text()
 HEADINGS = {
