@@ -14,7 +14,7 @@ from components.packaging import function_names
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.engine.stacks import declare_test_stack
 from local.stack import RunningStack, running_stack
-from tests.e2e.conftest import forget_order
+from tests.e2e.conftest import store_stalled_order
 from tests.references.implementations import RUNTIME
 from tests.references.lambda_runtime import Answer, Worker, build_layer, started
 
@@ -25,7 +25,7 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    """The deployed stack, whose queue starts nothing by itself."""
+    """The deployed stack, without event source mappings."""
     with running_stack() as running:
         client = running.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
@@ -146,15 +146,17 @@ def test_the_consumer_starts_an_execution(start: Start, stack: RunningStack) -> 
 
 
 def test_the_requeue_sends_a_stalled_order_again(start: Start, stack: RunningStack) -> None:
-    forget_order(stack, "o-stalled", "u", "p")
+    store_stalled_order(stack, "o-stalled", "u", "p")
     answer = start("requeue_stalled_orders").invoke({})
     assert answer.error is None
     assert answer.result["complete"] is True
     assert answer.result["requeued"] == 1
 
 
-def test_the_release_returns_nothing_for_an_order_without_goods(start: Start, stack: RunningStack) -> None:
-    forget_order(stack, "o-released", "u", "p")
+def test_the_release_returns_nothing_for_an_order_without_a_reservation(
+    start: Start, stack: RunningStack
+) -> None:
+    store_stalled_order(stack, "o-released", "u", "p")
     assert start("release_order").invoke(task("o-released")) == Answer()
 
 
@@ -202,7 +204,7 @@ def level_of(record: dict[str, Any]) -> int:
 def test_every_line_is_a_record_of_the_configured_level(
     start: Start, stack: RunningStack, level: str
 ) -> None:
-    forget_order(stack, f"o-{level}", "unknown", "p")
+    store_stalled_order(stack, f"o-{level}", "unknown", "p")
     worker = start("validate_order", level)
     assert worker.invoke(task(f"o-{level}")).error["errorType"] == "OrderRejected"
     assert worker.invoke({}).error["errorType"] == "InvalidInput"
