@@ -5,14 +5,10 @@ import pytest
 
 from components.packaging import function_files, function_names
 from local.engine.program import Resource
-from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import EVERYTHING, declare_test_stack
-from local.memory.permissions import Permission, permissions_in
 from tests.components.recorded import (
     FUNCTION,
     LOG_GROUP,
-    ROLE,
-    ROLE_POLICY,
     STACKS,
     depends_on,
     policies_of,
@@ -30,23 +26,6 @@ def function(stack: str, name: str) -> Resource:
 @each_stack
 def test_the_program_declares_exactly_the_functions_of_the_repository(stack: str) -> None:
     assert {found.name for found in declare_test_stack(stack).of_type(FUNCTION)} == set(function_names())
-
-
-def test_a_fulfillment_system_adds_the_permission_to_read_one_secret() -> None:
-    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:partner-AbCdEf"
-    run = declare_test_stack(fulfillmentUrl="https://fulfillment.example/orders", fulfillmentSecretArn=secret)
-    role = run.get(ROLE, "fulfill_order-role")
-    policy = run.get(ROLE_POLICY, "fulfill_order-reads-signing-secret")
-    assert set(permissions_in(policy)) == {Permission("secretsmanager:GetSecretValue", secret)}
-    default = policies_of(declare_test_stack(), declare_test_stack().get(ROLE, "fulfill_order-role"))
-    more = {found.name for found in policies_of(run, role)} - {found.name for found in default}
-    assert more == {policy.name}
-    variables = run.get(FUNCTION, "fulfill_order").inputs["environment"]["variables"]
-    assert {key: value for key, value in variables.items() if key.startswith("FULFILLMENT_")} == {
-        "FULFILLMENT_URL": "https://fulfillment.example/orders",
-        "FULFILLMENT_SECRET_ARN": secret,
-        "FULFILLMENT_ALLOW_HTTP": "false",
-    }
 
 
 @each_stack

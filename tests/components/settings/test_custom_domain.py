@@ -52,3 +52,7 @@ def test_a_certificate_of_another_region_is_refused_if_the_region_is_known() -> 
     assert mistake(region="us-east-1", customDomain=DOMAIN) == (
         "customDomain.certificateArn: eu-west-1 is not allowed. Use an ARN of the stack's region, us-east-1."
     )
+
+
+def test_a_stack_has_no_custom_domain_by_default() -> None:
+    assert not read().custom_domain

@@ -69,3 +69,7 @@ def test_a_secret_of_another_region_is_refused() -> None:
 
 def test_a_value_that_may_be_the_secret_itself_is_not_shown() -> None:
     assert "s3cr3t" not in mistake(fulfillmentUrl="https://partner.example", fulfillmentSecretArn="s3cr3t")
+
+
+def test_a_stack_has_no_fulfillment_system_by_default() -> None:
+    assert not read().fulfillment

@@ -20,7 +20,6 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "paid": UsagePlan(quota_per_day=5000, burst=200, rate=100.0),
     }
     assert settings.functions.reserved_concurrency == {}
-    assert (settings.custom_domain, settings.firewall, settings.fulfillment) == (None, False, None)
     assert settings.api.access_log_days is None
 
 
