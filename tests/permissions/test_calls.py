@@ -1,10 +1,10 @@
-"""Each function calls exactly what its role allows: nothing is granted in vain, and nothing is called without
-a grant.
+"""Each function uses all of its grants, and makes no call without a grant.
 
-The crash tests run under the program's grants (`local/memory/iam.py`), and a call without one fails them.
-Here a tour of the API, of every ending of an order and of the schedule is made on the embedded AWS, and every
-call is recorded as botocore sends it. What the scenarios of the crash tests and this tour call leaves no
-grant unused, in any configuration.
+The grants of every configuration are compared with the calls of two sources:
+
+- The crash tests run under the program's grants (`local/memory/iam.py`). A call without a grant fails them.
+- A tour on the embedded AWS covers the API, every outcome of an order, and the requeue. It records each call
+  as botocore sends it.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
 from tests.e2e.conftest import Api, run_schedule, store_stalled_order
 
-# Those that are told of the workflow's kind call differently with another one, and are granted other calls.
-KNOW_THE_KIND = {
+# These functions read the type of the workflow. Their calls and grants depend on it.
+DEPENDENT_ON_TYPE = {
     function.name
     for function in declare_test_stack().of_type(FUNCTION)
     if "WORKFLOW_TYPE" in function.inputs["environment"]["variables"]
 }
 Permissions = Mapping[str, set[Permission]]
-"""By function."""
+"""Permissions of each function."""
 
 
 # --- The tour ---------------------------------------------------------------------------------------------
 
 
 def tour_records(api: Api, kind: str, new: object, change: object) -> None:
-    """Every route of users or products, for one that is there and for one that is not."""
+    """Calls every route of users or products, with an existing and an unknown id."""
     created = api.create(f"/{kind}", new)
     api.request("GET", f"/{kind}")
-    for found in (created[f"{kind.removesuffix('s')}Id"], "nobody"):
+    for found in (created[f"{kind.removesuffix('s')}Id"], "unknown"):
         api.request("GET", f"/{kind}/{found}")
         api.request("PATCH", f"/{kind}/{found}", change)
         api.request("DELETE", f"/{kind}/{found}", headers={"If-Match": '"9"'})
@@ -60,7 +60,7 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
 
 
 def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None:
-    """Every ending of an order that the workflow can reach by itself, and every route of orders and bills."""
+    """Places an order for every outcome of the workflow, and calls every route of orders and bills."""
     user, product = api.create_user(), api.create_product(stock=5)
     sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
     placed = [
@@ -76,22 +76,24 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
     assert api.request("GET", f"/users/{user}/orders").json()["items"]
     bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
     assert bill.json()["orders"] == 1
-    for order in (placed[0], "nobody"):
+    for order in (placed[0], "unknown"):
         api.request("GET", f"/orders/{order}")
         api.request("POST", f"/orders/{order}/cancel")
 
 
 def tour_schedule(stack: RunningStack, api: Api) -> None:
-    """An order that was never sent, found by the schedule."""
+    """Requeues an order that has no message in the queue."""
     store_stalled_order(stack, "lost", api.create_user(), api.create_product())
     report = run_schedule(stack)
     assert report.get("requeued") == 1, report
     assert api.wait_until_final("lost")["status"] == "FULFILLED"
 
 
-def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
-    """Hold every role in the boundary that bootstrap/ makes for a stack of this name. (The policy must be
-    there before a role can name it, and this emulator came up together with the stack.)"""
+def attach_boundary(stack: RunningStack, signing_secret_arn: str) -> None:
+    """Attaches to every role the permissions boundary that bootstrap/ makes for this stack.
+
+    The program cannot do it here, because the emulator starts without the policy.
+    """
     target = Target(
         stack=stack.stack,
         partition="aws",
@@ -109,8 +111,10 @@ def bound_roles(stack: RunningStack, signing_secret_arn: str) -> None:
 
 
 def tour() -> tuple[Permissions, Grants]:
-    """What each function needs for the calls that it makes on the tour, and what the project beside the main
-    one, `examples/billing`, grants its own. The main one's roles are held in their boundary."""
+    """Returns the permissions that each function used on the tour, and the grants of `examples/billing`.
+
+    The roles of the main project have their permissions boundary.
+    """
     calls: dict[str, list[AwsCall]] = defaultdict(list)
 
     def record(request: Request, pass_on: Callable[[], Response]) -> Response:
@@ -124,7 +128,7 @@ def tour() -> tuple[Permissions, Grants]:
     ):
         secret = stack.client("secretsmanager").get_secret_value(SecretId=SIGNING_SECRET)
         server.partner.secret = secret["SecretString"]
-        bound_roles(stack, secret["ARN"])
+        attach_boundary(stack, secret["ARN"])
         billing = stack.deploy(PROJECT_ROOT / "examples" / "billing")
         api = Api(stack.api_url, stack.api_keys["free"], stack.api_keys["paid"])
         functions = {
@@ -141,8 +145,8 @@ def tour() -> tuple[Permissions, Grants]:
         place = Place(region=stack.endpoint.region, account=stack.endpoint.account_id)
         needed = {}
         for function, name in functions.items():
-            told = stack.client("lambda").get_function_configuration(FunctionName=name)
-            environment = told["Environment"]["Variables"]
+            configuration = stack.client("lambda").get_function_configuration(FunctionName=name)
+            environment = configuration["Environment"]["Variables"]
             needed[function] = with_variable_names(
                 permissions_for(calls[function], place), environment, place
             )
@@ -150,8 +154,7 @@ def tour() -> tuple[Permissions, Grants]:
 
 
 def called_in_crash_tests(workflow: str) -> Permissions:
-    """What each function needs for the calls that it makes in the scenarios of the crash tests that have this
-    kind of workflow."""
+    """Returns the permissions that each function used in the crash tests with this type of workflow."""
     used: dict[str, set[Permission]] = defaultdict(set)
     for scenario in SCENARIOS:
         if scenario.is_express is (workflow == "EXPRESS"):
@@ -163,7 +166,7 @@ def called_in_crash_tests(workflow: str) -> Permissions:
 # --- The comparison ---------------------------------------------------------------------------------------
 
 
-def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
+def test_every_function_uses_all_of_its_grants_and_needs_no_other() -> None:
     embedded, billing = tour()
     ungranted = {
         f"{function}: {permission}"
@@ -172,7 +175,7 @@ def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
     }
     assert ungranted == set()
     crashes = {workflow: called_in_crash_tests(workflow) for workflow in ("STANDARD", "EXPRESS")}
-    for workflow, of_its_kind in crashes.items():
+    for workflow, of_this_type in crashes.items():
         for granted_by_function in (
             *(grants(stack, workflowType=workflow) for stack in ("dev", "prod", "local")),
             grants(workflowType=workflow, **FULFILLMENT_SYSTEM),
@@ -180,7 +183,7 @@ def test_every_function_calls_all_that_it_is_granted_and_nothing_else() -> None:
         ):
             for function, granted in granted_by_function.items():
                 used = set().union(embedded[function], *(calls[function] for calls in crashes.values()))
-                if function in KNOW_THE_KIND:
-                    used = of_its_kind[function]
-                in_vain = compare(granted, used).unused
-                assert not in_vain, f"{function}, {workflow}"
+                if function in DEPENDENT_ON_TYPE:
+                    used = of_this_type[function]
+                unused = compare(granted, used).unused
+                assert not unused, f"{function}, {workflow}"

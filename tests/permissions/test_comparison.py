@@ -1,4 +1,4 @@
-"""A function's grants compared with its calls: the comparison itself."""
+"""The comparison of a function's grants with its calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRANSACTION = [
 ]
 EVENT = {"EventBusName": "orderflow"}
 
-# Service, operation, parameters, and the actions and resources that IAM asks for.
+# Service, operation, parameters, and the actions and resources that IAM requires.
 NEEDS: list[tuple[str, str, dict[str, Any], set[tuple[str, str]]]] = [
     ("dynamodb", "GetItem", {"TableName": "orders"}, {("dynamodb:GetItem", TABLE)}),
     ("dynamodb", "Query", {"TableName": "orders"}, {("dynamodb:Query", TABLE)}),
@@ -69,7 +69,7 @@ NEEDS: list[tuple[str, str, dict[str, Any], set[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("service", "operation", "parameters", "needed"), NEEDS)
-def test_a_call_needs_the_actions_that_iam_asks_for(
+def test_a_call_needs_the_actions_that_iam_requires(
     service: str, operation: str, parameters: dict[str, Any], needed: set[tuple[str, str]]
 ) -> None:
     call = AwsCall(service=service, operation=operation, parameters=parameters)
@@ -83,20 +83,20 @@ def test_a_call_needs_the_actions_that_iam_asks_for(
         AwsCall(service="dynamodb", operation="DescribeTable", parameters={"TableName": "orders"}),
     ],
 )
-def test_a_call_that_is_not_known_is_not_passed_over(call: AwsCall) -> None:
+def test_an_unknown_call_is_an_error(call: AwsCall) -> None:
     with pytest.raises(LookupError, match=call.operation):
         permissions_for([call], PLACE)
 
 
-def test_the_comparison_finds_what_is_granted_in_vain_and_what_is_not_granted() -> None:
-    used, vain, missing = (Permission(f"dynamodb:{name}", TABLE) for name in ("GetItem", "Scan", "PutItem"))
-    difference = compare([used, vain], [used, missing])
-    assert difference.unused == {vain}
+def test_the_comparison_finds_unused_and_missing_grants() -> None:
+    used, unused, missing = (Permission(f"dynamodb:{name}", TABLE) for name in ("GetItem", "Scan", "PutItem"))
+    difference = compare([used, unused], [used, missing])
+    assert difference.unused == {unused}
     assert difference.ungranted == {missing}
     assert compare([used], [used]) == Difference(unused=frozenset(), ungranted=frozenset())
 
 
-def test_a_grant_on_an_index_is_none_on_its_table() -> None:
+def test_a_grant_on_an_index_does_not_cover_its_table() -> None:
     index, table = (Permission("dynamodb:Query", arn) for arn in (f"{TABLE}/index/byUser", TABLE))
     assert compare([index], [table]).ungranted == {table}
 
@@ -110,7 +110,7 @@ def test_a_grant_on_all_executions_of_a_machine_covers_one_of_them() -> None:
     assert compare([grant], [other]).ungranted == {other}
 
 
-def test_resources_are_compared_by_what_tells_a_function_of_them() -> None:
+def test_resources_are_compared_by_the_variable_that_names_them() -> None:
     environment = {
         "ORDERS_TABLE": "orders",
         "ORDERS_QUEUE_URL": QUEUE_URL,

@@ -1,4 +1,4 @@
-"""What every role is granted and who may assume it. `test_calls.py` compares the functions' own grants."""
+"""The grants and the trust policy of every role. `test_calls.py` compares grants and calls of functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def arns(run: ProgramRun, *functions: str) -> set[str]:
 
 
 def trust_of(role: Resource) -> dict[str, Any]:
-    """The one statement of a role's trust policy."""
+    """Returns the statement of a role's trust policy."""
     (statement,) = statements(role.inputs["assumeRolePolicy"])
     return dict(statement)
 
@@ -88,7 +88,7 @@ def test_only_state_machines_of_this_name_in_this_stack_may_assume_its_role(stac
 
 
 @each_stack
-def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack: str) -> None:
+def test_only_the_consumer_may_poll_and_only_its_queue(stack: str) -> None:
     run = declare_test_stack(stack)
     queue = run.get(QUEUE, "orders").outputs["arn"]
     (mapping,) = run.of_type(EVENT_SOURCE_MAPPING)
@@ -107,22 +107,22 @@ def test_the_consumer_may_poll_its_queue_and_nobody_else_may_poll_anything(stack
 
 
 @each_stack
-def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_stage(stack: str) -> None:
+def test_the_api_may_invoke_exactly_the_functions_of_its_routes_from_its_stage(stack: str) -> None:
     run = declare_test_stack(stack)
-    behind = {
+    invoked = {
         function.outputs["arn"]
         for function in run.of_type(FUNCTION)
         for integration in run.of_type(API_INTEGRATION)
         if integration.inputs.get("uri") == function.outputs["invokeArn"]
     }
-    assert behind == arns(run, "users_api", "orders_api", "products_api", "service_api")
+    assert invoked == arns(run, "users_api", "orders_api", "products_api", "service_api")
     stage = run.get(REST_API, "orderflow").outputs["executionArn"] + "/v1/*"
     permissions = [
         (item.inputs["action"], item.inputs["principal"], item.inputs["function"], item.inputs["sourceArn"])
         for item in run.of_type(PERMISSION)
     ]
     assert sorted(permissions) == sorted(
-        ("lambda:InvokeFunction", "apigateway.amazonaws.com", arn, stage) for arn in behind
+        ("lambda:InvokeFunction", "apigateway.amazonaws.com", arn, stage) for arn in invoked
     )
 
 
@@ -130,7 +130,7 @@ def test_the_api_may_invoke_exactly_the_functions_behind_its_routes_from_its_sta
 
 
 @each_stack
-def test_every_role_is_trusted_by_the_service_that_runs_under_it_and_none_is_left_over(stack: str) -> None:
+def test_every_role_is_used_and_trusts_the_service_that_uses_it(stack: str) -> None:
     run = declare_test_stack(stack)
     expected = {item.inputs["role"]: "lambda.amazonaws.com" for item in run.of_type(FUNCTION)}
     expected |= {item.inputs["roleArn"]: "states.amazonaws.com" for item in run.of_type(STATE_MACHINE)}
@@ -152,7 +152,7 @@ def test_every_role_policy_allows_something_and_belongs_to_a_role_of_the_stack(s
 
 
 @each_stack
-def test_every_role_is_held_in_the_boundary_that_is_configured_and_in_none_otherwise(stack: str) -> None:
+def test_every_role_has_the_permissions_boundary_exactly_if_it_is_configured(stack: str) -> None:
     boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/orderflow-boundary-{stack}"
     bounded = declare_test_stack(stack, permissionsBoundaryArn=boundary).of_type(ROLE)
     assert {role.inputs["permissionsBoundary"] for role in bounded} == {boundary}

@@ -1,4 +1,4 @@
-"""All ways through the state machine, as scripts: which task fails how often, and where that must end."""
+"""All paths of the state machine as scripts: the errors of each task, and the expected end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.memory.state_machine import Coverage, End, Failure, Invoke, Ok, defin
 
 INPUT = {"orderId": "o-1", "attempt": 1, "correlationId": "cid-1"}
 
-# What the tasks answer when they succeed.
+# The results of the tasks if they succeed.
 RESULTS: dict[str, Any] = {
     "ValidateOrder": {
         "items": [{"productId": "p", "quantity": 1, "title": "Lamp", "unitPrice": 1}],
@@ -31,14 +31,14 @@ _STOPPED = ("SUCCEEDED", "Stopped", None)
 _FAILED = ("FAILED", "OrderFailed", "OrderFailed")
 _UNFINISHED = ("FAILED", "OrderUnfinished", "OrderUnfinished")
 
-# The failure that leads to a state off the happy path, and where an execution ends that goes through it.
+# The failure that leads to a state off the happy path, and the end of an execution through that state.
 _DETOURS: dict[str, tuple[dict[str, list[str]], tuple[str, str, str | None]]] = {
     "MarkRejected": ({"ValidateOrder": ["OrderRejected"]}, _REJECTED),
     "ReleaseOrder": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
     "MarkFailed": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
 }
 
-# Where an error that is not retried leads to.
+# The end after an error that is not retried.
 _OUTCOMES = {
     "OrderRejected": _REJECTED,
     "FulfillmentRefused": _FAILED,
@@ -53,8 +53,7 @@ NOT_CAUGHT = ("States.DataLimitExceeded", "States.Runtime")
 
 @dataclass(frozen=True)
 class Path:
-    """One way through: the errors with which each task fails before it succeeds, and the end (status, state,
-    error)."""
+    """A path: the errors of each task before it succeeds, and the end (status, state, error)."""
 
     name: str
     end: tuple[str, str, str | None]
@@ -85,7 +84,7 @@ PATHS = _paths()
 
 
 def cause_of(error: str) -> str:
-    """The Cause of a task's failure, as Lambda words it."""
+    """Returns the Cause of a task's failure, as Lambda formats it."""
     return f'{{"errorMessage": "{error}: because", "errorType": "{error}"}}'
 
 
@@ -101,17 +100,17 @@ def task_payloads() -> dict[str, dict[str, Any]]:
     return payloads
 
 
-def follow(path: Path, coverage: Coverage, told: Callable[[Invoke], object] = id) -> End:
-    """Run the machine with these answers."""
+def follow(path: Path, coverage: Coverage, on_invoke: Callable[[Invoke], object] = id) -> End:
+    """Runs the machine with the answers of a path. Passes each invocation to `on_invoke`."""
     failures = {state: list(errors) for state, errors in path.failures.items()}
     steps = run(INPUT, coverage)
     invocation = next(steps)
     while True:
-        told(invocation)
-        waiting = failures.get(invocation.state)
+        on_invoke(invocation)
+        errors = failures.get(invocation.state)
         answer: Ok | Failure = Ok(RESULTS[invocation.state])
-        if waiting:
-            error = waiting.pop(0)
+        if errors:
+            error = errors.pop(0)
             answer = Failure(error, cause_of(error))
         try:
             invocation = steps.send(answer)

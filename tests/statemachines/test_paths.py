@@ -1,6 +1,6 @@
-"""Every path of the state machine, driven with scripted answers: each state, each Retry, each Catch.
+"""Runs every path of the state machine with scripted answers: each state, Retry and Catch.
 
-`tests/e2e/test_workflow_paths.py` walks the same paths on the embedded AWS's interpreter.
+`tests/e2e/test_workflow_paths.py` runs the same paths on the embedded AWS.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from tests.statemachines.paths import PATHS, RESULTS, Path, follow
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
-def test_it_ends_where_it_should(path: Path) -> None:
+def test_a_path_ends_as_expected(path: Path) -> None:
     end = follow(path, Coverage())
     assert (end.status, end.state, end.error) == path.end
 
 
-def test_these_are_all_paths_there_are(record_property: Callable[[str, object], None]) -> None:
+def test_the_paths_cover_all_states_retries_and_catches(
+    record_property: Callable[[str, object], None],
+) -> None:
     covered = Coverage()
     for path in PATHS:
         follow(path, covered)
@@ -32,11 +34,11 @@ def test_these_are_all_paths_there_are(record_property: Callable[[str, object], 
     assert covered == whole, report
 
 
-def test_the_reason_of_a_rejection_is_carried_to_the_task_that_records_it() -> None:
+def test_the_reason_of_a_rejection_is_passed_to_the_task_that_records_it() -> None:
     (path,) = [path for path in PATHS if path.name == "ValidateOrder-OrderRejected"]
-    told: list[object] = []
-    follow(path, Coverage(), lambda invocation: told.append(invocation.payload))
-    assert told[-1] == {
+    payloads: list[object] = []
+    follow(path, Coverage(), lambda invocation: payloads.append(invocation.payload))
+    assert payloads[-1] == {
         "orderId": "o-1",
         "attempt": 1,
         "correlationId": "cid-1",
@@ -45,17 +47,17 @@ def test_the_reason_of_a_rejection_is_carried_to_the_task_that_records_it() -> N
     }
 
 
-def test_prices_and_shipment_are_carried_to_the_tasks_that_need_them() -> None:
+def test_prices_and_shipment_are_passed_to_the_tasks_that_need_them() -> None:
     (path,) = [path for path in PATHS if path.name == "happy"]
-    told: dict[str, dict[str, object]] = {}
-    follow(path, Coverage(), lambda invocation: told.update({invocation.state: invocation.payload}))
-    assert told["MarkValidated"]["pricing"] == RESULTS["ValidateOrder"]
-    assert told["FulfillOrder"]["items"] == RESULTS["ValidateOrder"]["items"]
-    assert told["MarkFulfilled"]["shipment"] == {"shipmentId": "s-1"}
+    payloads: dict[str, dict[str, object]] = {}
+    follow(path, Coverage(), lambda invocation: payloads.update({invocation.state: invocation.payload}))
+    assert payloads["MarkValidated"]["pricing"] == RESULTS["ValidateOrder"]
+    assert payloads["FulfillOrder"]["items"] == RESULTS["ValidateOrder"]["items"]
+    assert payloads["MarkFulfilled"]["shipment"] == {"shipmentId": "s-1"}
 
 
 @pytest.mark.parametrize("expression", ["$states.context.Execution.Input.orderId", "$pricing.items"])
-def test_the_short_cut_for_paths_answers_what_jsonata_answers(expression: str) -> None:
+def test_a_path_expression_has_the_same_value_as_in_jsonata(expression: str) -> None:
     scope = {
         "states": {"context": {"Execution": {"Input": {"orderId": "o-1"}}}},
         "pricing": {"items": [{"a": 1}, {"a": 2}]},
@@ -67,7 +69,7 @@ def test_the_short_cut_for_paths_answers_what_jsonata_answers(expression: str) -
     )
 
 
-def test_an_end_says_what_failed() -> None:
+def test_an_end_has_the_cause_of_the_failure() -> None:
     (path,) = [path for path in PATHS if path.name == "FulfillOrder-FulfillmentRefused"]
     assert follow(path, Coverage()) == End(
         "FAILED", "OrderFailed", "OrderFailed", "FulfillmentRefused: because"

@@ -52,13 +52,13 @@ def test_every_next_state_exists_and_every_state_is_reached() -> None:
     assert reachable(definition()["StartAt"]) == STATES.keys()
 
 
-def test_every_state_ends_or_goes_on() -> None:
+def test_every_state_ends_or_has_a_next_state() -> None:
     for name, state in STATES.items():
         is_last = state.get("End") is True or state["Type"] in {"Succeed", "Fail"}
         assert is_last is not ("Next" in state), name
 
 
-def test_state_names_are_verbs_and_nouns_in_pascal_case_and_tasks_say_what_they_are_for() -> None:
+def test_state_names_are_in_pascal_case_and_tasks_have_a_comment() -> None:
     for name in STATES:
         assert re.fullmatch(r"([A-Z][a-z]+)+", name), name
     for state in (definition(), *TASKS.values()):
@@ -73,7 +73,7 @@ def test_every_task_has_a_timeout_a_retry_and_a_last_catch_for_all(name: str) ->
     assert task["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "Next": "OrderUnfinished"}
 
 
-def test_all_tasks_retry_alike_with_growing_capped_and_jittered_waits() -> None:
+def test_all_tasks_have_the_same_retries_with_growing_capped_and_jittered_waits() -> None:
     retries = {json.dumps(task["Retry"], sort_keys=True) for task in TASKS.values()}
     assert len(retries) == 1
     for retrier in json.loads(retries.pop()):
@@ -82,7 +82,7 @@ def test_all_tasks_retry_alike_with_growing_capped_and_jittered_waits() -> None:
         assert retrier["JitterStrategy"] == "FULL"
 
 
-def test_a_throttled_call_is_retried_longer_than_one_that_failed_for_it_costs_nothing() -> None:
+def test_a_throttled_call_has_more_retries_than_a_failed_one() -> None:
     for task in TASKS.values():
         throttled, failed = task["Retry"]
         assert throttled["ErrorEquals"] == [THROTTLED]
@@ -99,7 +99,7 @@ def test_a_business_outcome_is_caught_and_never_retried(name: str) -> None:
 
 
 def named_errors() -> set[str]:
-    """Our own errors that the file names."""
+    """Returns the errors of the domain that the file names."""
     return {
         error
         for task in TASKS.values()
@@ -109,7 +109,7 @@ def named_errors() -> set[str]:
     }
 
 
-def test_every_error_that_the_file_names_is_one_of_the_domain() -> None:
+def test_every_error_in_the_file_is_an_error_of_the_domain() -> None:
     for name in named_errors():
         assert issubclass(getattr(errors, name), errors.DomainError)
 
@@ -129,15 +129,15 @@ def test_every_error_of_the_domain_is_named_in_the_file_or_answered_by_the_api(
 
 
 def moves_of_the_machine() -> set[tuple[str, str]]:
-    """The moves on all ways through the file, from the status before to the one that the task asks for."""
+    """Returns the moves on all paths of the file, as pairs of the status before and after."""
     moves: set[tuple[str, str]] = set()
-    met: set[tuple[str, str]] = set()
+    known: set[tuple[str, str]] = set()
     waiting = [(definition()["StartAt"], "PENDING")]
     while waiting:
         name, status = waiting.pop()
-        if (name, status) in met:
+        if (name, status) in known:
             continue
-        met.add((name, status))
+        known.add((name, status))
         state = STATES[name]
         after = status
         if "Arguments" in state:
@@ -150,7 +150,7 @@ def moves_of_the_machine() -> set[tuple[str, str]]:
     return moves
 
 
-def test_the_moves_of_the_machine_are_legal_and_the_others_belong_to_somebody_else() -> None:
+def test_the_moves_of_the_machine_are_legal_and_all_others_are_made_elsewhere() -> None:
     legal = {(source.value, to.value) for source, targets in LEGAL_MOVES.items() for to in targets}
     made = moves_of_the_machine()
     assert made <= legal
@@ -162,15 +162,15 @@ def test_the_moves_of_the_machine_are_legal_and_the_others_belong_to_somebody_el
     }
 
 
-def test_an_execution_that_fails_leaves_the_order_open_or_failed_and_one_that_succeeds_does_not() -> None:
+def test_a_failed_execution_ends_with_an_open_or_failed_order_and_no_other_does() -> None:
     ends: dict[str, set[str]] = {}
     waiting = [(definition()["StartAt"], "PENDING")]
-    met = set()
+    known = set()
     while waiting:
         name, status = waiting.pop()
-        if (name, status) in met:
+        if (name, status) in known:
             continue
-        met.add((name, status))
+        known.add((name, status))
         state = STATES[name]
         after = state.get("Arguments", {}).get("Payload", {}).get("status", status)
         if "Next" in state:
@@ -188,7 +188,7 @@ def test_an_execution_that_fails_leaves_the_order_open_or_failed_and_one_that_su
     }
 
 
-def test_nothing_gives_goods_back_once_they_are_fulfilled() -> None:
+def test_no_stock_is_released_after_fulfillment() -> None:
     assert "ReleaseOrder" not in reachable(STATES["FulfillOrder"]["Next"])
 
 
@@ -215,26 +215,26 @@ def test_an_http_request_ends_before_the_function_and_the_function_before_the_ta
 
 
 def worst_case(name: str) -> float:
-    """Seconds from entering a state to the end of the execution, when everything takes as long as it may."""
+    """Returns the longest time in seconds from entering a state to the end of the execution."""
     state = STATES[name]
     following = max((worst_case(successor) for successor in successors(state)), default=0.0)
     if state["Type"] != "Task":
         return following
-    # Every retrier counts its own attempts, so all of them may be used up one after the other.
+    # Every retrier counts its own attempts, so an execution may use up all of them.
     ran = 1 + sum(
         retrier["MaxAttempts"] for retrier in state["Retry"] if retrier["ErrorEquals"] != [THROTTLED]
     )
     waits = sum(
         min(
             retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"]
-        )  # with full jitter at the most
+        )  # full jitter waits at most this long
         for retrier in state["Retry"]
         for number in range(retrier["MaxAttempts"])
     )
     return float(ran * state["TimeoutSeconds"] + waits + following)
 
 
-def test_the_machine_has_time_for_the_worst_case_and_fits_into_an_express_execution() -> None:
+def test_the_timeout_covers_the_worst_case_and_an_express_execution() -> None:
     timeout = definition()["TimeoutSeconds"]
     assert worst_case(definition()["StartAt"]) < timeout <= 300
 
@@ -249,7 +249,7 @@ def test_no_order_is_stalled_while_its_execution_may_still_run(stack: str) -> No
 # --- cfn-lint ---------------------------------------------------------------------------------------------
 
 
-def complaints(machine: Any) -> list[str]:
+def lint_errors(machine: Any) -> list[str]:
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Resources": {
@@ -263,28 +263,28 @@ def complaints(machine: Any) -> list[str]:
     return [f"{match.rule.id} {match.message}" for match in found]
 
 
-def filled_in() -> Any:
+def definition_with_arns() -> Any:
     arns = {name: f"arn:aws:lambda:eu-central-1:123456789012:function:{name}" for name in FUNCTIONS}
     return json.loads(fill_in(FILE.read_text("utf-8"), {"partition": "aws", **arns}))
 
 
-def test_cfn_lint_finds_nothing_wrong_with_the_definition() -> None:
-    assert complaints(filled_in()) == []
+def test_cfn_lint_finds_no_error_in_the_definition() -> None:
+    assert lint_errors(definition_with_arns()) == []
 
 
-def test_cfn_lint_does_look_at_it() -> None:
-    machine = filled_in()
-    machine["States"]["ValidateOrder"]["Parameters"] = {}  # JSONPath's, not JSONata's
-    assert any(complaint.startswith("E3601") for complaint in complaints(machine))
+def test_cfn_lint_checks_the_definition() -> None:
+    machine = definition_with_arns()
+    machine["States"]["ValidateOrder"]["Parameters"] = {}  # JSONPath's, which JSONata does not allow
+    assert any(error.startswith("E3601") for error in lint_errors(machine))
 
 
 # --- names ------------------------------------------------------------------------------------------------
 
 
-def test_the_statuses_that_tasks_ask_for_are_those_of_the_domain() -> None:
-    asked = {
+def test_the_statuses_of_tasks_exist_in_the_domain() -> None:
+    requested = {
         task["Arguments"]["Payload"]["status"]
         for task in TASKS.values()
         if "status" in task["Arguments"]["Payload"]
     }
-    assert asked <= {status.value for status in OrderStatus}
+    assert requested <= {status.value for status in OrderStatus}

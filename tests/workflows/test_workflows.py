@@ -1,4 +1,4 @@
-"""The workflows are valid, pinned, have few permissions, and never stop an update midway."""
+"""The workflows are valid and pinned, have few permissions, and do not cancel a deployment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ACTIONS: Final = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.ym
 FILES: Final = [*WORKFLOWS, *ACTIONS]
 TEMPLATES: Final = PROJECT_ROOT / ".github" / "ISSUE_TEMPLATE"
 
-# Workflow and job to what it may do; nothing but this.
+# The permissions of each job. It has no others.
 PERMISSIONS: Final = {
     ("check", "check"): {"contents": "read"},
     ("preview", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
@@ -49,7 +49,7 @@ OWN_AND_NOT_BY_DEPENDABOT: Final = (
     "github.event.pull_request.head.repo.full_name == github.repository"
     " && github.event.pull_request.user.login != 'dependabot[bot]'"
 )
-# What has to hold for a job to run at all; where there is nothing, what it waits for has succeeded.
+# The condition of each job. Without one, a job runs once the jobs that it needs have succeeded.
 CONDITIONS: Final = {
     ("check", "check"): None,
     ("preview", "preview"): OWN_AND_NOT_BY_DEPENDABOT,
@@ -58,7 +58,7 @@ CONDITIONS: Final = {
     ("deploy", "prod"): None,
     ("drift", "drift"): MAIN_ONLY,
 }
-# What runs one at a time, and whether the older one is cancelled for the newer.
+# Jobs that run one at a time, and whether a newer one cancels an older one.
 CONCURRENCY: Final = {
     ("check", "check"): {
         "group": "check-${{ matrix.python }}-${{ github.event.pull_request.number || github.sha }}",
@@ -74,16 +74,16 @@ CONCURRENCY: Final = {
     ("drift", "drift"): {"group": "drift-${{ matrix.stack }}", "cancel-in-progress": False},
 }
 BOTH_STACKS: Final = [{"stack": "dev", "where": "DEV"}, {"stack": "prod", "where": "PROD"}]
-OF_EITHER: Final = {
+PREVIEW_OF_STACK: Final = {
     "environment": None,
     "role": "${{ vars[format('AWS_PREVIEW_ROLE_ARN_{0}', matrix.where)] }}",
     "region": "${{ vars[format('AWS_REGION_{0}', matrix.where)] }}",
     "backend": "${{ vars[format('PULUMI_BACKEND_URL_{0}', matrix.where)] }}",
     "stack": "${{ matrix.stack }}",
 }
-# Where each job that runs Pulumi goes, and as whom.
+# Environment, role and stack of each job that runs Pulumi.
 DESTINATIONS: Final = {
-    ("preview", "preview"): OF_EITHER,
+    ("preview", "preview"): PREVIEW_OF_STACK,
     ("deploy", "dev"): {
         "environment": "dev",
         "role": "${{ vars.AWS_DEPLOY_ROLE_ARN_DEV }}",
@@ -98,9 +98,9 @@ DESTINATIONS: Final = {
         "backend": "${{ vars.PULUMI_BACKEND_URL_PROD }}",
         "stack": "prod",
     },
-    ("drift", "drift"): OF_EITHER,
+    ("drift", "drift"): PREVIEW_OF_STACK,
 }
-# The repository's variables, for either stack; docs/deploying.md lists the same.
+# The repository's variables for both stacks, as in docs/deploying.md.
 VARIABLES: Final = {
     f"{name}_{where}"
     for name in ("AWS_DEPLOY_ROLE_ARN", "AWS_PREVIEW_ROLE_ARN", "AWS_REGION", "PULUMI_BACKEND_URL")
@@ -119,7 +119,7 @@ def triggers(workflow: Any) -> Any:
 
 
 def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every job, with its workflow and its id."""
+    """Yields the workflow, the id and the content of every job."""
     for path in WORKFLOWS:
         for name, job in load(path)["jobs"].items():
             yield path.stem, name, job
@@ -147,14 +147,14 @@ each_job = pytest.mark.parametrize(
         ("vendor.github-issue-forms", sorted({*TEMPLATES.glob("*.yml")} - {TEMPLATES / "config.yml"})),
     ],
 )
-def test_the_files_are_what_github_expects(schema: str, files: list[Path]) -> None:
+def test_the_files_match_the_schemas_of_github(schema: str, files: list[Path]) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, files)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @each_file
-def test_every_action_of_others_is_pinned_by_commit_and_names_its_version(path: Path) -> None:
+def test_every_external_action_is_pinned_by_commit_and_names_its_version(path: Path) -> None:
     for line in path.read_text().splitlines():
         if "uses:" in line and "uses: ./" not in line:
             assert PINNED.search(line), line.strip()
@@ -184,7 +184,7 @@ def test_no_secret_and_no_key_is_used(path: Path) -> None:
 
 
 def variables_in(text: str) -> set[str]:
-    """The repository's variables that a file reads, by name or by a name made from the matrix."""
+    """Returns the repository's variables that a file reads, including names made from the matrix."""
     plain = set(re.findall(r"vars\.(\w+)", text))
     made = re.findall(r"vars\[format\('(\w+)_\{0\}', matrix\.where\)\]", text)
     assert len(re.findall(r"\bvars\b", text)) == len(re.findall(r"vars\.\w+", text)) + len(made)
@@ -198,7 +198,7 @@ def test_the_workflows_read_exactly_the_documented_variables() -> None:
 
 
 @each_file
-def test_what_an_expression_names_is_there(path: Path) -> None:
+def test_every_name_in_an_expression_is_defined(path: Path) -> None:
     contexts = {"github", "matrix", "vars", "steps", "inputs"}
     document = load(path)
     for expression in re.findall(r"\$\{\{(.*?)\}\}", path.read_text()):
@@ -220,7 +220,7 @@ def _matrix(job: dict[str, Any]) -> set[str]:
     }
 
 
-def test_each_workflow_starts_on_what_it_is_for_and_never_with_rights_over_foreign_code() -> None:
+def test_each_workflow_has_exactly_its_triggers() -> None:
     assert {path.stem: set(triggers(load(path))) for path in WORKFLOWS} == TRIGGERS
     assert triggers(load(PROJECT_ROOT / ".github/workflows/deploy.yml"))["push"] == {"branches": ["main"]}
 
@@ -231,7 +231,7 @@ def test_every_job_has_exactly_the_permissions_it_needs() -> None:
 
 
 @each_job
-def test_every_job_ends_in_time_and_runs_on_a_named_system(
+def test_every_job_has_a_timeout_and_a_versioned_runner(
     workflow: str, name: str, job: dict[str, Any]
 ) -> None:
     if "uses" in job:
@@ -242,7 +242,7 @@ def test_every_job_ends_in_time_and_runs_on_a_named_system(
 
 
 @each_job
-def test_a_checkout_leaves_no_token_behind(workflow: str, name: str, job: dict[str, Any]) -> None:
+def test_a_checkout_stores_no_token(workflow: str, name: str, job: dict[str, Any]) -> None:
     for step in job.get("steps", []):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"] == {"persist-credentials": False}
@@ -264,11 +264,11 @@ def test_prod_waits_for_dev_and_dev_for_the_checks() -> None:
     assert (deploy["dev"]["needs"], deploy["prod"]["needs"]) == ("check", "dev")
 
 
-def test_a_deployment_is_one_at_a_time_and_never_cancelled_and_pull_requests_do_not_meet() -> None:
+def test_deployments_run_one_at_a_time_and_are_not_cancelled() -> None:
     assert {(workflow, name): job.get("concurrency") for workflow, name, job in jobs()} == CONCURRENCY
 
 
-def test_each_job_goes_to_its_own_stack_under_its_own_role() -> None:
+def test_each_job_uses_its_own_stack_and_role() -> None:
     found = {}
     for workflow, name, job in jobs():
         given = {step["uses"].split("@")[0]: step["with"] for step in job.get("steps", []) if "with" in step}
@@ -290,7 +290,7 @@ def test_preview_and_drift_cover_both_stacks(workflow: str) -> None:
     assert job["strategy"]["matrix"] == {"include": BOTH_STACKS}
 
 
-def test_only_packages_with_known_hashes_are_installed_and_none_while_there_are_credentials() -> None:
+def test_packages_are_installed_by_hash_and_before_there_are_credentials() -> None:
     steps = list(steps_of(PROJECT_ROOT / ".github/actions/prepare/action.yml"))
     assert [step.get("name") or step["uses"].split("@")[0] for step in steps] == [
         "actions/setup-python",
@@ -308,7 +308,7 @@ def test_only_packages_with_known_hashes_are_installed_and_none_while_there_are_
     assert [line for line in installs if "--require-hashes" not in line] == []
 
 
-def test_each_check_has_the_other_python_at_hand_and_may_not_do_without() -> None:
+def test_each_check_installs_and_requires_the_other_python() -> None:
     check = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["check"]
     rows = check["strategy"]["matrix"]["include"]
     assert sorted((row["python"], row["other"]) for row in rows) == [("3.11", "3.13"), ("3.13", "3.11")]
@@ -329,13 +329,13 @@ def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def version_of_pulumi() -> str:
-    """The version of the SDK, which the workflows' CLI has too."""
+    """Returns the version of the SDK, which the workflows use for the CLI too."""
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
     (version,) = [pin for pin in project["dependencies"] if pin.startswith("pulumi==")]
     return str(version.removeprefix("pulumi=="))
 
 
-def test_every_run_of_pulumi_is_held_to_the_rules_and_is_the_version_of_the_program() -> None:
+def test_every_run_of_pulumi_uses_the_policy_pack_and_the_version_of_the_program() -> None:
     found = list(pulumi_steps())
     assert len(found) == 4
     for _, options in found:
@@ -343,7 +343,7 @@ def test_every_run_of_pulumi_is_held_to_the_rules_and_is_the_version_of_the_prog
         assert options["pulumi-version"] == version_of_pulumi()
 
 
-def test_previews_only_look_and_drift_fails_on_any_difference() -> None:
+def test_previews_change_nothing_and_drift_fails_on_any_difference() -> None:
     commands = {workflow: options["command"] for workflow, options in pulumi_steps()}
     assert commands == {"preview": "preview", "deploy": "up", "drift": "preview"}
     (drift,) = [options for workflow, options in pulumi_steps() if workflow == "drift"]
@@ -352,7 +352,7 @@ def test_previews_only_look_and_drift_fails_on_any_difference() -> None:
     assert (preview["comment-on-pr"], preview["always-include-summary"]) == (True, True)
 
 
-# --- What the shell lines do ------------------------------------------------------------------------------
+# --- Shell scripts ------------------------------------------------------------------------------
 
 
 def run(script: str, folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -381,7 +381,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def commits(tmp_path: Path) -> list[str]:
-    """A repository `remote` with two commits on main, the older one first, and another branch ahead of it."""
+    """The commits of main in a repository `remote`, oldest first. Another branch is ahead of main."""
     remote = tmp_path / "remote"
     remote.mkdir()
     git(remote, "init", "--quiet", "--initial-branch", "main")
@@ -396,7 +396,7 @@ def commits(tmp_path: Path) -> list[str]:
 
 
 def is_newest(remote: str, commit: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the step that passes for the newest commit of main only."""
+    """Runs the step that succeeds only for the newest commit of main."""
     (step,) = steps_of(PROJECT_ROOT / ".github/actions/newest/action.yml")
     assert step["shell"] == "bash"
     assert set(step["env"]) == {"REMOTE", "GH_TOKEN"}
@@ -404,12 +404,12 @@ def is_newest(remote: str, commit: str, folder: Path, **variables: str) -> subpr
     return run(step["run"], folder, given)
 
 
-def test_the_newest_commit_of_main_goes_on(commits: list[str], tmp_path: Path) -> None:
+def test_the_newest_commit_of_main_succeeds(commits: list[str], tmp_path: Path) -> None:
     result = is_newest(str(tmp_path / "remote"), commits[1], tmp_path)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
-def test_a_commit_that_was_overtaken_stops_and_says_by_which(commits: list[str], tmp_path: Path) -> None:
+def test_an_older_commit_fails_and_names_the_newer_one(commits: list[str], tmp_path: Path) -> None:
     older, newer = commits
     result = is_newest(str(tmp_path / "remote"), older, tmp_path)
     assert result.returncode == 1
@@ -456,7 +456,7 @@ def test_a_private_repository_is_read_with_the_token_of_the_job(
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_deployment_asks_for_the_newest_commit_when_its_turn_has_come_and_before_anything_else(
+def test_a_deployment_first_checks_that_its_commit_is_the_newest(
     stack: str,
 ) -> None:
     """The check is a step of the job, so it runs after the approval and after the jobs that it needs."""
@@ -464,11 +464,11 @@ def test_a_deployment_asks_for_the_newest_commit_when_its_turn_has_come_and_befo
     checkout, newest, *others = job["steps"]
     assert checkout["uses"].startswith("actions/checkout@")
     assert newest == {"uses": "./.github/actions/newest"}
-    # Nothing goes on after a failure.
+    # No step runs after a failure.
     assert not [step for step in others if "if" in step or "continue-on-error" in step]
 
 
-def test_a_preview_that_failed_says_so_on_the_pull_request(tmp_path: Path) -> None:
+def test_a_failed_preview_is_reported_on_the_pull_request(tmp_path: Path) -> None:
     job = load(PROJECT_ROOT / ".github/workflows/preview.yml")["jobs"]["preview"]
     comment = job["steps"][-1]
     assert comment["if"] == "failure()"
@@ -495,6 +495,6 @@ def test_a_preview_that_failed_says_so_on_the_pull_request(tmp_path: Path) -> No
     body = (tmp_path / "body").read_text()
     assert body.startswith("The preview of `prod` **failed** for c0ffee: a rule of `policy/` ")
     assert "(https://github.com/acme/orders/actions/runs/42)" in body
-    # The action edits its comment in place: this must stay true with any later text.
+    # The action edits its comment, so this sentence must stay true with any later text.
     ending = "A report of `prod` on this page, above or below, is of another commit or another attempt."
     assert " ".join(body.split()).endswith(ending)
