@@ -73,7 +73,10 @@ def test_requests_are_counted_and_sampled_without_their_key(run: ProgramRun) -> 
 
 
 def test_the_old_association_is_deleted_before_the_new_one_is_created(run: ProgramRun) -> None:
-    """https://github.com/pulumi/pulumi-aws/issues/4782"""
+    """The deletion of the old association would remove the new one.
+
+    https://github.com/pulumi/pulumi-aws/issues/4782
+    """
     (association,) = run.of_type("aws:wafv2/webAclAssociation:WebAclAssociation")
     assert association.delete_before_replace is True
 

@@ -1,4 +1,4 @@
-"""Other people's implementations of what the project builds on: where they are, and how they are installed.
+"""Implementations by others that the stand-ins are compared with: their folders, pins and installation.
 
 `python -m tests.references.implementations` installs all that this machine can have into .build/references/.
 The tests of the others are skipped.
@@ -22,7 +22,7 @@ FOLDER: Final = HERE.parents[1] / ".build" / "references"
 
 
 class NotAvailable(Exception):
-    """This machine cannot have the implementation; the message says what it lacks."""
+    """The machine does not support the implementation. The message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Implementation:
 
     @property
     def required(self) -> pytest.MarkDecorator:
-        """Skips a test where the implementation is not installed."""
+        """Skips a test if the implementation is not installed."""
         return pytest.mark.skipif(
             not self.is_installed(), reason=f"{self.name} is not installed: run `make references`"
         )
@@ -118,7 +118,7 @@ ALL: Final = (JSONATA, LOCALSTACK, RUNTIME, DYNAMODB)
 
 
 def main() -> None:
-    """Installs all, and prints what this machine cannot have."""
+    """Installs all implementations, and prints which are not available."""
     for implementation in ALL:
         try:
             implementation.install()

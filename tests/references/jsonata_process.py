@@ -1,4 +1,4 @@
-"""The reference JSONata, in a process of its own.
+"""The reference JSONata in a separate process.
 
 Imports the standard library only, because LocalStack's environment imports it too.
 """
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 
 class JsonataError(Exception):
-    """The expression is wrong, or failed, or has no value."""
+    """The expression is invalid, failed, or has no value."""
 
 
 class JsonataProcess:

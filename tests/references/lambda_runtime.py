@@ -39,7 +39,10 @@ class Answer:
 
 
 class _RuntimeApi(ThreadingHTTPServer):
-    """Lambda's Runtime API for one function: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
+    """Lambda's Runtime API for one function.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+    """
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""The reference JSONata gives every expression of the state machine the value that ours gives it."""
+"""Expressions of the state machine have the same value in `local/memory` and in the reference JSONata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.statemachines.paths import PATHS, follow
 
 pytestmark = JSONATA.required
 
-# Values whose shape or spelling an evaluator could change. JSONata unwraps sequences of one element.
+# Values that an evaluator could change. JSONata unwraps sequences of one element.
 ODD_VALUES: list[Any] = [
     [],
     [{"productId": "p"}],
@@ -90,7 +90,7 @@ def scope_with(expression: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_an_odd_value_comes_through_unchanged(reference: JsonataProcess, expression: str, value: Any) -> None:
+def test_an_odd_value_is_not_changed(reference: JsonataProcess, expression: str, value: Any) -> None:
     scope = scope_with(expression, value)
     ours = state_machine._evaluate(expression, scope["states"], scope)
     assert ours == value

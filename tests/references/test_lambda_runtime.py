@@ -113,7 +113,7 @@ def created(answer: Answer) -> dict[str, Any]:
     return body
 
 
-def test_the_functions_take_an_order_from_its_request_to_its_end(start: Start, stack: RunningStack) -> None:
+def test_the_functions_process_an_order_until_it_is_fulfilled(start: Start, stack: RunningStack) -> None:
     user = created(
         start("users_api").invoke(request("POST", "/users", {"name": "Zoë 💡", "email": "zoe@example.com"}))
     )
@@ -145,7 +145,7 @@ def test_the_consumer_starts_an_execution(start: Start, stack: RunningStack) -> 
     assert [execution["name"] for execution in executions] == ["o-consumed-1"]
 
 
-def test_the_requeue_sends_a_stalled_order_again(start: Start, stack: RunningStack) -> None:
+def test_the_requeue_requeues_a_stalled_order(start: Start, stack: RunningStack) -> None:
     store_stalled_order(stack, "o-stalled", "u", "p")
     answer = start("requeue_stalled_orders").invoke({})
     assert answer.error is None

@@ -1,4 +1,4 @@
-"""LocalStack's interpreter takes every path of the state machine as ours does."""
+"""Every path of the state machine is the same in `local/memory` and on LocalStack's interpreter."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COMPARED = [path for path in PATHS if not path.name.endswith(NOT_CAUGHT)]
 
 
 def followed(path: MachinePath) -> dict[str, Any]:
-    """How a path ends on our interpreter, and what it invokes."""
+    """Returns the end and the invocations of a path on the interpreter of `local/memory`."""
     invocations: list[Any] = []
     end = follow(path, Coverage(), lambda call: invocations.append([call.state, call.function, call.payload]))
     return {"end": [end.status, end.state, end.error, end.cause], "invocations": invocations}
 
 
-def test_every_path_ends_alike_and_invokes_the_same() -> None:
+def test_every_path_has_the_same_end_and_invocations() -> None:
     request = {
         "definition": definition(),
         "input": INPUT,

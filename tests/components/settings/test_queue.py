@@ -52,7 +52,8 @@ def test_the_highest_consumer_timeout_depends_on_the_time_until_an_order_is_stal
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_a_failing_message_is_excluded_from_the_queues_age_before_its_order_is_stalled(stack: str) -> None:
-    """SQS excludes messages that were received three times from the age of the oldest message:
+    """SQS excludes messages that were received three times from the age of the oldest message.
+
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     """
     run = declare_test_stack(stack)
