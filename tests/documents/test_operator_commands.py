@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import typer
@@ -12,31 +10,17 @@ from typer.testing import CliRunner, Result
 
 from local.engine.program import PROJECT_ROOT
 from ops.cli import app
+from tests.documents.shell import commands, words
 from tests.documents.test_references import PAGES
 
-_COMMAND = re.compile(r"python -m ops\b(?P<arguments>[^`\n]*)")
+_OPS = "python -m ops "
 
 
-def commands(text: str) -> Iterator[str]:
-    """The arguments of each command, in code blocks and in sentences. A mention without arguments is none."""
-    text = text.replace("\\\n", " ")
-    # A command in a sentence may continue on the next line.
-    text = re.sub(r"(?<!`)`(python -m ops[^`]*)`", lambda found: " ".join(found[0].split()), text)
-    for found in _COMMAND.finditer(text):
-        if found["arguments"].strip():
-            yield found["arguments"].strip()
-
-
-def words(arguments: str) -> list[str]:
-    """The words of a shell command up to a comment or the next command."""
-    lexer = shlex.shlex(arguments, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    found: list[str] = []
-    for word in lexer:
-        if set(word) <= set("();<>|&"):
-            break
-        found.append(word)
-    return found
+def operator_commands(document: str) -> list[str]:
+    """The arguments of each `python -m ops` command. A mention without arguments is none."""
+    return list(
+        dict.fromkeys(part for command in commands(document) for part in command.text.split(_OPS)[1:])
+    )
 
 
 @pytest.fixture
@@ -55,7 +39,7 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Result]:
 DOCUMENTED = [
     pytest.param(command, id=f"{page.relative_to(PROJECT_ROOT)}: {command}")
     for page in PAGES
-    for command in dict.fromkeys(commands(page.read_text("utf-8")))
+    for command in operator_commands(page.read_text("utf-8"))
 ]
 
 
@@ -81,9 +65,9 @@ def test_a_wrong_command_is_found(command: str, parse: Callable[[list[str]], Res
 
 def test_commands_are_found_in_blocks_and_sentences() -> None:
     sentence = "`python -m ops`, `python -m ops orders\n  stalled --stack dev` and"
-    block = "```\n$ python -m ops dlq list \\\n  --stack dev | head   # all\n```\n"
+    block = "```sh\npython -m ops dlq list \\\n  --stack dev | head   # all\n```\n"
     text = f"{sentence}\n\n{block}"
-    assert [words(command) for command in commands(text)] == [
+    assert [words(command) for command in operator_commands(text)] == [
         ["orders", "stalled", "--stack", "dev"],
         ["dlq", "list", "--stack", "dev"],
     ]
