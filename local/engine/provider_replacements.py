@@ -2,8 +2,8 @@
 
 The SDK does not include the provider's schema. The table has the properties that are `ForceNew` in
 terraform-provider-aws (`internal/service/<service>/<resource>.go`), under their names in pulumi_aws. It has
-the types that this repository's programs declare. `region` is `ForceNew` everywhere. No test compares the
-table with a source.
+the types that this repository's programs declare. `region` is `ForceNew` everywhere.
+`tests/engine/test_provider_replacements.py` compares the table with CloudFormation's `createOnlyProperties`.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ _ALL_OF_PERMISSION: Final = (
     "eventSourceToken",
     "function",
     "functionUrlAuthType",
+    "invokedViaFunctionUrl",
     "principal",
     "principalOrgId",
     "qualifier",
