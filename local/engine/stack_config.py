@@ -146,20 +146,19 @@ def _apply_schema(schema: Mapping[str, Any], project: str, stack: str, values: d
                 continue
         if "type" in declared and not _has_type(values[qualified], declared["type"], declared.get("items")):
             raise ConfigError(
-                f"Stack '{stack}' with configuration key '{qualified}' must be of type "
+                f"Stack '{stack}' with configuration key '{key}' must be of type "
                 f"'{_type_name(declared['type'], declared.get('items'))}', but is {values[qualified]!r}."
             )
         if declared.get("secret"):
             raise ConfigError(
-                f"Stack '{stack}' with configuration key '{qualified}' must be encrypted as it is secret, "
+                f"Stack '{stack}' with configuration key '{key}' must be encrypted as it is secret, "
                 f"which only the Pulumi CLI can do."
             )
     if missing:
-        raise ConfigError(
-            f"Stack '{stack}' is missing configuration value{'s' if len(missing) > 1 else ''} "
-            + ", ".join(f"'{project}:{key}'" if ":" not in key else f"'{key}'" for key in sorted(missing))
-            + "."
-        )
+        *others, last = (f"'{key}'" for key in sorted(missing))
+        names = f"{', '.join(others)} and {last}" if others else last
+        plural = "s" if others else ""
+        raise ConfigError(f"Stack '{stack}' is missing configuration value{plural} {names}.")
 
 
 def _check_declaration(key: str, declared: Mapping[str, Any], *, own: bool) -> None:
@@ -215,7 +214,7 @@ def _flat(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _name_pattern(autonaming: Any) -> str:

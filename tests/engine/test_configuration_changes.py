@@ -173,7 +173,7 @@ def test_a_change_of_configuration_does_what_is_expected(
     values: Mapping[str, Any], expected: set[str], deployed: Deployed, tmp_path: Path
 ) -> None:
     workspace = deployed.copy("defaults", tmp_path / "defaults")
-    workspace.configure(values)
+    workspace.set_configuration(values)
     with workspace.changes() as changes:
         workspace.up()
     assert summary(changes()) == expected

@@ -121,11 +121,17 @@ class Workspace:
 
     def init(self, stack: str, config: Mapping[str, Any]) -> None:
         """Makes a stack with this configuration, and selects it for all commands."""
-        values = {key if ":" in key else f"orderflow:{key}": value for key, value in config.items()}
-        file = {"config": {"aws:region": REGION, **values}}
-        (self.project / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(file), "utf-8")
-        self.pulumi("stack", "init", stack)
         self.environment["PULUMI_STACK"] = stack
+        self.set_configuration(config)
+        self.pulumi("stack", "init", stack)
+
+    def set_configuration(self, config: Mapping[str, Any]) -> None:
+        """Makes this the whole configuration of the selected stack, as an editor would."""
+        values = {key if ":" in key else f"orderflow:{key}": value for key, value in config.items()}
+        path = self.project / f"Pulumi.{self.environment['PULUMI_STACK']}.yaml"
+        content = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+        content["config"] = {"aws:region": REGION, **values}
+        path.write_text(yaml.safe_dump(content), "utf-8")
 
     def run(
         self,
@@ -153,13 +159,6 @@ class Workspace:
     def pulumi(self, *arguments: str, status: int | None = 0, **options: Any) -> Output:
         """Runs the CLI."""
         return self.run("pulumi", *arguments, status=status, **options)
-
-    def configure(self, config: Mapping[str, Any]) -> None:
-        """Adds values to the selected stack's file, as an editor would."""
-        path = self.project / f"Pulumi.{self.environment['PULUMI_STACK']}.yaml"
-        content = yaml.safe_load(path.read_text("utf-8"))
-        content["config"] |= {f"orderflow:{key}": value for key, value in config.items()}
-        path.write_text(yaml.safe_dump(content), "utf-8")
 
     def up(self, *arguments: str, status: int | None = 0, **options: Any) -> Output:
         """Runs `pulumi up` without the preview before it, which would double the time."""

@@ -68,11 +68,11 @@ def test_the_pattern_for_physical_names_is_read(write_project: WriteProject) -> 
 @pytest.mark.parametrize(
     ("schema", "config", "message"),
     [
-        ("days: {type: integer}", "", "Stack 'local' is missing configuration value 'sample:days'."),
+        ("days: {type: integer}", "", "Stack 'local' is missing configuration value 'days'."),
         (
-            "a: {type: string}\nb: {type: string}",
+            "a: {type: string}\nb: {type: string}\nc: {type: string}",
             "",
-            "Stack 'local' is missing configuration values 'sample:a', 'sample:b'.",
+            "Stack 'local' is missing configuration values 'a', 'b' and 'c'.",
         ),
         (
             "days: {type: integer, default: 1}",

@@ -16,7 +16,7 @@ from local.engine.stacks import configuration
 
 
 class Config:
-    """A stack's configuration as `pulumi.Config` returns it: text, with objects as JSON."""
+    """A stack's configuration as `pulumi.Config` returns it: text, with objects as JSON in sorted order."""
 
     def __init__(self, stack: str, changes: Mapping[str, Any] | None = None) -> None:
         values = load_stack_config(PROJECT_ROOT, stack, configuration(stack)).values
@@ -26,7 +26,7 @@ class Config:
             if key.startswith("orderflow:")
         }
         for key, value in (changes or {}).items():
-            self.values[key] = value if isinstance(value, str) else json.dumps(value)
+            self.values[key] = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
     def get(self, key: str) -> str | None:
         return self.values.get(key)

@@ -18,12 +18,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"usagePlans": {"free": {"quotaPerDay": 5, "burst": 5, "rate": 5, "size": 1}}},
-        'usagePlans.free: {"quotaPerDay": 5, "burst": 5, "rate": 5, "size": 1} is not allowed. '
+        'usagePlans.free: {"burst": 5, "quotaPerDay": 5, "rate": 5, "size": 1} is not allowed. '
         "Use an object with exactly quotaPerDay, burst, rate.",
     ),
     (
         {"usagePlans": {"free": {"quotaPerWeek": 5, "burst": 5, "rate": 5}}},
-        'usagePlans.free: {"quotaPerWeek": 5, "burst": 5, "rate": 5} is not allowed. '
+        'usagePlans.free: {"burst": 5, "quotaPerWeek": 5, "rate": 5} is not allowed. '
         "Use an object with exactly quotaPerDay, burst, rate.",
     ),
     (

@@ -29,7 +29,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"team": "aws:orders"}}, f"tags.team: aws:orders is not allowed. Use up to 256 {CHARACTERS}."),
     ({"tags": {"project": "shop"}}, "tags.project: is set by the program. Use another name."),
     ({"tags": {"Stack": "shop"}}, "tags.Stack: is set by the program. Use another name."),
-    ({"tags": {"team": "orders", "Team": "users"}}, "tags.Team: is set twice with different case. Keep one."),
+    ({"tags": {"team": "orders", "Team": "users"}}, "tags.team: is set twice with different case. Keep one."),
     ({"tags": {f"tag-{number}": "" for number in range(49)}}, "tags: 49 tags are too many. Use at most 48."),
 ]
 
