@@ -63,6 +63,23 @@ WILDCARD_RESOURCES: Final = (
     ),
 )
 
+# What a function, state machine or schedule may do, by service. bootstrap/ has the same list as its boundary.
+ROLE_ACTIONS: Final[Mapping[str, str]] = {
+    "cloudwatch": "GetMetricStatistics",
+    "dynamodb": "BatchGetItem DeleteItem GetItem PutItem Query Scan UpdateItem",
+    "events": "PutEvents",
+    "lambda": "InvokeFunction",
+    "logs": "CreateLogDelivery CreateLogStream DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies "
+    "GetLogDelivery ListLogDeliveries PutLogEvents PutResourcePolicy UpdateLogDelivery",
+    "secretsmanager": "GetSecretValue",
+    "sqs": "DeleteMessage GetQueueAttributes ReceiveMessage SendMessage",
+    "states": "DescribeExecution StartExecution",
+    "xray": "GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments",
+}
+
+# Account to the reason why a stack in another account may name it.
+OTHER_ACCOUNTS: Final[Mapping[str, str]] = {}
+
 # Method and path to the reason why no API key is required. Preflights (OPTIONS) require none either: browsers
 # send no key with them, and no function runs for them.
 OPEN_METHODS: Final[Mapping[tuple[str, str], str]] = {

@@ -39,6 +39,7 @@ STACK: Final = "pulumi:pulumi:Stack"
 STATE_MACHINE: Final = "aws:sfn/stateMachine:StateMachine"
 TABLE: Final = "aws:dynamodb/table:Table"
 TOPIC: Final = "aws:sns/topic:Topic"
+TOPIC_POLICY: Final = "aws:sns/topicPolicy:TopicPolicy"
 TOPIC_SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 WEB_ACL_ASSOCIATION: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
 

@@ -5,6 +5,7 @@ there, everything else of configurations of the tests' own.
 """
 
 import re
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -13,7 +14,13 @@ from local.engine.program import PROJECT_ROOT
 from local.engine.sdk_types import arguments_class
 from local.engine.stacks import EVERYTHING, declare_repository_stack, declare_test_stack
 from policy.access import is_excepted
-from policy.exceptions import OPEN_METHODS, PLAIN_HTTP_STACKS, TRUSTED_SERVICES, WILDCARD_RESOURCES
+from policy.exceptions import (
+    OPEN_METHODS,
+    PLAIN_HTTP_STACKS,
+    ROLE_ACTIONS,
+    TRUSTED_SERVICES,
+    WILDCARD_RESOURCES,
+)
 from policy.resource_types import TAGGED, UNTAGGED
 from policy.resources import API_METHOD, ROLE, ROLE_POLICY, many, statements
 from policy.rules import RULES
@@ -48,6 +55,16 @@ def test_every_wildcard_exception_is_still_needed() -> None:
     for row in WILDCARD_RESOURCES:
         needed = {action for action, wildcard in used if row.resource.fullmatch(wildcard)}
         assert row.actions <= needed, row.reason
+
+
+def test_every_listed_action_is_needed() -> None:
+    used: dict[str, set[str]] = defaultdict(set)
+    for run in (recording("prod"), recording("prod", everything=True)):
+        for policy in run.of_type(ROLE_POLICY):
+            for statement in statements(policy.inputs["policy"]):
+                for service, _, action in (name.partition(":") for name in many(statement["Action"])):
+                    used[service].add(action)
+    assert used == {service: set(actions.split()) for service, actions in ROLE_ACTIONS.items()}
 
 
 def test_every_trusted_service_is_trusted_by_a_role() -> None:
