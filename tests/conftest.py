@@ -12,6 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -30,6 +31,26 @@ bypass_proxies_for_loopback()
 for _name, _value in ENVIRONMENT.items():
     if _name.startswith(("AWS_", "POWERTOOLS_")):
         os.environ.setdefault(_name, _value)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that has AWS's own DynamoDB judge every test that runs on a backend in memory."""
+    parser.addoption(
+        "--dynamodb-local",
+        action="store_true",
+        help="fail when DynamoDB Local answers a call otherwise than the store in memory",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compared_store(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not request.config.getoption("--dynamodb-local"):
+        yield
+        return
+    from tests.references.dynamodb_local import ComparedStore
+
+    with patch("local.memory.cloud.Store", ComparedStore):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """DynamoDB in memory: the calls and expressions that the functions use, a hundred times faster than moto.
 
-`test_store.py` compares it with moto. `faults.py` adds transaction conflicts and throttling.
+`test_store.py` compares it with moto and with DynamoDB Local, by AWS. `faults.py` adds transaction conflicts
+and throttling.
 """
 
 from __future__ import annotations
@@ -307,7 +308,8 @@ class Store:
         start = request.get("ExclusiveStartKey")
         first = keys.index(start[table.key]["S"]) + 1 if start else 0
         page = keys[first : first + request["Limit"]]
-        more = {"LastEvaluatedKey": {table.key: {"S": page[-1]}}} if first + len(page) < len(keys) else {}
+        # A full page names its last key, even if nothing follows.
+        more = {"LastEvaluatedKey": {table.key: {"S": page[-1]}}} if len(page) == request["Limit"] else {}
         return {"Items": [table.items[key] for key in page], **more}
 
     def _query(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +333,7 @@ class Store:
             {range_key: {"S": at}, table.key: {"S": key}, hash_key: {"S": group}} for at, key, group in keys
         ]
         limit = request["Limit"]
-        more = {"LastEvaluatedKey": page[limit - 1]} if len(page) > limit else {}
+        more = {"LastEvaluatedKey": page[limit - 1]} if len(page) >= limit else {}
         return {"Items": page[:limit], **more}
 
     def _transact_write_items(self, request: Mapping[str, Any]) -> dict[str, Any]:
