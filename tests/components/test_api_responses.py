@@ -16,7 +16,7 @@ TWO = ("https://shop.example.com", "https://office.example.com")
 
 
 @pytest.mark.parametrize("response_type", PROBLEMS)
-def test_an_error_is_a_problem_document_with_the_request_id_and_nothing_internal(response_type: str) -> None:
+def test_an_error_is_a_problem_document_with_the_request_id_and_without_internals(response_type: str) -> None:
     template = problem_template(PROBLEMS[response_type])
     document = json.loads(template)
     assert document["requestId"] == "$context.requestId"

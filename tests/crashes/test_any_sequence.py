@@ -29,7 +29,7 @@ PRODUCTS = ("p1", "p2", "p3")
 KEYS = ("a", "b", "c", "d")
 
 quantities = st.dictionaries(st.sampled_from((*PRODUCTS, "ghost")), st.integers(1, 3), min_size=1, max_size=3)
-# A step without a fault succeeds. The other steps fail at one of their first calls.
+# Two of three steps have no fault. The others have one at one of their first calls.
 faults = st.one_of(
     st.none(),
     st.none(),

@@ -74,7 +74,7 @@ def test_every_route_answers_a_preflight_without_a_key(api: Api, contract: dict[
         assert {"x-api-key", "idempotency-key", "if-match", "content-type"} <= allowed
 
 
-def test_a_page_of_another_origin_can_read_what_it_needs(api: Api) -> None:
+def test_a_page_of_another_origin_can_read_answers_and_headers(api: Api) -> None:
     answer = api.request("POST", "/users", {"name": "Ada", "email": "ada@example.com"}, headers=ORIGIN)
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "ETag,Location"

@@ -44,7 +44,7 @@ def test_bare_keys_belong_to_the_project(write_project: WriteProject) -> None:
     assert values["sample:days"] == "7"
 
 
-def test_values_of_other_namespaces_come_from_either_file(write_project: WriteProject) -> None:
+def test_values_of_other_namespaces_are_read_from_both_files(write_project: WriteProject) -> None:
     root = write_project(schema="aws:region: {value: eu-west-1}", config="aws:profile: none")
 
     values = load_stack_config(root, "local").values

@@ -234,7 +234,7 @@ def worst_case(name: str) -> float:
     return float(ran * state["TimeoutSeconds"] + waits + following)
 
 
-def test_the_timeout_covers_the_worst_case_and_an_express_execution() -> None:
+def test_the_timeout_covers_the_worst_case_and_is_allowed_for_express_executions() -> None:
     timeout = definition()["TimeoutSeconds"]
     assert worst_case(definition()["StartAt"]) < timeout <= 300
 

@@ -64,7 +64,7 @@ def test_members_of_objects_are_read_as_pulumi_config_set_stores_them(
 
 
 @pytest.mark.parametrize("rate", ["", "fast", "1,5", "Infinity", "nan", True, None, "-1", "0x10"])
-def test_a_member_that_must_be_a_number_is_refused_otherwise(rate: object) -> None:
+def test_a_member_that_is_not_a_number_is_refused(rate: object) -> None:
     message = mistake(usagePlans={"gold": {"quotaPerDay": 9, "burst": 5, "rate": rate}})
     assert message.startswith("usagePlans.gold.rate: ")
     assert message.endswith(" is not allowed. Use a number of requests per second above 0.")

@@ -39,7 +39,7 @@ def test_a_mistake_names_the_key_the_value_and_what_to_use(changes: dict[str, An
     assert mistake(**changes) == message
 
 
-def test_tags_may_be_all_that_aws_accepts() -> None:
+def test_every_tag_that_aws_accepts_is_accepted() -> None:
     tags = {f"tag-{number}": "" for number in range(45)} | {
         "Kostenträger": "Größe 1",
         "mail": "a.b-c_d+e@example.com",
