@@ -192,7 +192,7 @@ def test_every_command_of_the_aws_cli_exists(command: str) -> None:
     ("command", "expected"),
     [
         ("lambda get-function --function-name x --query Configuration", None),
-        ("lamda get-function", "no service lamda"),
+        ("lambdas get-function", "no service lambdas"),
         ("lambda find-function", "no operation find-function"),
         ("lambda get-function --name x", "no option name"),
         ("lambda update-event-source-mapping --uuid x --no-enabled", None),
