@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.domain.errors import IdempotencyKeyReused
 from functions.shared.domain.ids import order_id_for
-from functions.shared.domain.orders import NewOrder, Order, new_order
+from functions.shared.domain.orders import NewOrder, Order, OrderStatus, new_order
 from functions.shared.observability import logger
 from functions.shared.order_queue import OrderMessage, OrderQueue
 from functions.shared.persistence.orders import OrderRepository
@@ -23,22 +23,23 @@ def place_order(
     orders: OrderRepository,
     queue: OrderQueue,
 ) -> tuple[Order, bool]:
-    """Accept an order, once per idempotency key, and answer it and whether it is new.
+    """Accepts an order, once per idempotency key. Returns it, and whether it is new.
 
-    From the moment it is stored it is accepted, also when the queue does not take it: it stands in the index
-    of open orders, where the requeue finds it. Raises `InvalidInput`, and `IdempotencyKeyReused` when the key
-    came with another order before.
+    A stored order is accepted, even if the queue does not take it: it is in the index of open orders, and the
+    requeue sends it. A client's repeat sends an order that is still PENDING again, because its first message
+    may be lost. Raises `InvalidInput`, and `IdempotencyKeyReused` if the key came with another order before.
     """
     order_id = str(uuid.uuid4()) if key is None else order_id_for(new.user_id, key)
     logger.append_keys(order_id=order_id)
     order = new_order(new, order_id=order_id, at=at, with_fingerprint=key is not None)
     first = orders.create(order)
-    if first is not None:
-        if first.request_hash != order.request_hash:
-            raise IdempotencyKeyReused("this Idempotency-Key came with another order before")
-        return first, False
-    try:
-        queue.send(OrderMessage(order_id=order_id, attempt=order.attempt, correlation_id=correlation_id))
-    except (ClientError, BotoCoreError) as error:
-        logger.warning("not queued, left to the requeue", exc_info=error)
-    return order, True
+    if first is not None and first.request_hash != order.request_hash:
+        raise IdempotencyKeyReused("this Idempotency-Key came with another order before")
+    accepted = first or order
+    if accepted.status is OrderStatus.PENDING:
+        message = OrderMessage(order_id=order_id, attempt=accepted.attempt, correlation_id=correlation_id)
+        try:
+            queue.send(message)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("not queued, left to the requeue", exc_info=error)
+    return accepted, first is None

@@ -10,6 +10,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult
+from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from botocore.retries.standard import RetryContext, StandardRetryConditions
@@ -90,6 +91,7 @@ class MemoryCloud:
     partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
     oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
     reservations: dict[str, list[Any]] = field(default_factory=dict)  # order -> all its reservations
+    _done: set[str] = field(default_factory=set)  # tokens of transactions
 
     def call(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
         """Calls an AWS API, with botocore's own retries. Returns the decoded response.
@@ -98,6 +100,8 @@ class MemoryCloud:
         """
         model = client.meta.service_model
         call = ServiceCall(model.service_name, operation)
+        if operation == "TransactWriteItems":  # botocore adds this token
+            request = {"ClientRequestToken": str(uuid4()), **request}
         conditions = _retry_conditions(client.meta.config.retries.get("total_max_attempts", 5))
         tries = 0
         while True:
@@ -105,6 +109,8 @@ class MemoryCloud:
             try:
                 return self._answer(call, request)
             except (ClientError, BotoCoreError) as error:
+                if isinstance(error, ClientError):
+                    error.response.setdefault("ResponseMetadata", {})["RetryAttempts"] = tries - 1
                 context = _retry_context(tries, model.operation_model(operation), error)
                 if not conditions.is_retryable(context):
                     raise
@@ -113,6 +119,8 @@ class MemoryCloud:
         self.hook.before(call, request)
         try:
             self.iam.authorize(call.service, call.operation, request)
+            if request.get("ClientRequestToken") in self._done:
+                return {}  # a transaction that took effect before: the same request has the same result
             if call.service == "dynamodb":
                 answer = self.store.call(call.operation, request)
             elif call.service == "sqs":
@@ -124,6 +132,7 @@ class MemoryCloud:
             self.hook.refused(call, request, error)
             raise
         if call.operation == "TransactWriteItems":
+            self._done.add(request["ClientRequestToken"])
             self._record_reservation(request["TransactItems"][0]["Update"]["Key"]["orderId"]["S"])
         self.hook.after(call, request, answer)
         return answer

@@ -68,6 +68,7 @@ class UpdateExpression:
         self._sets: list[str] = []
         self._removes: list[str] = []
         self._conditions: list[str] = []
+        self._assigned: dict[str, AttributeValue] = {}
 
     def name(self, path: str) -> str:
         """The placeholder of an attribute, or of a path into a map (`reservation.state`)."""
@@ -87,8 +88,9 @@ class UpdateExpression:
         return placeholder
 
     def set(self, path: str, value: object) -> UpdateExpression:
-        """Set an attribute to a value."""
+        """Sets an attribute to a value."""
         self._sets.append(f"{self.name(path)} = {self.value(value)}")
+        self._assigned[path] = to_value(value)
         return self
 
     def append(self, path: str, element: object) -> UpdateExpression:
@@ -131,6 +133,10 @@ class UpdateExpression:
         """Require that an attribute has one of these values."""
         return self.require(f"{self.name(path)} IN ({', '.join(self.value(value) for value in values)})")
 
+    def is_shown_by(self, item: Item) -> bool:
+        """Returns whether an item has every value that this update sets."""
+        return all(_at(item, path) == value for path, value in self._assigned.items())
+
     def parameters(self) -> dict[str, Any]:
         """The parameters of UpdateItem, and of an Update in TransactWriteItems, that this makes."""
         update = []
@@ -148,6 +154,13 @@ class UpdateExpression:
         return parameters
 
 
+def _at(item: Item, path: str) -> AttributeValue | None:
+    *maps, name = path.split(".")
+    for part in maps:
+        item = item.get(part, {}).get("M", {})
+    return item.get(name)
+
+
 def is_condition_failure(error: ClientError) -> bool:
     """Whether a single write was refused by its own condition."""
     return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
@@ -157,3 +170,24 @@ def item_before(error: ClientError) -> Item | None:
     """The item as the refused write found it, if there was one (ReturnValuesOnConditionCheckFailure)."""
     item: Item | None = error.response.get("Item")
     return item or None
+
+
+def was_repeated(error: ClientError) -> bool:
+    """Returns whether botocore sent the request more than once.
+
+    A refused repeat may have met its own first try, whose answer was lost.
+    https://docs.aws.amazon.com/botocore/latest/reference/response.html
+    """
+    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+
+
+def own_first_try(error: ClientError, update: UpdateExpression) -> Item | None:
+    """Returns the item as the first try of this refused update left it, or None if that changed nothing.
+
+    The update must set a value that no other writer sets, such as its time. Another writer in the same
+    millisecond is only taken for this one if it set all the same values.
+    """
+    if not (is_condition_failure(error) and was_repeated(error)):
+        return None
+    item = item_before(error)
+    return item if item is not None and update.is_shown_by(item) else None

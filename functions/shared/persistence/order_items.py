@@ -20,6 +20,7 @@ from functions.shared.persistence.dynamodb import (
     from_item,
     is_condition_failure,
     item_before,
+    own_first_try,
 )
 
 
@@ -54,7 +55,13 @@ class OrderItems:
 
     def update(self, order_id: str, update: UpdateExpression) -> Order:
         """Writes one order and returns it as it is then. Raises botocore's errors."""
-        answer = self.client.update_item(ReturnValues="ALL_NEW", **self._change(order_id, update))
+        try:
+            answer = self.client.update_item(ReturnValues="ALL_NEW", **self._change(order_id, update))
+        except ClientError as error:
+            written = own_first_try(error, update)
+            if written is None:
+                raise
+            return order_from(written, order_id)
         return order_from(answer["Attributes"], order_id)
 
     def update_if(self, order_id: str, update: UpdateExpression) -> None:

@@ -21,7 +21,7 @@ from functions.shared.domain.moves import (
     sources_of,
 )
 from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus, ReservationState
-from functions.shared.persistence.dynamodb import UpdateExpression, struct_to_item
+from functions.shared.persistence.dynamodb import UpdateExpression, item_before, struct_to_item, was_repeated
 from functions.shared.persistence.open_index import OpenIndex, shard_of
 from functions.shared.persistence.order_items import OrderItems, order_before, order_from
 from functions.shared.persistence.pages import Page, decode_token, encode_token
@@ -40,16 +40,17 @@ class OrderRepository:
 
         Returns None, or the present order when there is one under this id already.
         """
-        stored = msgspec.structs.replace(order, open_shard=shard_of(order.order_id))
+        item = struct_to_item(msgspec.structs.replace(order, open_shard=shard_of(order.order_id)))
         try:
             self._items.client.put_item(
                 TableName=self._items.table,
-                Item=struct_to_item(stored),
+                Item=item,
                 ConditionExpression="attribute_not_exists(orderId)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            return order_before(error, order.order_id)
+            present = order_before(error, order.order_id)
+            return None if was_repeated(error) and item_before(error) == item else present
         return None
 
     def find(self, order_id: str, *, consistent: bool = True) -> Order | None:

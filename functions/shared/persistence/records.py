@@ -17,7 +17,9 @@ from functions.shared.persistence.dynamodb import (
     from_item,
     is_condition_failure,
     item_before,
+    own_first_try,
     struct_to_item,
+    was_repeated,
 )
 from functions.shared.persistence.pages import Page, decode_token, encode_token
 
@@ -106,32 +108,31 @@ class Records(Generic[T]):
     def patch(
         self, record_id: str, changes: Mapping[str, object], *, at: str, versions: set[int] | None
     ) -> T:
-        """Change exactly the fields in `changes` (named as stored; None removes one) and count the version.
+        """Changes exactly the fields in `changes` (named as stored; None removes one) and counts the version.
 
-        `versions`: if given, the change is made only to one of these. Raises `NotFound`, `VersionMismatch`.
+        With `versions` only a record in one of these changes. Raises `NotFound` and `VersionMismatch`.
         """
-        update = UpdateExpression().set("updatedAt", at).count("version").require_exists(self._key_name)
-        for field, value in changes.items():
-            if value is None:
-                update.remove(field)
-            else:
-                update.set(field, value)
-        if versions is not None:
-            self._require_version(update, versions)
+        update = self._change(changes, at, versions)
+        # A repeat by botocore must not count the version twice.
+        once = self._change(changes, at, versions)
+        once.require(f"{once.name('updatedAt')} <> {once.value(at)}")
         try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=self._key(record_id),
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **update.parameters(),
-            )
+            return self._update(record_id, once)
+        except ClientError as error:
+            written = own_first_try(error, once)
+            if written is not None:
+                return self._read(written)
+            item = item_before(error) if is_condition_failure(error) else None
+            if item is None or item["updatedAt"]["S"] != at:
+                raise self._refused(error, record_id) from error
+        # Another writer changed the record in the same millisecond.
+        try:
+            return self._update(record_id, update)
         except ClientError as error:
             raise self._refused(error, record_id) from error
-        return self._read(answer["Attributes"])
 
     def delete(self, record_id: str, *, versions: set[int] | None) -> None:
-        """Delete a record. Raises `NotFound`, `VersionMismatch`."""
+        """Deletes a record. Raises `NotFound` and `VersionMismatch`."""
         update = UpdateExpression().require_exists(self._key_name)
         if versions is not None:
             self._require_version(update, versions)
@@ -145,7 +146,31 @@ class Records(Generic[T]):
                 **parameters,
             )
         except ClientError as error:
-            raise self._refused(error, record_id) from error
+            refused = self._refused(error, record_id)
+            if isinstance(refused, NotFound) and was_repeated(error):
+                return
+            raise refused from error
+
+    def _change(self, changes: Mapping[str, object], at: str, versions: set[int] | None) -> UpdateExpression:
+        update = UpdateExpression().set("updatedAt", at).count("version").require_exists(self._key_name)
+        for field, value in changes.items():
+            if value is None:
+                update.remove(field)
+            else:
+                update.set(field, value)
+        if versions is not None:
+            self._require_version(update, versions)
+        return update
+
+    def _update(self, record_id: str, update: UpdateExpression) -> T:
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=self._key(record_id),
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            **update.parameters(),
+        )
+        return self._read(answer["Attributes"])
 
     @property
     def _noun(self) -> str:

@@ -12,8 +12,14 @@ import pytest
 from functions.shared import clock
 from functions.shared.domain.orders import Order
 from functions.shared.persistence.orders import OrderRepository
-from local.memory.backend import MemoryBackend
+from local.memory.backend import MemoryBackend, installed
+from local.memory.cloud import MemoryCloud
 from local.memory.faults import BeforeFirst, Failing, refusal
+
+
+def asked_for(backend: MemoryBackend) -> set[tuple[str, int]]:
+    """The attempts that the messages on the queue ask for. Two messages for one attempt are one execution."""
+    return {(message["orderId"], message["attempt"]) for message in backend.take_messages()}
 
 
 def test_a_placed_order_is_pending_stored_and_queued(backend: MemoryBackend) -> None:
@@ -70,7 +76,38 @@ def test_a_repeat_under_the_same_key_returns_the_first_order_and_makes_no_second
     first, second = (backend.api.post("/orders", body, headers=headers) for _ in range(2))
     assert (first.status, second.status) == (201, 200)
     assert first.body == second.body
-    assert len(backend.take_messages()) == 1
+    assert asked_for(backend) == {(first.body["orderId"], 1)}
+
+
+def test_a_repeat_queues_an_order_whose_message_was_lost(backend: MemoryBackend) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    headers = {"Idempotency-Key": "key-1"}
+    with backend.hooked(Failing(refusal("ServiceUnavailable"), "SendMessage")):
+        order_id = backend.api.post("/orders", body, headers=headers).body["orderId"]
+    assert asked_for(backend) == set()
+    assert backend.api.post("/orders", body, headers=headers).status == 200
+    assert asked_for(backend) == {(order_id, 1)}
+
+
+def test_a_repeat_does_not_queue_an_order_that_moved_on(backend: MemoryBackend) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
+    headers = {"Idempotency-Key": "key-1"}
+    order_id = backend.api.post("/orders", body, headers=headers).body["orderId"]
+    backend.api.post(f"/orders/{order_id}/cancel")
+    backend.take_messages()
+    backend.api.post("/orders", body, headers=headers)
+    assert asked_for(backend) == set()
+
+
+@pytest.mark.parametrize("is_express", [False, True], ids=["STANDARD", "EXPRESS"])
+def test_a_repeat_does_not_fulfill_an_order_twice(is_express: bool) -> None:
+    with installed(MemoryBackend(cloud=MemoryCloud(is_express=is_express))) as backend:
+        product = backend.create_product(stock=5)
+        body = {"userId": backend.create_user(), "items": [{"productId": product, "quantity": 2}]}
+        for _ in range(3):
+            order_id = backend.api.post("/orders", body, headers={"Idempotency-Key": "k"}).body["orderId"]
+        backend.run_until_idle()
+        assert (backend.status(order_id), backend.stock(product)) == ("FULFILLED", 3)
 
 
 def test_another_order_under_the_same_key_is_a_422(backend: MemoryBackend) -> None:
@@ -101,10 +138,10 @@ def test_a_repeat_that_overtakes_the_first_makes_no_second_order(backend: Memory
     overtaking, overtaken = answers
     assert (overtaking.status, overtaken.status) == (201, 200)
     assert overtaking.body == overtaken.body
-    assert len(backend.take_messages()) == 1
+    assert asked_for(backend) == {(overtaking.body["orderId"], 1)}
 
 
-def test_repeats_in_parallel_make_one_order_and_queue_it_once(backend: MemoryBackend) -> None:
+def test_repeats_in_parallel_make_one_order_and_ask_for_one_attempt(backend: MemoryBackend) -> None:
     from functions.orders_api import handler
     from functions.orders_api.placing import place_order
     from functions.shared.domain.orders import NewOrder, NewOrderLine
@@ -134,7 +171,7 @@ def test_repeats_in_parallel_make_one_order_and_queue_it_once(backend: MemoryBac
         placed = list(pool.map(place, range(clients)))
     assert sorted(is_new for _, is_new in placed) == [False] * (clients - 1) + [True]
     assert len({order.order_id for order, _ in placed}) == 1
-    assert backend.count("orders") == len(backend.take_messages()) == 1
+    assert backend.count("orders") == len(asked_for(backend)) == 1
 
 
 def test_a_late_repeat_returns_the_current_order(backend: MemoryBackend) -> None:
