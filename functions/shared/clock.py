@@ -1,7 +1,8 @@
-"""The time, as every record and every answer writes it."""
+"""The time, as every record and every answer has it."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 
@@ -18,6 +19,11 @@ def minutes_before(at: str, minutes: int) -> str:
 def seconds_between(start: str, end: str) -> float:
     """Seconds from one time to another."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def pause(seconds: float) -> None:
+    """Waits. Backing off before another try of a call is the only reason to."""
+    time.sleep(seconds)
 
 
 def _write(moment: datetime) -> str:

@@ -63,6 +63,7 @@ class MemoryBackend:
 
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     uses_fulfillment_system: bool = False
+    paused: list[float] = field(default_factory=list)  # seconds of each pause, which takes no time here
     api: ApiClient = field(default_factory=ApiClient)
     now: datetime = START
     pieces_added: dict[str, int] = field(default_factory=dict)  # to the stock, by product
@@ -358,6 +359,7 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
 
         stack.enter_context(patch("botocore.client.BaseClient._make_api_call", make_api_call))
         stack.enter_context(patch.object(clock, "now", backend.tick))
+        stack.enter_context(patch.object(clock, "pause", backend.paused.append))
         executions = Executions(aws.client("stepfunctions"), ENVIRONMENT["STATE_MACHINE_ARN"])
         is_running = never_running if cloud.is_express else executions.is_running
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))

@@ -62,7 +62,7 @@ FAULTS: Mapping[str, Fault] = {
 def faults_of(call: ServiceCall) -> list[str]:
     """Returns the names of the faults that a call can have."""
     impossible = set()
-    if call.operation != "TransactWriteItems":
+    if call.operation not in {"TransactWriteItems", "UpdateItem", "DeleteItem"}:
         impossible.add("transaction conflict")
     if call.service == FULFILLMENT:
         impossible |= {"throttled", "answer cut off once"}  # botocore does not retry these requests

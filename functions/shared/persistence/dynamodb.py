@@ -6,11 +6,16 @@ stored here is strings, whole numbers, booleans, lists and maps, and nothing els
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
+
+from functions.shared import clock
+
+# Seconds. Another writer's transaction holds an item for milliseconds.
+_CONFLICT_PAUSE = 0.05
 
 AttributeValue = dict[str, Any]
 Item = dict[str, AttributeValue]
@@ -159,6 +164,21 @@ def _at(item: Item, path: str) -> AttributeValue | None:
     for part in maps:
         item = item.get(part, {}).get("M", {})
     return item.get(name)
+
+
+def write(operation: Callable[..., Any], **parameters: Any) -> Any:
+    """Calls a write of one item, and once again if another writer's transaction held the item.
+
+    botocore does not repeat a TransactionConflictException. Raises botocore's errors.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
+    """
+    try:
+        return operation(**parameters)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TransactionConflictException":
+            raise
+    clock.pause(_CONFLICT_PAUSE)
+    return operation(**parameters)
 
 
 def is_condition_failure(error: ClientError) -> bool:

@@ -21,6 +21,7 @@ from functions.shared.persistence.dynamodb import (
     is_condition_failure,
     item_before,
     own_first_try,
+    write,
 )
 
 
@@ -56,7 +57,7 @@ class OrderItems:
     def update(self, order_id: str, update: UpdateExpression) -> Order:
         """Writes one order and returns it as it is then. Raises botocore's errors."""
         try:
-            answer = self.client.update_item(ReturnValues="ALL_NEW", **self._change(order_id, update))
+            answer = write(self.client.update_item, ReturnValues="ALL_NEW", **self._change(order_id, update))
         except ClientError as error:
             written = own_first_try(error, update)
             if written is None:

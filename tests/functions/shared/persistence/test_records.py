@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 
+from functions.shared import clock
+from functions.shared.domain.errors import StoreContention
 from functions.shared.persistence.dynamodb import from_item
+from functions.shared.persistence.records import batch_get
 from local.memory.backend import MemoryBackend
 from local.memory.faults import BeforeFirst
 from tests.functions.records import FIELD, ID, RECORDS, create, each_kind, path_of
@@ -130,3 +136,53 @@ def test_a_deleted_record_is_a_404(backend: MemoryBackend, kind: str) -> None:
         backend.api.patch(path, {FIELD[kind]: "x"}),
     ):
         assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+class Unprocessing:
+    """A client that leaves the last key of the first `times` batches unprocessed."""
+
+    def __init__(self, times: int) -> None:
+        self.requested: list[list[str]] = []
+        self._times = times
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803  boto3's name
+        keys = RequestItems["users"]["Keys"]
+        self.requested.append([key["userId"]["S"] for key in keys])
+        left = keys[-1:] if len(self.requested) <= self._times else []
+        return {
+            "Responses": {"users": [key for key in keys if key not in left]},
+            "UnprocessedKeys": {"users": {**RequestItems["users"], "Keys": left}} if left else {},
+        }
+
+
+def test_unprocessed_keys_are_read_again_after_growing_pauses(backend: MemoryBackend) -> None:
+    client = Unprocessing(times=3)
+    items = batch_get(client, "users", "userId", ["a", "b"])
+    assert sorted(item["userId"]["S"] for item in items) == ["a", "b"]
+    assert client.requested == [["a", "b"], ["b"], ["b"], ["b"]]
+    assert backend.paused == sorted(backend.paused)
+    assert 0.17 < sum(backend.paused) <= 0.35
+
+
+def test_keys_that_stay_unprocessed_are_contention_within_a_second(backend: MemoryBackend) -> None:
+    with pytest.raises(StoreContention):
+        batch_get(Unprocessing(times=99), "users", "userId", ["a", "b"])
+    assert len(backend.paused) == 4
+    assert sum(backend.paused) < 1
+
+
+def test_no_keys_are_no_call(backend: MemoryBackend) -> None:
+    assert batch_get(Unprocessing(times=0), "users", "userId", []) == []
+
+
+@each_kind
+def test_a_patch_in_the_millisecond_of_another_change_is_made(backend: MemoryBackend, kind: str) -> None:
+    created = create(backend, kind)
+    path = path_of(kind, created)
+    with patch.object(clock, "now", return_value="2026-06-01T00:00:00.000Z"):
+        for number in (2, 3):
+            changed = backend.api.patch(path, {FIELD[kind]: f"name {number}"})
+            assert (changed.status, changed.body["version"]) == (200, number)
+        stale = backend.api.patch(path, {FIELD[kind]: "late"}, headers={"If-Match": '"2"'})
+    assert stale.status == 412
+    assert backend.api.get(path).body[FIELD[kind]] == "name 3"

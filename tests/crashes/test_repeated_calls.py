@@ -1,7 +1,7 @@
-"""The answer to a call is lost once, and botocore repeats the call: nothing changes for the client.
+"""A call is repeated, because its answer was lost or it met a transaction: nothing changes for the client.
 
-The repeated call meets its own first write. Each case runs without a fault, and again with each call's answer
-lost. Answers, messages, events, metrics and stored items must be equal.
+A call that botocore repeats after a lost answer meets its own first write. Each case runs without a fault,
+and again with each fault at each call. Answers, messages, events, metrics and stored items must be equal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook
-from local.memory.faults import FAULTS, FaultAt
+from local.memory.faults import FAULTS, FaultAt, faults_of
 from local.memory.functions import HttpAnswer, invoke, invoke_task
 
 Action = Callable[[], Any]
@@ -135,16 +135,22 @@ CASES = (
     *(validate, fulfill, release, fail, requeue, give_up, retry),
 )
 
+# The state machine repeats a task whose own transaction met another one.
+CONTENTION = ("transaction conflict", "TransactWriteItems")
+
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_a_lost_answer_changes_nothing_for_the_client(
-    case: Callable[[MemoryBackend], Action], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("fault", ["answer cut off once", "transaction conflict"])
+def test_a_repeated_call_changes_nothing_for_the_client(
+    case: Callable[[MemoryBackend], Action], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listing = FaultAt()
     expected = _effects(case, listing, capsys)
     assert listing.calls
     for number, call in enumerate(listing.calls):
-        found = _effects(case, FaultAt(number, FAULTS["answer cut off once"]), capsys)
+        if fault not in faults_of(call) or (fault, call.operation) == CONTENTION:
+            continue
+        found = _effects(case, FaultAt(number, FAULTS[fault]), capsys)
         if call.service == "sqs":  # a message may be sent twice; the attempt in it makes that harmless
             found["messages"] = _without_repeats(found["messages"])
         if call.service == "events":  # an event may be sent twice, under one id
