@@ -16,6 +16,7 @@ from ops.stacks import PROJECT_ROOT
 from tests.documents.shell import commands, sections, words
 
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
+DEPLOYING = (PROJECT_ROOT / "docs" / "deploying.md").read_text("utf-8")
 SECTIONS = sections(RUNBOOK)
 TOOLS = "The tools"
 """The section whose variables all others use."""
@@ -50,7 +51,8 @@ def test_every_link_within_the_runbook_has_a_target() -> None:
 
 _ASSIGNED = re.compile(r"(?:^|[\s;(])([A-Za-z_]\w*)=|\bread -r (\w+)|\bfor (\w+) in\b")
 _USED = re.compile(r"(?<!\\)\$\{?([A-Za-z_]\w*)")
-_LITERAL = re.compile(r"(?:export )?\w+=[^$\s]+")
+_LITERAL = re.compile(r"(?:export )?\w+=[^$\s]+(?:\s|$)")
+_QUOTED = re.compile(r"""("(?:\\.|[^"\\])*")|'[^']*'""")
 _PLACEHOLDER = re.compile(r"<\w[^<>]*>|…|\.\.\.")
 _METAVARIABLE = re.compile(r"[A-Z_]*(ARN|DATE|FILE|ID|KEY|NAME|URL|UUID)")
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -82,7 +84,8 @@ def unresolved(section: str, known: set[str]) -> Iterator[str]:
             for word in words(command)
             if _METAVARIABLE.fullmatch(word) and word not in known
         )
-        yield from (f"{command}: ${name}" for name in _USED.findall(command) if name not in known)
+        expanded = _QUOTED.sub(lambda quoted: quoted[1] or "", command)  # the shell expands no single quotes
+        yield from (f"{command}: ${name}" for name in _USED.findall(expanded) if name not in known)
         yield from (f"{command}: {found}" for found in _ID.findall(command) if found not in output)
         for file in re.findall(r"(?<!<)< (\w+)", command):
             if f"> {file}" not in before:
@@ -99,11 +102,16 @@ def test_a_command_uses_only_what_an_earlier_one_produces(section: str) -> None:
     assert list(unresolved(SECTIONS[section], known)) == []
 
 
+def test_a_command_of_the_deployment_uses_only_what_an_earlier_one_produces() -> None:
+    assert list(unresolved(DEPLOYING, set())) == []
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("`aws lambda get-function --function-name <the function>`", ["<the function>"]),
         ("```sh\naws logs tail \"$GROUP\"\n```", ["$GROUP"]),
+        ("```sh\necho '$GROUP' \"$PLAN\"\n```", ["$PLAN"]),
         ("```sh\nID=5\n```", ["say in a comment where the value is from"]),
         ("```sh\nID=5   # from the list\necho $ID\n```", []),
         ("```sh\nGROUP=$(aws logs x)\naws logs tail \"${GROUP}\"\n```", []),
@@ -166,6 +174,7 @@ def options(operation: OperationModel) -> set[str]:
 def problem(command: str) -> str | None:
     """Return what the AWS CLI would not accept, or None."""
     service, verb, *rest = words(command)
+    service = {"s3api": "s3"}.get(service, service)
     given = [word.removeprefix("--").partition("=")[0] for word in rest if word.startswith("--")]
     if (service, verb) in _CUSTOM:
         allowed = _CUSTOM[service, verb]
@@ -183,7 +192,7 @@ def problem(command: str) -> str | None:
     return f"no option {unknown[0]}" if unknown else None
 
 
-@pytest.mark.parametrize("command", aws_commands(RUNBOOK))
+@pytest.mark.parametrize("command", aws_commands(f"{RUNBOOK}\n{DEPLOYING}"))
 def test_every_command_of_the_aws_cli_exists(command: str) -> None:
     assert problem(command) is None
 
