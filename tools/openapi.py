@@ -1,7 +1,7 @@
-"""Makes the API's contract, docs/openapi.json (OpenAPI 3.1), from the functions' own routes and types.
+"""Makes the API's contract, docs/openapi.json (OpenAPI 3.1), from the functions' routes and types.
 
-`python -m tools.openapi` writes it, `python -m tools.openapi --check` fails when it is stale. The functions
-do not import this module.
+`python -m tools.openapi` writes it; with `--check` it fails when the file is stale. The functions do not
+import this module.
 """
 
 from __future__ import annotations
@@ -28,55 +28,55 @@ from tools.openapi_examples import ANSWERS, BODIES, DETAILS, REQUEST_ID, WRONG_F
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "openapi.json"
 
-# The order in which a reader needs them; other functions follow by name.
+# The first functions of the document. Others follow by name.
 _FIRST: Final = ("users_api", "products_api", "orders_api")
-# Its routes need no key. It comes last in the document.
+# Its routes need no key. It is the last function of the document.
 OPEN_FUNCTION: Final = "service_api"
 FUNCTIONS: Final = sorted(
     (name for name in function_names() if name.endswith("_api")),
     key=lambda name: (name == OPEN_FUNCTION, _FIRST.index(name) if name in _FIRST else len(_FIRST), name),
 )
 
-# The routes that answer a text of their own, and its type.
+# The routes whose response is a file, and its media type.
 TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}
 
-# The answers that have an ETag: records with a version.
+# Responses with an ETag: records with a version.
 _VERSIONED: Final = frozenset({"User", "Product"})
 
 _SUCCESSES: Final = {
     HTTPStatus.OK: "OK.",
     HTTPStatus.CREATED: "Created.",
-    HTTPStatus.NO_CONTENT: "Done.",
-    HTTPStatus.NOT_MODIFIED: "The document is the one that you have.",
+    HTTPStatus.NO_CONTENT: "Deleted.",
+    HTTPStatus.NOT_MODIFIED: "The document has not changed.",
 }
 
 _DESCRIPTION: Final = """\
-Register users, keep a catalog of products, place orders and follow them to their end.
+Creates users, products and orders, and returns the status of orders.
 
 - **Keys**: the header `x-api-key` identifies and meters a trusted client. It is not a login of a user.
-- **Money** is a whole number in minor units (`1999` is 19.99), with an ISO 4217 currency beside it. Whole
-  numbers are written without a fraction: `19.0` is refused, for it may be meant as 19.00.
+- **Money** is a whole number in minor units (`1999` is 19.99), with an ISO 4217 currency. A number with a
+  fraction, such as `19.0`, is refused: it may mean 19.00 EUR.
 - **Times** are UTC, ISO 8601, with milliseconds.
-- **Errors** are problem documents (RFC 9457): `code` is for programs, `detail` and `errors` are for people,
-  and with the `requestId` we find the request.
-- **Retries**: an order with an `Idempotency-Key` is placed once, however often it is sent.
+- **Errors** are problem documents (RFC 9457). `code` is for programs, `detail` and `errors` are for people.
+  Give the `requestId` to support.
+- **Retries**: repeated requests with the same `Idempotency-Key` create one order.
 
-The URLs of the routes are relative to the place where this document is served.
+The URLs of the routes are relative to the URL of this document.
 """
 
 _HEADERS: Final = {
     "ETag": {
-        "description": "What you have: a record's version for `If-Match`, a document's for `If-None-Match`.",
+        "description": "The version: of a record for `If-Match`, of a document for `If-None-Match`.",
         "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
         "example": '"3"',
     },
     "Location": {
-        "description": "Where the record can be read, from the host's root.",
+        "description": "The path of the new record, from the host's root.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/v1/orders/5f0c6a3e-9a64-5e0e-8d3e-1d6b1a0f7c11",
     },
     "Retry-After": {
-        "description": "Seconds after which another try makes sense.",
+        "description": "Seconds to wait before the next try.",
         "schema": {"type": "integer", "minimum": 0},
         "example": 1,
     },
@@ -86,27 +86,27 @@ _PARAMETERS: Final = {
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
-        "description": "Only do this if the record still is of this version (or of one of these, separated "
-        "by commas): the `ETag` of an earlier answer. `*` stands for any.",
+        "description": "Changes or deletes the record only if it has this version, the `ETag` of a response. "
+        "Several are separated by commas; `*` matches every version.",
         "schema": {"type": "string"},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Answer nothing if the document still has this `ETag`.",
+        "description": "Returns 304 without a body if the document still has this `ETag`.",
         "schema": {"type": "string"},
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A name of your own for this order, unique among the user's. Sent again with the same "
-        "body, the first order is answered and none is made.",
+        "description": "The client's name for this order, unique per user. A repeated request with the same "
+        "body creates no order and returns the first one.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
     "NextToken": {
         "name": "nextToken",
         "in": "query",
-        "description": "The `nextToken` of the page before, as it is.",
+        "description": "The `nextToken` of the previous page, unchanged.",
         "schema": {"type": "string"},
     },
 }
@@ -114,7 +114,7 @@ _PARAMETERS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One error that a route may answer: what it is called, when it comes, and a document that shows it."""
+    """An error that a route may return: its code, when it occurs, and an example."""
 
     status: int
     code: str
@@ -136,7 +136,7 @@ class Contract:
         self._failures = {**dict(self._own_failures()), **dict(_gateway_failures())}
 
     def document(self) -> dict[str, Any]:
-        """The whole document."""
+        """Returns the whole document."""
         paths: dict[str, dict[str, Any]] = {}
         for name, function in self._functions.items():
             for route in function.api.routes:
@@ -149,10 +149,10 @@ class Contract:
                 "version": _project_version(),
                 "description": _DESCRIPTION,
             },
-            "servers": [{"url": ".", "description": "Where this document is served"}],
+            "servers": [{"url": ".", "description": "The URL of this document"}],
             "security": [{"apiKey": []}],
             "tags": [
-                {"name": _tag(name), "description": _package_of(function)}
+                {"name": _tag(name), "description": _package_description(function)}
                 for name, function in self._functions.items()
             ],
             "paths": paths,
@@ -162,7 +162,7 @@ class Contract:
                         "type": "apiKey",
                         "in": "header",
                         "name": "x-api-key",
-                        "description": "Identifies and meters a client; every key belongs to a usage plan.",
+                        "description": "Identifies and meters a client. Every key belongs to a usage plan.",
                     }
                 },
                 "parameters": _PARAMETERS | {"Limit": self._limit()},
@@ -237,7 +237,7 @@ class Contract:
         return {
             "name": "limit",
             "in": "query",
-            "description": "The most entries to put on the page.",
+            "description": "The maximum number of entries on the page.",
             "schema": {
                 "type": "integer",
                 "minimum": 1,
@@ -259,7 +259,7 @@ class Contract:
     def _success(self, route: Any, status: HTTPStatus) -> dict[str, Any]:
         is_repeat = status is HTTPStatus.OK and HTTPStatus.CREATED in self._successes(route)
         response: dict[str, Any] = {
-            "description": "A repeat: the first order, as it is now." if is_repeat else _SUCCESSES[status]
+            "description": "A repeated request. Returns the first order." if is_repeat else _SUCCESSES[status]
         }
         headers = list(self._headers(route))
         if headers:
@@ -281,7 +281,7 @@ class Contract:
         schema = _schema_ref(_public_name(_schema_name(_answer_of(route))))
         return {"application/json": {"schema": schema, "example": ANSWERS[route.handler.__name__]}}
 
-    # --- its errors ---------------------------------------------------------------------------------------
+    # --- the errors of a route ----------------------------------------------------------------------------
 
     def _failed_responses(self, function: str, route: Any) -> dict[str, Any]:
         by_status: dict[int, list[str]] = {}
@@ -290,7 +290,7 @@ class Contract:
         return {str(status): self._failed_response(by_status[status]) for status in sorted(by_status)}
 
     def _failed_response(self, names: list[str]) -> dict[str, str]:
-        """A reference to the response that shows these errors: many routes share each."""
+        """Returns a reference to the response with these errors, which routes share."""
         shared = "Or".join(names)
         self._responses[shared] = self._describe(names)
         return {"$ref": f"#/components/responses/{shared}"}
@@ -312,7 +312,7 @@ class Contract:
         return response
 
     def _failure_names(self, function: str, route: Any) -> Iterator[str]:
-        """The errors that a route may answer, by its parts: what it takes, what it answers, where it is."""
+        """Yields the errors that a route may return, derived from its body, response, path and method."""
         if route.takes is not None:
             yield from ("MalformedBody", "BodyTooLarge", "UnsupportedMediaType", "InvalidInput")
         if self._is_page(route):
@@ -329,7 +329,7 @@ class Contract:
     def _own_failures(self) -> Iterator[tuple[str, Failure]]:
         for error, status in self._http.STATUS.items():
             name = error.__name__
-            if name == "InvalidBody":  # an InvalidInput to clients
+            if name == "InvalidBody":  # clients get InvalidInput
                 continue
             fields = WRONG_FIELDS if name == "InvalidInput" else None
             detail = self._http.summary(fields) if fields else DETAILS[name]
@@ -349,7 +349,7 @@ class Contract:
             self._failure(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "invalid_input",
-                "The `limit` is out of bounds.",
+                "The `limit` is out of range.",
                 self._http.summary(limit),
                 limit,
             ),
@@ -357,10 +357,10 @@ class Contract:
         status, code, detail = self._http.UNAVAILABLE
         yield (
             "Unavailable",
-            self._failure(status, code, "Whatever the service needs is busy; try again.", detail),
+            self._failure(status, code, "A service that the API uses is busy. Try again.", detail),
         )
         status, code, detail = self._http.INTERNAL_ERROR
-        yield "InternalError", self._failure(status, code, "An error on our side.", detail)
+        yield "InternalError", self._failure(status, code, "An internal error.", detail)
 
     def _failure(
         self, status: HTTPStatus, code: str, description: str, detail: str, fields: Any = None
@@ -391,11 +391,11 @@ class Contract:
         return dict(sorted(schemas.items()))
 
 
-# --- where the facts come from ------------------------------------------------------------------------------
+# --- sources ------------------------------------------------------------------------------------------------
 
 
 def _set_environment() -> None:
-    """What the functions ask of their environment when they are imported; the document shows none of it."""
+    """Sets the variables that the functions read when they are imported. None is in the document."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
     os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "orderflow")
     for name in (
@@ -410,16 +410,16 @@ def _project_version() -> str:
     return str(project["version"])
 
 
-def _package_of(function: ModuleType) -> str:
-    """What a function's package says of itself: `HTTP: place, read, list and cancel orders.`"""
+def _package_description(function: ModuleType) -> str:
+    """Returns the docstring of a function's package, such as `Place, read and list orders.`."""
     package = importlib.import_module(function.__name__.rpartition(".")[0])
     return _sentence((package.__doc__ or "").removeprefix("HTTP: "))
 
 
 def _gateway_failures() -> Iterator[tuple[str, Failure]]:
-    """The errors that API Gateway answers by itself, as the Pulumi program declares them."""
+    """Yields the errors that API Gateway returns, as the Pulumi program declares them."""
     described = {
-        "INVALID_API_KEY": "There is no key, or it is none of ours.",
+        "INVALID_API_KEY": "The API key is missing or invalid.",
         "THROTTLED": "Too many requests at once.",
         "QUOTA_EXCEEDED": "The key has used up its quota.",
         "INTEGRATION_FAILURE": "The service could not be reached.",
@@ -445,15 +445,15 @@ def _gateway_failures() -> Iterator[tuple[str, Failure]]:
 
 
 def _answer_of(route: Any) -> Any:
-    """The type T of a handler that answers `Answer[T]`."""
+    """Returns the type T of a handler that returns `Answer[T]`."""
     return get_args(get_type_hints(route.handler)["return"])[0]
 
 
-# --- how things are written ---------------------------------------------------------------------------------
+# --- names and schemas --------------------------------------------------------------------------------------
 
 
 def _camel(name: str) -> str:
-    """`create_user` and `CreateUser` as `createUser`."""
+    """Returns `createUser` for `create_user` and `CreateUser`."""
     head, *others = name.split("_")
     return head[:1].lower() + head[1:] + "".join(word.capitalize() for word in others)
 
@@ -463,12 +463,12 @@ def _tag(function: str) -> str:
 
 
 def _public_path(path: str) -> str:
-    """`/users/<user_id>` as `/users/{userId}`."""
+    """Returns `/users/{userId}` for `/users/<user_id>`."""
     return re.sub(r"<(\w+)>", lambda found: f"{{{_camel(found[1])}}}", path)
 
 
 def _schema_name(kind: Any) -> str:
-    """A type as msgspec names its schema."""
+    """Returns the name that msgspec gives a type's schema."""
     return (
         "_".join([kind.__origin__.__name__, get_args(kind)[0].__name__, ""])
         if get_args(kind)
@@ -477,7 +477,7 @@ def _schema_name(kind: Any) -> str:
 
 
 def _public_name(name: str) -> str:
-    """Msgspec's `Page_OrderView_` as `OrderPage`: a client sees an Order, and no other."""
+    """Returns `OrderPage` for msgspec's `Page_OrderView_`: clients get the name Order."""
     return re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
 
 
@@ -491,7 +491,7 @@ def _sentence(text: str | None) -> str:
 
 
 def _tidy(value: Any, name: str = "") -> Any:
-    """A schema as people want to read it: no names twice, no Python, and times marked as such."""
+    """Returns a schema without repeated names and Python's parts, and with the format of times."""
     if isinstance(value, list):
         return [_tidy(element) for element in value]
     if not isinstance(value, dict):
@@ -500,7 +500,7 @@ def _tidy(value: Any, name: str = "") -> Any:
     if isinstance(tidy.get("description"), str):
         tidy["description"] = _sentence(tidy["description"])
     if isinstance(tidy.get("pattern"), str):
-        tidy["pattern"] = tidy["pattern"].replace(r"(?!\n)", "")  # only Python needs it
+        tidy["pattern"] = tidy["pattern"].replace(r"(?!\n)", "")  # needed in Python only
     if isinstance(tidy.get("$ref"), str):
         tidy["$ref"] = "#/components/schemas/" + _public_name(tidy["$ref"].rpartition("/")[2])
     if "enum" in tidy:
@@ -513,7 +513,7 @@ def _tidy(value: Any, name: str = "") -> Any:
 
 
 def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """An answer's schema: what msgspec would read as null is left out of what we write."""
+    """Removes null from a response's schema: the functions omit such fields."""
     for name, field in schema.get("properties", {}).items():
         options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
         if len(options) == 1:
@@ -524,20 +524,20 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def render() -> str:
-    """The document as it is kept in docs/openapi.json."""
+    """Returns the text of docs/openapi.json."""
     return json.dumps(Contract().document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Write the document, or with `--check` say whether it is stale."""
-    wanted = render()
+    """Writes the document; with `--check`, compares it instead. Returns the exit code."""
+    text = render()
     if "--check" in arguments:
-        if DOCUMENT.is_file() and DOCUMENT.read_text("utf-8") == wanted:
+        if DOCUMENT.is_file() and DOCUMENT.read_text("utf-8") == text:
             return 0
         print("docs/openapi.json is stale: run `python -m tools.openapi`.", file=sys.stderr)
         return 1
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(wanted, encoding="utf-8")
+    DOCUMENT.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The examples of the contract: instances of the very types, so that they cannot be wrong."""
+"""The examples of the contract: instances of the functions' types, so they are always valid."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ _cancelled: Final = msgspec.structs.replace(
 
 
 def _named(**bodies: msgspec.Struct) -> dict[str, Any]:
-    """Examples of a body, by what they show."""
+    """Returns the examples of a body by name."""
     return {
         name: {"summary": name.replace("_", " "), "value": msgspec.to_builtins(body)}
         for name, body in bodies.items()
@@ -109,7 +109,7 @@ BODIES: Final[dict[str, Any]] = {
     "ProductPatch": _named(
         another_price=ProductPatch(price=1799),
         no_description=ProductPatch(description=None),
-        a_stock_that_was_counted_with_If_Match=ProductPatch(stock=80),
+        a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
     "NewOrder": _named(
         two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)])
@@ -141,7 +141,7 @@ ANSWERS: Final[dict[str, Any]] = {
     "health": {"status": "ok", "service": "orderflow", "stack": "prod", "version": "3f9c2a7be410"},
 }
 
-# What is told to people, by the error's name; tests/functions/test_errors_api.py holds them to the truth.
+# The detail of each error, by the error's name. tests/documents/test_openapi.py compares them with the API.
 DETAILS: Final = {
     "MalformedBody": "the body is not valid JSON",
     "InvalidPageToken": "this list did not hand out the nextToken",

@@ -78,4 +78,7 @@ def test_a_key_of_another_namespace_without_a_description_is_an_error(
 ) -> None:
     write(project, {**SCHEMA, "aws:profile": {"value": "shop"}})
     assert main([], project) == 1
-    assert capsys.readouterr().err == "tools/configuration.py has no description of aws:profile.\n"
+    assert (
+        capsys.readouterr().err
+        == "tools/configuration.py has no description of aws:profile: add one to _FOREIGN.\n"
+    )
