@@ -1,10 +1,10 @@
-# All that a contributor needs. `make demo` and `make test` set everything up by themselves.
+# The commands for contributors. Each target first installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-# Each changes with its locked requirements, so that an old environment is brought up to date.
+# When a requirements file is newer than its marker, make installs it again.
 LOCAL := .venv/.installed-local
 DEV := .venv/.installed-dev
-# The system's certificates, as pip uses them where the network has one of its own.
+# --system-certs: uses the system's certificates as pip does, for networks with their own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
 .PHONY: help install demo run test check lint types coverage implementations references bench docs lock clean
@@ -12,11 +12,11 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The embedded AWS and its commands. pip brings uv, which installs the rest in a fraction of pip's time.
+# The embedded AWS and its commands. pip installs uv, which installs the rest faster than pip.
 $(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version)'
 	$(PYTHON) -m venv --without-pip .venv
-	@# Only a Python without pip has to unpack its own. The layer is built meanwhile: it needs pip alone.
+	@# A Python without pip gets it from ensurepip. The layer needs only pip and is built in parallel.
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --default-pip >/dev/null
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 && with=$(PYTHON) || with=$(BIN)/python; \
 	  $$with -m components.packaging & layer=$$!; \
@@ -24,14 +24,14 @@ $(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt
 	    --requirement requirements-uv.txt && $(INSTALL) requirements-local.txt && wait $$layer
 	@touch $@
 
-# The tests and checks on top.
+# The tests and checks.
 $(DEV): $(LOCAL) requirements-dev.txt
 	$(INSTALL) requirements-dev.txt
 	@touch $@
 
 install: $(DEV) ## Make .venv, install the locked requirements, build the Lambda layer
 
-demo: $(LOCAL) ## Run the whole stack on this machine and carry orders through every ending
+demo: $(LOCAL) ## Run the whole stack on this machine and process orders to every final status
 	$(BIN)/python -m local demo
 
 run: $(LOCAL) ## Serve the API on this machine until Ctrl-C
@@ -65,7 +65,7 @@ references: implementations ## Install other people's implementations, and compa
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
 
-docs: install ## Make the generated pages anew: the API's contract, the configuration, the costs
+docs: install ## Write the generated pages: the API's contract, the configuration, the costs
 	$(BIN)/python -m tools.openapi
 	$(BIN)/python -m tools.configuration
 	$(BIN)/python -m bench units
@@ -73,7 +73,7 @@ docs: install ## Make the generated pages anew: the API's contract, the configur
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --quiet
 
-lock: ## Resolve the versions named in pyproject.toml into the hash-locked requirements files
+lock: ## Resolve the versions in pyproject.toml into the hash-locked requirements files
 	$(COMPILE) --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(COMPILE) --python-version 3.13 --group layer --output-file functions/requirements.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --group layer --group local --group uv --group dev --output-file requirements-dev.txt
@@ -83,5 +83,5 @@ lock: ## Resolve the versions named in pyproject.toml into the hash-locked requi
 	$(COMPILE) --python-version 3.13 --group runtime --output-file tests/references/requirements-runtime.txt
 	$(COMPILE) --python-version 3.13 --group localstack --output-file tests/references/requirements-localstack.txt
 
-clean: ## Remove everything that the project made for itself
+clean: ## Remove all installed and generated files
 	rm -rf .venv .build .local .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
