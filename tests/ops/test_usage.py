@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,11 @@ import local.stack
 from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
 from ops.cli import app
+from ops.problems import ExitCode
 from ops.stacks import PROJECT_ROOT
 from tests.ops.conftest import OUTPUTS, STACK, Ops
 
+RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 ALL = [
     ["orders", "show", "ID"],
     ["orders", "stalled"],
@@ -223,3 +226,9 @@ def test_a_command_that_has_nothing_to_do_succeeds(
     order_id = order_for(command, open_order, failed_order)
     assert ops(*with_yes(on(order_id, command))).code == 0
     assert ops(*with_yes(on(order_id, command))).code == 0
+
+
+def test_the_runbook_describes_every_exit_code() -> None:
+    table = re.search(r"^\| exit code .*?\n\n", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table[0], re.MULTILINE)] == list(ExitCode)
