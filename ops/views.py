@@ -63,6 +63,8 @@ def order_view(details: OrderDetails, now: str) -> RenderableType:
         facts.add_row("Total", f"{order.total} {order.currency} (in minor units)")
     facts.add_row("Attempt", str(order.attempt))
     facts.add_row("Reservation", _reservation(order))
+    if order.handed_over_to is not None:
+        facts.add_row("Handed to", plain(order.handed_over_to))
     facts.add_row("Shipment", plain(order.shipment.shipment_id) if order.shipment else "none")
     if order.open_since is not None:
         note = "" if order.is_open else "; its event is not published yet"

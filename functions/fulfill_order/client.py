@@ -110,6 +110,7 @@ class FulfillmentClient:
     """The fulfillment system behind a URL."""
 
     def __init__(self, url: SplitResult, secret: SigningSecret, transport: Transport) -> None:
+        self.name = f"{url.netloc}{url.path}".lower()
         self._url = url
         self._secret = secret
         self._transport = transport

@@ -13,6 +13,9 @@ from functions.shared.persistence.reservations import Reservations
 class FulfillmentSystem(Protocol):
     """Ships the goods, when they are not shipped in place."""
 
+    name: str
+    """Its URL without scheme and query. An order stays with the system of this name."""
+
     def prepare(self) -> None:
         """Does what may fail before an order is handed over."""
 
@@ -34,20 +37,23 @@ def fulfill(
 ) -> Shipment:
     """Reserves the goods and ships them: by the fulfillment system, or in place without one.
 
-    A repeat ships nothing twice. Raises `OrderRejected` (stock), `OrderCancelled`, `Superseded`,
+    A repeat ships nothing twice. An order that another fulfillment system has stays there: it may be shipped
+    already. Raises `OrderRejected` (stock), `OrderCancelled`, `Superseded`,
     `StoreContention`, `NotFound`, and with a fulfillment system `FulfillmentRefused` and
     `FulfillmentUnavailable`.
     """
     if system is not None:
         system.prepare()
-    held = reservations.reserve(order_id, attempt, lines, at=at, handed_over=system is not None)
+    held = reservations.reserve(
+        order_id, attempt, lines, at=at, handed_over_to=system.name if system else None
+    )
     if held is not None and held.shipment is not None:
         return held.shipment
-    was_handed_over = held is not None and held.is_handed_over
+    owner = None if held is None else held.handed_over_to
+    if owner is not None and (system is None or system.name != owner):
+        raise FulfillmentUnavailable(f"the fulfillment system {owner} has this order, and is not configured")
     if system is None:
-        if was_handed_over:
-            raise FulfillmentUnavailable("a fulfillment system has this order, and this stack knows none")
         return Shipment(shipment_id=f"shipment-{order_id}")
-    if held is not None and not was_handed_over:
-        reservations.hand_over(order_id, attempt, at=at)
+    if held is not None and owner is None:
+        reservations.hand_over(order_id, attempt, to=system.name, at=at)
     return system.ship(order_id, attempt, lines, correlation_id=correlation_id)

@@ -126,7 +126,7 @@ class Requeue:
             reason += "; the reservation is held, because the fulfillment system may have shipped the order"
         elif order.holds_stock:
             self._reservations.release(order, at=clock.now(), even_if_handed_over=False)
-        logger.error("order failed: its attempts are used up", handed_over=order.is_handed_over)
+        logger.error("order failed: its attempts are used up", handed_over_to=order.handed_over_to)
         self._lifecycle.make_final_move(
             Move(
                 order_id=order.order_id,

@@ -86,7 +86,7 @@ def failed_order(backend: MemoryBackend) -> str:
     """The id of an order that failed in its third attempt: handed over, with two of ten pieces reserved."""
     order_id = backend.create_validated_order({backend.create_product(stock=10): 2})
     backend.reserve(order_id)
-    reservation = {**backend.stored_order(order_id)["reservation"], "handedOver": True}
+    reservation = {**backend.stored_order(order_id)["reservation"], "handedOverTo": "partner/orders"}
     backend.set_order(order_id, reservation=reservation, attempt=3)
     invoke_task("update_order_status", order_id, 3, status="FAILED", reason="attempts_used_up: no end")
     backend.take_events()

@@ -54,12 +54,15 @@ class HistoryEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     reason: str | None = None
 
 
-class Reservation(msgspec.Struct, frozen=True, rename="camel"):
-    """An order's claim on stock: its state, its attempt, and whether a fulfillment system has the order."""
+class Reservation(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An order's claim on stock: its state, its attempt, and the fulfillment system that has the order.
+
+    `handed_over_to` is the URL of that system without scheme and query.
+    """
 
     state: ReservationState
     attempt: int
-    handed_over: bool = False
+    handed_over_to: str | None = None
 
 
 class Shipment(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
@@ -115,7 +118,12 @@ class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def is_handed_over(self) -> bool:
         """Whether a fulfillment system has the order, and may ship it at any time."""
-        return self.holds_stock and self.reservation is not None and self.reservation.handed_over
+        return self.handed_over_to is not None
+
+    @property
+    def handed_over_to(self) -> str | None:
+        """The fulfillment system that has the order, or None."""
+        return self.reservation.handed_over_to if self.holds_stock and self.reservation else None
 
     @property
     def pricing(self) -> Pricing | None:

@@ -130,6 +130,10 @@ class UpdateExpression:
         """Require that an attribute is there."""
         return self.require(f"attribute_exists({self.name(path)})")
 
+    def require_absent(self, path: str) -> UpdateExpression:
+        """Requires that an attribute does not exist."""
+        return self.require(f"attribute_not_exists({self.name(path)})")
+
     def require_equal(self, path: str, value: object) -> UpdateExpression:
         """Require that an attribute has this value."""
         return self.require(f"{self.name(path)} = {self.value(value)}")

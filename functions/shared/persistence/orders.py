@@ -177,5 +177,5 @@ def _require(update: UpdateExpression, conditions: Conditions) -> None:
         return
     not_held = f"attribute_not_exists({update.name('reservation')}) OR {state} <> {held}"
     if rule is StockRule.NOT_HELD_OR_HANDED_OVER:
-        not_held += f" OR {update.name('reservation.handedOver')} = {update.value(True)}"
+        not_held += f" OR attribute_exists({update.name('reservation.handedOverTo')})"
     update.require(not_held)

@@ -37,7 +37,13 @@ class Reservations:
         self._products_table = products_table
 
     def reserve(
-        self, order_id: str, attempt: int, lines: Sequence[OrderLine], *, at: str, handed_over: bool = False
+        self,
+        order_id: str,
+        attempt: int,
+        lines: Sequence[OrderLine],
+        *,
+        at: str,
+        handed_over_to: str | None = None,
     ) -> Order | None:
         """Takes the goods of a validated order from the stock: all lines or none, once per order.
 
@@ -45,7 +51,7 @@ class Reservations:
         `OrderRejected` (stock, or a product that is gone), `OrderCancelled`, `Superseded`, `NotFound`, and
         `StoreContention`, after which a retry is safe.
         """
-        reservation = Reservation(state=ReservationState.HELD, attempt=attempt, handed_over=handed_over)
+        reservation = Reservation(state=ReservationState.HELD, attempt=attempt, handed_over_to=handed_over_to)
         claim = (
             UpdateExpression()
             .set("reservation", msgspec.to_builtins(reservation))
@@ -76,14 +82,14 @@ class Reservations:
             raise
         return None
 
-    def hand_over(self, order_id: str, attempt: int, *, at: str) -> None:
-        """Records that a fulfillment system is about to get an order that holds its goods.
+    def hand_over(self, order_id: str, attempt: int, *, to: str, at: str) -> None:
+        """Records that the fulfillment system `to` is about to get an order that holds its goods.
 
         Raises `Superseded` when the order is no longer in this attempt.
         """
         update = (
             UpdateExpression()
-            .set("reservation.handedOver", True)
+            .set("reservation.handedOverTo", to)
             .set("updatedAt", at)
             .require_equal("status", OrderStatus.VALIDATED)
             .require_equal("attempt", attempt)
@@ -110,7 +116,7 @@ class Reservations:
                 .require_one_of("status", [*OPEN_STATUSES, OrderStatus.FAILED])
             )
             if not even_if_handed_over:
-                giving_back.require_equal("reservation.handedOver", False)
+                giving_back.require_absent("reservation.handedOverTo")
             try:
                 self._items.transact(
                     order.order_id,

@@ -101,7 +101,9 @@ def test_after_the_last_attempt_a_reservation_that_was_handed_over_stays_held(ba
     order_id = stalled_order(backend, validated=True)
     backend.reserve(order_id)
     (line,) = backend.stored_order(order_id)["items"]
-    backend.set_order(order_id, attempt=3, reservation={"state": "HELD", "attempt": 1, "handedOver": True})
+    backend.set_order(
+        order_id, attempt=3, reservation={"state": "HELD", "attempt": 1, "handedOverTo": "partner/orders"}
+    )
     assert requeue() == {"exhausted": 1, "complete": True}
     order = backend.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")

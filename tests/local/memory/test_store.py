@@ -123,7 +123,11 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         order = random_order()
         lines = order.items[: chance.randint(1, 2)]
         reservations.reserve(
-            order.order_id, chance.choice([order.attempt, 1]), lines, at=AT, handed_over=chance.random() < 0.5
+            order.order_id,
+            chance.choice([order.attempt, 1]),
+            lines,
+            at=AT,
+            handed_over_to=chance.choice([None, "partner/orders"]),
         )
 
     actions: list[Callable[[], object]] = [
@@ -132,8 +136,10 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         move,
         reserve,
         reserve,
-        lambda: reservations.release(random_order(), at=AT, even_if_handed_over=chance.random() < 0.5),
-        lambda: reservations.hand_over(random_order().order_id, chance.randint(1, 2), at=AT),
+        lambda: reservations.release(
+            random_order(), at=AT, even_if_handed_over=chance.random() < 0.5
+        ),
+        lambda: reservations.hand_over(random_order().order_id, chance.randint(1, 2), to="partner/orders", at=AT),
         lambda: orders.begin_attempt(random_order(), at=AT),
         lambda: orders.retry(random_order(), at=AT),
         lambda: orders.open_index.remove(random_order().order_id),

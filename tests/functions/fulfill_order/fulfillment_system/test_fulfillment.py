@@ -12,11 +12,12 @@ from functions.shared.domain.errors import (
 from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
 from local.memory.functions import invoke_task
-from local.partners.fulfillment import Behavior, FulfillmentPartner
+from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
+from tests.functions.fulfill_order.fulfillment_system.conftest import SECRET, configure
 
 
 def test_one_transaction_reserves_the_stock_and_marks_the_order_as_handed_over(
-    backend: MemoryBackend, fulfillment_system: FulfillmentPartner
+    backend: MemoryBackend, fulfillment_system: FulfillmentPartner, server: PartnerServer
 ) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
@@ -24,7 +25,7 @@ def test_one_transaction_reserves_the_stock_and_marks_the_order_as_handed_over(
     assert backend.stored_order(order_id)["reservation"] == {
         "state": "HELD",
         "attempt": 1,
-        "handedOver": True,
+        "handedOverTo": f"{server.url.removeprefix('http://')}orders",
     }
     assert fulfillment_system.contents == {order_id: {product: 2}}
 
@@ -54,7 +55,29 @@ def test_an_earlier_reservation_is_marked_as_handed_over_before_the_request(
     fulfillment_system.plan.append(Behavior.DROP_REQUEST)
     with pytest.raises(FulfillmentUnavailable):
         backend.reserve(order_id)
-    assert backend.stored_order(order_id)["reservation"]["handedOver"] is True
+    assert backend.stored_order(order_id)["reservation"]["handedOverTo"].endswith("/orders")
+
+
+def test_an_order_stays_with_the_system_that_it_was_handed_to(
+    backend: MemoryBackend,
+    fulfillment_system: FulfillmentPartner,
+    server: PartnerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    fulfillment_system.plan.append(Behavior.DROP_ANSWER)
+    with pytest.raises(FulfillmentUnavailable):
+        backend.reserve(order_id)
+    other = FulfillmentPartner(SECRET)
+    with PartnerServer(other) as other_server:
+        configure(backend, f"{other_server.url}orders", monkeypatch)
+        with pytest.raises(
+            FulfillmentUnavailable, match=rf"{server.url.split('/')[2]}/orders has this order"
+        ):
+            backend.reserve(order_id)
+    assert other.shipments == {}
+    configure(backend, f"{server.url}orders?version=2", monkeypatch)
+    assert backend.reserve(order_id) == {"shipmentId": "parcel-1"}
 
 
 def test_an_order_that_was_handed_over_needs_the_fulfillment_system(

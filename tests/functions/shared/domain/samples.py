@@ -46,8 +46,8 @@ def product(product_id: str, price: int = 100, currency: str = "EUR") -> Product
     )
 
 
-def held_reservation(attempt: int = 1, *, handed_over: bool = False) -> Reservation:
-    return Reservation(state=ReservationState.HELD, attempt=attempt, handed_over=handed_over)
+def held_reservation(attempt: int = 1, *, handed_over_to: str | None = None) -> Reservation:
+    return Reservation(state=ReservationState.HELD, attempt=attempt, handed_over_to=handed_over_to)
 
 
 def move(to: OrderStatus, attempt: int | None = 1) -> Move:
