@@ -57,6 +57,7 @@ _GENERATED_ID: Final = frozenset(
         "aws:apigateway/resource:Resource",
         "aws:apigateway/restApi:RestApi",
         "aws:apigateway/usagePlan:UsagePlan",
+        "aws:apigateway/usagePlanKey:UsagePlanKey",
     }
 )
 _NAME_KEYS: Final = ("name", "layerName", "stageName", "dashboardName", "domainName", "alarmName")
