@@ -1,10 +1,8 @@
-"""Rules for the protection of data: encryption, recovery, tags and secrets."""
+"""Rules for the protection of data: encryption, recovery and tags."""
 
-import base64
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pulumi
@@ -14,16 +12,12 @@ from policy.exceptions import PLAIN_HTTP_STACKS
 from policy.resource_types import TAGGED
 from policy.resources import (
     API_DOMAIN,
-    API_KEY,
     COMPOSITE_ALARM,
-    FUNCTION,
     KMS_KEY,
     METRIC_ALARM,
-    PARAMETER,
     PROJECT,
     QUEUE,
     QUEUE_POLICY,
-    STACK,
     TABLE,
     TOPIC,
     UNKNOWN,
@@ -34,7 +28,6 @@ from policy.resources import (
     of_type,
     stack_name,
     statements,
-    texts,
 )
 from policy.rule import resource_rule, stack_rule
 
@@ -45,29 +38,6 @@ _MODERN_TLS: Final = re.compile(r"TLS_1_2|SecurityPolicy_TLS(12|13)_")
 _RECOVERY_DAYS: Final = 35
 
 REQUIRED_TAGS: Final = ("project", "stack")
-
-# Values that are secret wherever they turn up: type to properties.
-_SECRET_VALUES: Final = {
-    API_KEY: ("value",),
-    "aws:apigateway/usagePlanKey:UsagePlanKey": ("value",),
-    "aws:iam/accessKey:AccessKey": ("secret",),
-    "aws:secretsmanager/secretVersion:SecretVersion": ("secretString", "secretBinary"),
-    PARAMETER: ("value",),
-    "random:index/randomPassword:RandomPassword": ("result",),
-}
-# Shorter values match by chance.
-_LEAST_SECRET: Final = 8
-_SECRET_NAME: Final = re.compile(
-    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIAL|(API|PRIVATE|SIGNING)_?KEY|_(PASS|PWD)$|(^|_)KEYS?$"
-)
-# Where a secret is kept or whose it is is no secret, nor are the keys that things are found or sorted by.
-_HARMLESS_NAME: Final = re.compile(
-    r"(.*_)?((ARN|DBNAME|ENGINE|HOST|ID|NAME|PARAMETER|PATH|REGION|TABLE|UR[IL]|USER|USERNAME|VERSION)S?"
-    r"|(CACHE|GROUP|HASH|IDEMPOTENCY|KMS|OBJECT|PARTITION|PRIMARY|PUBLIC|RANGE|ROUTING|S3|SORT|TAG)_KEYS?)"
-)
-_LOOKS_SECRET: Final = re.compile(
-    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[opsu]_\w{36}|://[^/?#\s:@]*:[^/?#\s@]+@"
-)
 
 
 def encrypted_at_rest(args: ResourceValidationArgs) -> Iterator[str]:
@@ -205,72 +175,6 @@ def tags_present(args: ResourceValidationArgs) -> Iterator[str]:
             yield f"has no tag {' and no tag '.join(missing)}: set tags"
 
 
-def no_secret_in_the_open(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """No secret in an environment variable or an export.
-
-    The engine hands rules the exports with the mark of secrecy taken off, so a secret must not be exported at
-    all: who needs an API key reads it from AWS.
-    """
-    secrets = set(_secret_values(stack))
-    for function in of_type(stack, FUNCTION):
-        for name in _open_secrets(get(function.props, "environment", "variables"), secrets):
-            yield (
-                function,
-                f"has a secret in its environment variable {name}: give it the ARN of a secret in "
-                "Secrets Manager instead",
-            )
-    for root in of_type(stack, STACK):
-        for name in _open_secrets(root.props, secrets):
-            yield root, f"exports a secret as {name}"
-
-
-def _open_secrets(shown: Any, secrets: set[str]) -> list[str]:
-    """The outermost names under which a secret stands, by its own name, its look, or its known value."""
-    return sorted(
-        {
-            path[0]
-            for path, text in texts(shown)
-            if text
-            and (
-                _is_named_secret(path)
-                or _LOOKS_SECRET.search(text)
-                or any(secret in text for secret in secrets)
-            )
-        }
-    )
-
-
-def _is_named_secret(path: Sequence[str]) -> bool:
-    names = [_in_capitals(name) for name in path]
-    return any(map(_SECRET_NAME.search, names)) and not any(map(_HARMLESS_NAME.fullmatch, names))
-
-
-def _in_capitals(name: str) -> str:
-    """`DB_PASSWORD` for `dbPassword`, `db-password` and itself."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).upper()
-
-
-def _secret_values(stack: Sequence[PolicyResource]) -> Iterator[str]:
-    for resource in of_type(stack, *_SECRET_VALUES):
-        if resource.resource_type == PARAMETER and get(resource.props, "type") != "SecureString":
-            continue
-        for key in _SECRET_VALUES[resource.resource_type]:
-            for value in _readings(get(resource.props, key)):
-                if len(value) >= _LEAST_SECRET:
-                    yield value
-
-
-def _readings(value: Any) -> Iterator[str]:
-    """A secret text, the secrets within where it is JSON, and what it encodes where it is base64."""
-    if isinstance(value, str) and value:
-        yield value
-        for path, text in texts(as_object(value)):
-            if not any(_HARMLESS_NAME.fullmatch(_in_capitals(name)) for name in path):
-                yield text
-        with suppress(ValueError):
-            yield from _readings(base64.b64decode(value, validate=True).decode())
-
-
 RULES: Final[tuple[Policy, ...]] = (
     resource_rule(
         "encrypted-at-rest",
@@ -296,10 +200,5 @@ RULES: Final[tuple[Policy, ...]] = (
         "tags-present",
         "Everything that takes tags is tagged with its project and its stack.",
         tags_present,
-    ),
-    stack_rule(
-        "no-secret-in-the-open",
-        "No environment variable and no export holds a secret.",
-        no_secret_in_the_open,
     ),
 )

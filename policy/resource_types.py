@@ -1,7 +1,7 @@
 """The types of resources that a stack may declare, and the rule that refuses all others.
 
-A type that no rule covers could open a way around the rules: a second API without keys, a CloudFormation
-stack, a user with access keys.
+A type that no rule covers could be a way around the rules. Examples are a second API without keys, a
+CloudFormation stack, and a user with access keys.
 """
 
 from collections.abc import Iterator, Mapping

@@ -4,7 +4,7 @@ from typing import Final
 
 from pulumi_policy import Policy
 
-from policy import access, api, functions, monitoring, protection, queues, resource_types
+from policy import access, api, functions, monitoring, open_secrets, protection, queues, resource_types
 
 RULES: Final[tuple[Policy, ...]] = (
     *resource_types.RULES,
@@ -13,5 +13,6 @@ RULES: Final[tuple[Policy, ...]] = (
     *api.RULES,
     *queues.RULES,
     *protection.RULES,
+    *open_secrets.RULES,
     *monitoring.RULES,
 )

@@ -1,7 +1,7 @@
-"""No rule breaks down over a value that is unknown, absent or empty, wherever in a stack it stands.
+"""No rule raises for a value that is unknown, absent or empty, in any place of a stack.
 
-A rule that raises is an error to the engine: it stops a good preview, and hides what the rule had to say.
-Absent texts may arrive as "" where the rules are shown what the provider answered.
+A rule that raises is an error to the engine: it stops a good preview and hides the findings of the rule. An
+absent text may arrive as "" if the provider returns it so.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ OF_STACKS = [rule for rule in RULES if not isinstance(rule, ResourceValidationPo
 
 
 def with_one_changed(value: Any, new: object) -> Iterator[Any]:
-    """A value: itself replaced, then each thing in it in turn, in objects and in lists, however deep."""
+    """Yields a value replaced as a whole, then with each nested value replaced in turn."""
     yield new
     held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for place, inner in held:
@@ -30,14 +30,14 @@ def with_one_changed(value: Any, new: object) -> Iterator[Any]:
 
 
 def findings_with_each(value: object) -> Iterator[tuple[str, list[Violation]]]:
-    """What all rules find in the recorded stack while one thing after the other has this value."""
+    """Yields the findings in the recorded stack while each value in turn is replaced by this one."""
     run = recording("prod", everything=True)
     config, stack = config_of(run), recorded(run)
     plain = [{**item.inputs, **item.outputs} for item in run.resources] + [dict(run.outputs.values)]
     for item, props in zip(stack, plain, strict=True):
         before, references = item.props, item.property_dependencies
         for key, whole in props.items():
-            if value is not UNKNOWN:  # what is not known yet still tells where it comes from
+            if value is not UNKNOWN:  # an unknown value keeps its references
                 item.property_dependencies = {name: to for name, to in references.items() if name != key}
             for changed in with_one_changed(whole, value):
                 item.props = resource(item.resource_type, item.name, {**props, key: changed}).props
@@ -47,11 +47,11 @@ def findings_with_each(value: object) -> Iterator[tuple[str, list[Violation]]]:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_rule_breaks_down_over_an_absent_property(value: object) -> None:
+def test_no_rule_raises_for_an_absent_property(value: object) -> None:
     findings = dict(findings_with_each(value))
     assert findings["aws:sqs/queue:Queue orders: redrivePolicy"] != []
 
 
-def test_what_is_not_known_yet_is_never_held_against_a_stack() -> None:
+def test_no_rule_reports_an_unknown_value() -> None:
     findings = list(findings_with_each(UNKNOWN))
     assert [finding for finding in findings if finding[1]] == []

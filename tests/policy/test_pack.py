@@ -1,4 +1,4 @@
-"""The pack as the engine sees it: a process that prints a port and answers over gRPC."""
+"""The pack in its own process, as the engine runs it: it prints a port and serves gRPC."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CONFIG = {"orderflow:deletionProtection": "true"}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
-    """The engine's end of the line to a freshly started pack."""
+    """A connection to a new pack, as the engine has it."""
     environment = {
         **os.environ,
         "PULUMI_CONFIG": json.dumps(CONFIG),
@@ -63,7 +63,7 @@ def test_a_broken_resource_is_refused_and_a_good_one_passes(engine: Any) -> None
     assert analyze(engine, QUEUE, sqsManagedSseEnabled=True) == []
 
 
-def test_the_pack_knows_the_configuration_of_the_stack(engine: Any) -> None:
+def test_the_pack_reads_the_configuration_of_the_stack(engine: Any) -> None:
     (found,) = analyze(engine, TABLE)
     assert found.policyName == "tables-are-protected-as-configured"
     assert analyze(engine, TABLE, deletionProtectionEnabled=True) == []

@@ -1,7 +1,7 @@
-"""Each rule fires on a stack that breaks it, and on nothing else; each keeps quiet on a good one.
+"""Each rule finds the stack that breaks it, and no other rule finds that stack.
 
-Good ones are the recorded stacks, which `test_stacks` holds to all rules. Here one thing of them is broken at
-a time, and what they do not have yet is made up.
+`test_stacks` evaluates the unchanged stacks. Here one property is broken at a time, and small stacks have
+what the program does not declare.
 """
 
 import base64
@@ -72,7 +72,7 @@ def messages(name: str, *resources: PolicyResource, config: Mapping[str, str] | 
     return [violation.message for violation in evaluate([rule(name)], resources, config)]
 
 
-# --- One thing of the real stack broken at a time ---------------------------------------------------------
+# --- One broken property of the whole stack ---------------------------------------------------------------
 
 BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     (
@@ -157,7 +157,7 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ),
     ("tags-present", QUEUE, "orders", {"tags": {"project": "orderflow"}}),
     (
-        "no-secret-in-the-open",
+        "no-secret-in-a-property",
         FUNCTION,
         "orders_api",
         {"environment": {"variables": {"FULFILLMENT_SECRET": "hunter22"}}},
@@ -166,7 +166,7 @@ BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
 
 
 def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[PolicyResource]:
-    """The resources of a whole stack, one of them changed; what it no longer names it no longer refers to."""
+    """Yields the resources of a whole stack, one of them changed and without the changed references."""
     hits = 0
     for item in recorded(recording("prod", everything=True)):
         if (item.resource_type, item.name) == (type_, name):
@@ -182,7 +182,7 @@ def broken(type_: str, name: str, changes: Mapping[str, Any]) -> Iterator[Policy
 @pytest.mark.parametrize(
     ("name", "type_", "what", "changes"), BROKEN, ids=[f"{row[0]}: {row[2]}" for row in BROKEN]
 )
-def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
+def test_a_broken_stack_is_found_by_its_rule_only(
     name: str, type_: str, what: str, changes: dict[str, Any]
 ) -> None:
     config = config_of(recording("prod", everything=True))
@@ -190,9 +190,10 @@ def test_a_rule_fires_on_the_stack_it_forbids_and_no_other_does(
     assert {violation.rule for violation in found} == {name}
 
 
-def test_every_rule_is_shown_firing() -> None:
+def test_every_rule_has_a_broken_stack() -> None:
     assert {candidate.name for candidate in RULES} == {row[0] for row in BROKEN} | {
         "alarms-have-action-and-runbook",
+        "no-secret-in-the-open",
         "types-are-covered",
     }
 
@@ -202,7 +203,7 @@ def test_a_rule_says_which_resource_breaks_it() -> None:
     assert found == ["orders is not encrypted: set sqsManagedSseEnabled or kmsMasterKeyId."]
 
 
-def test_what_a_preview_cannot_know_is_not_judged() -> None:
+def test_values_unknown_in_a_preview_are_not_reported() -> None:
     samples = [
         resource(ROLE_POLICY, "p", {"policy": UNKNOWN}),
         resource(ROLE, "r", {"assumeRolePolicy": UNKNOWN}),
@@ -254,20 +255,20 @@ def test_a_broad_action_is_found_wherever_it_stands(statement: dict[str, Any]) -
         assert len(messages("no-wildcard-actions", resource(type_, "p", props))) == 1, type_
 
 
-def test_what_is_no_policy_document_is_not_taken_for_one() -> None:
+def test_other_documents_are_not_read_as_policy_documents() -> None:
     for text in ("", "null", "[]", "{", '{"Statement": ["*"]}', '{"rules": [{"Action": "*"}]}'):
         sample = resource("aws:ecr/lifecyclePolicy:LifecyclePolicy", "p", {"policy": text})
         assert {violation.rule for violation in evaluate(RULES, [sample])} == {"types-are-covered"}
 
 
-def test_a_refusal_may_be_as_broad_as_it_likes() -> None:
+def test_a_statement_that_denies_may_be_broad() -> None:
     refusal = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
     sample = resource("aws:sqs/queuePolicy:QueuePolicy", "p", {"policy": document(refusal)})
     for name in ("no-wildcard-actions", "no-wildcard-resources", "callers-are-named"):
         assert messages(name, sample) == []
 
 
-def test_policies_that_aws_keeps_are_not_attached() -> None:
+def test_aws_managed_policies_are_not_attached() -> None:
     arn = "arn:aws:iam::aws:policy/AdministratorAccess"
     for type_, props in (
         (ROLE_POLICY_ATTACHMENT, {"policyArn": arn}),
@@ -444,7 +445,7 @@ def test_a_lambda_permission_names_its_caller(
     assert len(messages("callers-are-named", resource(PERMISSION, "p", props))) == problems
 
 
-def test_a_layer_is_not_shared_with_everybody() -> None:
+def test_a_layer_is_not_public() -> None:
     type_ = "aws:lambda/layerVersionPermission:LayerVersionPermission"
     assert messages("callers-are-named", resource(type_, "p", {"principal": ACCOUNT})) == []
     assert len(messages("callers-are-named", resource(type_, "p", {"principal": "*"}))) == 1
@@ -622,7 +623,7 @@ def test_the_batching_window_counts_towards_the_visibility(
     assert len(messages("visibility-covers-the-consumer", queue, function, mapping)) == problems
 
 
-def test_an_alias_hides_no_function() -> None:
+def test_a_function_is_found_behind_its_alias() -> None:
     function = resource(FUNCTION, "consumer", {"timeout": 29, "arn": "arn:f"})
     alias = resource(ALIAS, "live", {"arn": "arn:f:live"}, refers={"functionName": function})
     queue = resource(QUEUE, "queue", {"visibilityTimeoutSeconds": 30})
@@ -672,7 +673,7 @@ def test_the_configuration_cannot_turn_tls_off(stack: str) -> None:
 # --- The API ----------------------------------------------------------------------------------------------
 
 
-def test_the_path_and_the_verb_of_an_open_method_are_judged_when_they_are_known() -> None:
+def test_an_open_method_is_checked_when_its_path_and_verb_are_known() -> None:
     api = resource(REST_API, "api", {"rootResourceId": "root"})
     for verb, part, problems in (
         ("GET", "docs", 0),
@@ -882,6 +883,30 @@ def test_a_topic_sends_to_configured_subscribers_only(protocol: str, endpoint: A
     assert len(messages("subscribers-are-configured", *stack, config=config)) == problems
 
 
+JWT_PART = "eyJhbGciOiJIUzI1NiJ9"
+
+
+def secrets_found(*resources: PolicyResource) -> list[str]:
+    """The messages of both rules about secrets."""
+    names = ("no-secret-in-a-property", "no-secret-in-the-open")
+    return [message for name in names for message in messages(name, *resources)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "props", "problems"),
+    [
+        (STATE_MACHINE, {"definition": '{"Parameters": {"x": "ghp_' + 36 * "a" + '"}}'}, 1),
+        (API_STAGE, {"variables": {"partnerToken": "x"}}, 1),
+        (API_INTEGRATION, {"requestParameters": {"header": f"'Bearer {16 * 'a'}'"}}, 1),
+        (SCHEDULE, {"target": {"input": "https://user:hunter2@example.com"}}, 1),
+        (SECRET_VERSION, {"secretString": "https://user:hunter2@example.com"}, 0),
+        (TABLE, {"hashKey": "token"}, 0),
+    ],
+)
+def test_no_property_holds_a_secret(type_: str, props: dict[str, Any], problems: int) -> None:
+    assert len(secrets_found(resource(type_, "sample", props))) == problems
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problems"),
     [
@@ -904,12 +929,29 @@ def test_a_topic_sends_to_configured_subscribers_only(protocol: str, endpoint: A
         ("NOTHING", "AKIAIOSFODNN7EXAMPLE", 1),
         ("NOTHING", "-----BEGIN PRIVATE KEY-----", 1),
         ("NOTHING", "prefix s3cr3t-value suffix", 1),
+        ("GITHUB_PAT", "x", 1),
+        ("SESSION_JWT", "x", 1),
+        ("PARTNER_AUTH", "x", 1),
+        ("DATABASE_DSN", "x", 1),
+        ("JWT_ISSUER", "https://example.com", 0),
+        ("NOTHING", f"{JWT_PART}.{JWT_PART}.signature", 1),
+        ("NOTHING", "github_pat_" + 22 * "a", 1),
+        ("NOTHING", "xoxb-1234567890-abcdef", 1),
+        ("NOTHING", "sk_live_" + 24 * "a", 1),
+        ("NOTHING", "https://hooks.slack.com/services/T00/B00/x", 1),
+        ("NOTHING", "Bearer abcdefghijklmnop", 1),
+        ("NOTHING", "wJalrXUtnFEMI7K7MDENG+bPxRfiCYEXAMPLEKEY", 1),
+        ("NOTHING", "d41d8cd98f00b204e9800998ecf8427e", 1),
+        ("SERVICE_VERSION", "ca22d5b7d0b4", 0),
+        ("ORDERS_TABLE", "orderflow-orders-EU-Prod-2026-64c35a", 0),
+        ("SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:FulfillmentSigningKey2026-Ab3dEf", 0),
+        ("FULFILLMENT_URL", "https://ships.example.com/CreateShipmentRequestV2", 0),
     ],
 )
 def test_an_environment_variable_holds_no_secret(name: str, value: str, problems: int) -> None:
     function = resource(FUNCTION, "f", {"environment": {"variables": {name: value}}})
     secret = resource(SECRET_VERSION, "s", {"secretString": "s3cr3t-value"})
-    assert len(messages("no-secret-in-the-open", function, secret)) == problems
+    assert len(secrets_found(function, secret)) == problems
 
 
 @pytest.mark.parametrize(
@@ -923,11 +965,11 @@ def test_an_environment_variable_holds_no_secret(name: str, value: str, problems
         ("aws:ssm/parameter:Parameter", {"type": "String", "value": "s3cr3t-value"}, 0),
     ],
 )
-def test_a_value_that_is_kept_secret_elsewhere_is_recognised(
+def test_the_value_of_a_secret_of_the_stack_is_found(
     type_: str, props: dict[str, Any], problems: int
 ) -> None:
     function = resource(FUNCTION, "f", {"environment": {"variables": {"NOTHING": "s3cr3t-value"}}})
-    assert len(messages("no-secret-in-the-open", function, resource(type_, "s", props))) == problems
+    assert len(secrets_found(function, resource(type_, "s", props))) == problems
 
 
 def test_no_export_holds_the_value_of_a_key() -> None:
@@ -935,7 +977,9 @@ def test_no_export_holds_the_value_of_a_key() -> None:
     good = resource(STACK, "prod", {"apiKeyIds": {"paid": "k1"}})
     bad = resource(STACK, "prod", {"list": [{"paid": "value-of-the-key"}]})
     assert messages("no-secret-in-the-open", key, good) == []
-    assert messages("no-secret-in-the-open", key, bad) == ["prod exports a secret as list."]
+    assert messages("no-secret-in-the-open", key, bad) == [
+        "prod exports a secret as list: export its id or ARN instead."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -948,7 +992,7 @@ def test_no_export_holds_the_value_of_a_key() -> None:
         ({"dbPassword": UNKNOWN, "list": [UNKNOWN, {"token": UNKNOWN}]}, 0),
     ],
 )
-def test_an_export_that_is_called_a_secret_is_taken_for_one(exports: dict[str, Any], problems: int) -> None:
+def test_an_export_with_the_name_of_a_secret_is_refused(exports: dict[str, Any], problems: int) -> None:
     assert len(messages("no-secret-in-the-open", resource(STACK, "prod", exports))) == problems
 
 

@@ -1,7 +1,7 @@
-"""The program keeps to all rules, in dev and in prod, and no exception has outlived its reason.
+"""The program follows all rules in every stack, and every exception is needed.
 
-The first is asked of the stacks as their files in the repository configure them, whatever a deployer has set
-there, everything else of configurations of the tests' own.
+The stacks of the repository are evaluated as their files configure them. All other tests have their own
+configurations.
 """
 
 import re
