@@ -1,7 +1,7 @@
 """The provider plugin replaces a resource where CloudFormation does: `createOnlyProperties` of AWS's schemas.
 
-cfn-lint includes these schemas. CloudFormation and the AWS provider call the same APIs, so what cannot be
-changed in place is the same, except where the table below says otherwise.
+cfn-lint includes these schemas. CloudFormation and the AWS provider call the same APIs. So they replace for
+the same properties, except for those in CHANGED_IN_PLACE.
 """
 
 from __future__ import annotations

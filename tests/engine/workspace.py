@@ -222,7 +222,7 @@ class Deployed:
 
     def _made(self, stack: str) -> Workspace:
         folder = self._folder / stack
-        with open(self._folder / f"{stack}.lock", "w") as lock:  # noqa: PTH123  flock wants the file
+        with open(self._folder / f"{stack}.lock", "w") as lock:  # noqa: PTH123  flock requires the file
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "finished").exists():
                 shutil.rmtree(folder, ignore_errors=True)
