@@ -1,1 +1,1 @@
-"""Measures how fast and how cheap the order backend is: `python -m bench --help`."""
+"""Measures the speed and the cost of the order backend: `python -m bench --help`."""

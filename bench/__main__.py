@@ -1,6 +1,6 @@
 """`python -m bench NAME...`: measures, prints tables, writes JSON to `.build/bench/`.
 
-Exit code 0 when everything that must hold holds, 1 otherwise.
+Exit code 0 when all limits hold, else 1.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from typing import Final
 
 from bench.report import console, machine
 
-# In the order of `all`. What costs CPU only comes before what fills the machine.
+# In the order of `all`. Benches that need only CPU come before those that fill the machine.
 _BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "cold": ("bench.speed", "cold", "import of every function in fresh processes, against a plain handler"),
-    "first": ("bench.speed", "first", "the first call after it, and the peak memory"),
-    "warm": ("bench.speed", "warm", "a warm POST /orders, against the plain handler"),
+    "first": ("bench.speed", "first", "the first call after the import, and the peak memory"),
+    "warm": ("bench.speed", "warm", "a warm POST /orders, relative to the plain handler"),
     "package": ("bench.package", "package", "sizes of the layer and of the functions' archives"),
-    "units": ("bench.units", "units", "what AWS bills for an order; writes docs/cost.md"),
+    "units": ("bench.units", "units", "billed units and costs of an order; writes docs/cost.md"),
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
     "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS; all: no 2,000"),
-    "api": ("bench.api", "api", "requests a second of the API on the embedded AWS"),
-    "report": ("bench.performance", "report", "the last results of all into docs/performance.md"),
+    "api": ("bench.api", "api", "requests per second of the API on the embedded AWS"),
+    "report": ("bench.performance", "report", "writes the last results to docs/performance.md"),
 }
 
-_SHORT_BURST: Final = ("bench.burst", "short_burst", "")  # 2,000 orders take longer than all the rest
+_SHORT_BURST: Final = ("bench.burst", "short_burst", "")  # 2,000 orders take longer than all other benches
 
 
 def main() -> int:
-    """Run the benches that the command line names."""
+    """Runs the benches that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure how fast and how cheap the order backend is.",
+        description="Measure the speed and the cost of the order backend.",
         epilog="\n".join(f"  {name:8} {text}" for name, (_, _, text) in _BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "names", nargs="+", choices=[*_BENCHES, "all"], metavar="NAME", help="see below, or all"
     )
-    wanted = parser.parse_args().names
-    benches = _BENCHES | ({"burst": _SHORT_BURST} if "all" in wanted else {})
-    names = list(_BENCHES) if "all" in wanted else wanted
+    given = parser.parse_args().names
+    benches = _BENCHES | ({"burst": _SHORT_BURST} if "all" in given else {})
+    names = list(_BENCHES) if "all" in given else given
     console.print(f"[dim]{', '.join(machine().values())}[/dim]")
     failed = [name for name in names if not _bench(*benches[name][:2])()]
     if failed:
-        console.print(f"[red]does not hold: {', '.join(failed)}")
+        console.print(f"[red]failed: {', '.join(failed)}")
     return 1 if failed else 0
 
 

@@ -1,10 +1,10 @@
-"""How many requests the API answers, and how long each takes: `python -m bench.api`.
+"""Measures the throughput and the latency of the API: `python -m bench.api`.
 
-Without options it measures an embedded AWS of its own. Emulator, functions and workflows share the machine
-with the clients, so the figures show the local mode and not AWS. With `--url` and the environment variable
-API_KEY it measures a deployed stack. It leaves a user, a product and orders there.
+Without options it starts an embedded AWS. The emulator, functions and workflows share the machine with the
+clients, so the figures do not apply to AWS. With `--url` and the environment variable API_KEY it measures a
+deployed stack, and creates a user, a product and orders there.
 
-One process sends. Each client has one kept-alive connection, and sends its next request after each answer.
+One process sends all requests. Each client has one kept-alive connection with one request at a time.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from local.stack import RunningStack, running_stack
 
 CLIENTS: Final = (1, 4, 10)
 _SECONDS: Final = 8.0  # per measurement
-_WARM_UP: Final = 3  # requests per client before it, so that every worker process has started
-_PATIENCE: Final = 120.0  # seconds for the workflows of one measurement to end before the next
+_WARM_UP: Final = 3  # requests per client before each measurement, which start the worker processes
+_IDLE_TIMEOUT: Final = 120.0  # seconds until the workflows of a measurement must have ended
 
 # Method, path, body.
 Request = tuple[str, str, dict[str, object] | None]
@@ -35,22 +35,22 @@ Request = tuple[str, str, dict[str, object] | None]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An API, the key for it, and a function that waits until its workflows have ended."""
+    """The API to measure."""
 
     url: str
     key: str
-    wait_until_idle: Callable[[], None]
+    wait_until_idle: Callable[[], None]  # returns when the workflows have ended
 
 
 def api() -> bool:
-    """Measures an embedded AWS of its own. Returns whether every request succeeded."""
+    """Measures the API on the embedded AWS. Returns whether every request succeeded."""
     with running_stack() as stack:
         endpoint = Endpoint(stack.api_url, stack.api_keys["paid"], lambda: _wait_until_idle(stack))
         return measure(endpoint, "The API on the embedded AWS")
 
 
 def measure(endpoint: Endpoint, title: str) -> bool:
-    """Measures reading and placing orders. Returns whether every request succeeded."""
+    """Measures reads and creations of orders. Returns whether every request succeeded."""
     rows, results = [], []
     user = _create(endpoint, "/users", {"name": "Bench", "email": "bench@example.com"})["userId"]
     product = _create(endpoint, "/products", {"title": "Lamp", "price": 1999, "stock": 1_000_000})
@@ -138,15 +138,15 @@ def _client(endpoint: Endpoint) -> Callable[[Request], tuple[int, bytes]]:
 def _create(endpoint: Endpoint, path: str, body: dict[str, object]) -> Any:
     status, created = _client(endpoint)(("POST", path, body))
     if status != 201:
-        raise RuntimeError(f"POST {path} answered {status}: {created.decode()}")
+        raise RuntimeError(f"POST {path} returned {status}: {created.decode()}")
     return json.loads(created)
 
 
 def _wait_until_idle(stack: RunningStack) -> None:
-    """Waits until the workflows that were started have ended."""
+    """Returns when all workflows have ended. Raises RuntimeError after `_IDLE_TIMEOUT`."""
     machine_arn = stack.outputs["stateMachineArn"]
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _IDLE_TIMEOUT
     while time.monotonic() < deadline:
         waiting = stack.client("sqs").get_queue_attributes(
             QueueUrl=stack.outputs["queueUrl"], AttributeNames=names
@@ -157,13 +157,13 @@ def _wait_until_idle(stack: RunningStack) -> None:
         if not running and not any(int(waiting[name]) for name in names):
             return
         time.sleep(0.5)
-    raise RuntimeError(f"the workflows have not ended within {_PATIENCE:.0f} s")
+    raise RuntimeError(f"the workflows have not ended within {_IDLE_TIMEOUT:.0f} s")
 
 
 def main() -> int:
     """Measures, prints the table, and writes the figures to `.build/bench/`."""
     parser = argparse.ArgumentParser(prog="python -m bench.api", description="Measure the API.")
-    parser.add_argument("--url", help="export apiUrl of a deployed stack; the key is read from API_KEY")
+    parser.add_argument("--url", help="apiUrl of a deployed stack; API_KEY has its key")
     url = parser.parse_args().url
     console.print(f"[dim]{', '.join(machine().values())}[/dim]")
     if url is None:

@@ -1,7 +1,7 @@
-"""What AWS bills for a call, by its documented rules: write and read units, queue requests, events.
+"""Computes what AWS bills for a call, by its documented rules: write and read units, queue requests, events.
 
-Consumed capacity as an emulator reports it is not used: it is computed here from what a call asked for and
-from the items that it touched.
+The units are computed from the request and from the items that it reads or writes. The capacity that an
+emulator reports is not used.
 
 Sources (2026-11-22):
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
@@ -19,7 +19,7 @@ from typing import Any
 
 Item = Mapping[str, Any]
 Units = dict[str, float]
-"""Amounts by what is billed: `writeUnits`, `readUnits`, `queueRequests`, `events`, ..."""
+"""Billed amounts by unit: `writeUnits`, `readUnits`, `queueRequests`, `events`, ..."""
 
 _WRITE_UNIT = 1024
 _READ_UNIT = 4096
@@ -28,7 +28,7 @@ _EVENT = 64 * 1024
 
 
 def value_size(value: Mapping[str, Any]) -> int:
-    """The bytes of one attribute's value."""
+    """Returns the bytes of one attribute's value."""
     ((kind, content),) = value.items()
     if kind == "S":
         return len(str(content).encode())
@@ -41,60 +41,60 @@ def value_size(value: Mapping[str, Any]) -> int:
         return 3 + sum(value_size(inner) + 1 for inner in content)
     if kind in {"BOOL", "NULL"}:
         return 1
-    raise ValueError(f"the size of DynamoDB's type {kind} is not known here")
+    raise ValueError(f"the size of DynamoDB's type {kind} is not defined; add it to {__name__}")
 
 
 def item_size(item: Item) -> int:
-    """The bytes of an item, for reads and writes."""
+    """Returns the bytes of an item, for reads and writes."""
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
 
 
 def read_units(size: int, *, consistent: bool) -> float:
-    """What reading so many bytes costs; nothing found costs as much as the smallest item."""
+    """Returns the units of a read of that many bytes. A missing item costs as much as the smallest one."""
     return max(ceil(size / _READ_UNIT), 1) * (1.0 if consistent else 0.5)
 
 
 def write_units(before: Item | None, after: Item | None) -> int:
-    """What a write to the table itself costs: the larger of the two images counts."""
+    """Returns the units of a write to the table without indexes. The larger image of the item counts."""
     size = max(item_size(before or {}), item_size(after or {}))
     return max(ceil(size / _WRITE_UNIT), 1)
 
 
 def add(total: Units, more: Mapping[str, float]) -> None:
-    """Add amounts to a total."""
+    """Adds amounts to a total."""
     for what, amount in more.items():
         total[what] = total.get(what, 0) + amount
 
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """A global secondary index that holds the keys only."""
+    """A global secondary index of keys only."""
 
     name: str
-    keys: tuple[str, ...]  # its own and the table's
+    keys: tuple[str, ...]  # the index's and the table's
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableSchema:
-    """What decides the cost of a write: the key and the indexes."""
+    """The parts of a table that the cost of a write depends on."""
 
     key: str
     indexes: tuple[Index, ...]
 
     @staticmethod
     def of(schema: Mapping[str, Any]) -> TableSchema:
-        """From parameters of CreateTable. Raises ValueError for an index that holds more than keys."""
+        """Returns the schema for parameters of CreateTable. Raises ValueError for other indexes."""
         key = schema["KeySchema"][0]["AttributeName"]
         indexes = []
         for index in schema.get("GlobalSecondaryIndexes", ()):
             if index["Projection"]["ProjectionType"] != "KEYS_ONLY":
-                raise ValueError(f"the cost of the index {index['IndexName']} is not known here")
+                raise ValueError(f"the index {index['IndexName']} has more than keys, which is not supported")
             own = [part["AttributeName"] for part in index["KeySchema"]]
             indexes.append(Index(name=index["IndexName"], keys=(*own, key)))
         return TableSchema(key=key, indexes=tuple(indexes))
 
     def index_writes(self, before: Item | None, after: Item | None) -> dict[str, int]:
-        """Write units per index: an entry that comes or goes costs one write, one that moves costs two."""
+        """Returns the write units per index. An added or removed entry is one write, a moved one is two."""
         return {
             index.name: sum(
                 write_units(None, entry)
@@ -116,7 +116,7 @@ def _changed(before: Item | None, after: Item | None) -> list[Item]:
 
 @dataclass(frozen=True, kw_only=True)
 class BilledCall:
-    """One call to AWS, and what is billed for it."""
+    """One AWS call with its billed units."""
 
     service: str
     operation: str
@@ -125,15 +125,14 @@ class BilledCall:
 
 
 Peek = Callable[[str, str], Item | None]
-"""Looks up an item by table and key, unbilled."""
+"""Returns an item by table and key, without being billed."""
 
 
 @dataclass
 class Ledger:
-    """Writes down every call to AWS with what it costs.
+    """Records AWS calls with their billed units.
 
-    `begin` before and `finish` after each call; tables are named as in `schemas`, or by a name that
-    `logical` turns into one of those.
+    Call `begin` before and `finish` after each call. `logical` converts a table's name to a key of `schemas`.
     """
 
     schemas: Mapping[str, TableSchema]
@@ -142,7 +141,7 @@ class Ledger:
     calls: list[BilledCall] = field(default_factory=list)
 
     def begin(self, operation: str, request: Mapping[str, Any]) -> dict[tuple[str, str], Item | None]:
-        """The items that a write is about to touch, as they are."""
+        """Returns the items that a write is about to change, by table and key."""
         targets = {}
         for write in _writes(operation, request):
             table = write["TableName"]
@@ -159,7 +158,7 @@ class Ledger:
         before: Mapping[tuple[str, str], Item | None],
         error: str = "",
     ) -> None:
-        """Write down a call that was answered, or refused with `error`."""
+        """Records a call that succeeded, or failed with the code `error`."""
         units: Units = {}
         details = []
         if before:
@@ -173,20 +172,20 @@ class Ledger:
         elif service in {"sqs", "stepfunctions", "events", "cloudwatch"}:
             add(units, _count_other(operation, request))
         else:
-            raise ValueError(f"what {service} bills for {operation} is not known here")
+            raise ValueError(f"no price rule for {service} {operation}; add one to {__name__}")
         detail = ", ".join(dict.fromkeys(details)) + (f" ({error})" if error else "")
         self.calls.append(BilledCall(service=service, operation=operation, detail=detail, units=units))
 
     def total(self) -> Units:
-        """What all calls cost together."""
+        """Returns the units of all calls."""
         total: Units = {}
         for call in self.calls:
             add(total, call.units)
         return total
 
     def _write(self, operation: str, table: str, before: Item | None, after: Item | None) -> int:
-        # A refused write costs as much as one that leaves the item as it is; so does one in a transaction
-        # that another one cancelled. An index is written when the item changed, outside the transaction.
+        # A refused write costs as much as one that does not change the item. So does a write in a cancelled
+        # transaction. An index is written after a change of the item, outside the transaction.
         factor = 2 if operation == "TransactWriteItems" else 1
         schema = self.schemas[self.logical(table)]
         return factor * write_units(before, after) + sum(schema.index_writes(before, after).values())
@@ -194,7 +193,7 @@ class Ledger:
     def _read(
         self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> tuple[float, str]:
-        """Units, and what was read."""
+        """Returns the units, and the names of the tables or the index."""
         consistent = bool(request.get("ConsistentRead"))
         if operation == "GetItem":
             size = item_size(answer.get("Item", {}))
@@ -204,12 +203,12 @@ class Ledger:
             source = f"{self.logical(request['TableName'])}.{request.get('IndexName', '')}".rstrip(".")
             return read_units(size, consistent=consistent), source
         if operation != "BatchGetItem":
-            raise ValueError(f"what DynamoDB bills for {operation} is not known here")
+            raise ValueError(f"no price rule for dynamodb {operation}; add one to {__name__}")
         units = 0.0
-        for table, wanted in request["RequestItems"].items():
+        for table, requested in request["RequestItems"].items():
             found = answer.get("Responses", {}).get(table, [])
-            sizes = [item_size(item) for item in found] + [0] * (len(wanted["Keys"]) - len(found))
-            consistent = bool(wanted.get("ConsistentRead"))
+            sizes = [item_size(item) for item in found] + [0] * (len(requested["Keys"]) - len(found))
+            consistent = bool(requested.get("ConsistentRead"))
             units += sum(read_units(size, consistent=consistent) for size in sizes)
         return units, ", ".join(self.logical(table) for table in request["RequestItems"])
 
@@ -238,4 +237,4 @@ def _count_other(operation: str, request: Mapping[str, Any]) -> Units:
         return {"metricRequests": 1}
     if operation in {"StartExecution", "DescribeExecution"}:
         return {}  # the execution is billed, not the call
-    raise ValueError(f"what AWS bills for {operation} is not known here")
+    raise ValueError(f"no price rule for {operation}; add one to {__name__}")

@@ -1,4 +1,4 @@
-"""A burst of orders against the embedded AWS: how fast it is worked off, and that nothing is lost in it."""
+"""Sends a burst of orders to the embedded AWS: measures its processing, and checks that no order is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from bench.embedded import FINAL, Shop
+from bench.embedded import FINAL, StackClient
 from bench.report import Figure, read, table, write
 from functions.shared.persistence.dynamodb import from_item
 from local.stack import RunningStack, running_stack
@@ -23,17 +23,17 @@ SIZES: Final = (200, 500, 2000)
 _CLIENTS: Final = 8
 _HAPPY: Final = ("PENDING", "VALIDATED", "FULFILLED")
 _PRODUCTS: Final = 20
-_PATIENCE: Final = 75.0  # seconds without any order coming to its end; a retry waits for up to 60
+_STANDSTILL_TIMEOUT: Final = 75.0  # seconds without an order getting final; a retry waits for up to 60
 
 
 def burst(sizes: Sequence[int] = SIZES) -> bool:
-    """Place so many orders at once, each size on a fresh stack; answers whether everything came out right."""
-    rows, results, sound = [], [], True
+    """Sends bursts of these sizes, each to a new stack. Returns whether all orders and stocks are correct."""
+    rows, results, is_correct = [], [], True
     for size in sizes:
         result = _burst(size)
         results.append(result)
         faults = result["faults"]
-        sound = sound and not faults
+        is_correct = is_correct and not faults
         rows.append(
             [
                 f"{size:,}",
@@ -51,36 +51,36 @@ def burst(sizes: Sequence[int] = SIZES) -> bool:
         ["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "tried again", "requeued", "outcome"],
         rows,
         "p50, p99: from POST to FULFILLED. Peak: the emulator and all Lambda workers. Tried again: by the "
-        "clients. Requeued: what the state machine gave up, for the capped functions throttled it too often.",
+        "clients. Requeued: orders whose execution failed because functions were throttled too often.",
     )
-    last = read("burst") or {"bursts": []}  # of sizes that were not measured this time
+    last = read("burst") or {"bursts": []}  # keeps the results of other sizes
     kept = [one for one in last["bursts"] if one["orders"] not in sizes]
     write("burst", {"bursts": sorted([*kept, *results], key=lambda one: int(one["orders"]))})
-    return sound
+    return is_correct
 
 
 def short_burst() -> bool:
-    """The smaller sizes only; the largest takes several minutes."""
+    """Runs `burst` without the largest size, which takes several minutes."""
     return burst(SIZES[:-1])
 
 
 @dataclass
 class _Clients:
-    """Several clients that place orders, each once by its idempotency key, until they are accepted."""
+    """Concurrent clients that create orders. Each order has an idempotency key and is sent until accepted."""
 
-    shop: Shop
+    client: StackClient
     user: str
     products: Sequence[str]
     tried_again: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def place(self, number: int) -> None:
-        """Place the order of this number."""
+    def create_order(self, number: int) -> None:
+        """Creates the order with this number."""
         lines = [self.products[(number + line) % len(self.products)] for line in (0, 7)]
         while True:
             try:
-                order = self.shop.order(self.user, lines, 1, key=f"burst-{number}")
+                order = self.client.create_order(self.user, lines, 1, key=f"burst-{number}")
             except urllib.error.HTTPError as error:
                 if error.code not in {429, 500, 502, 503, 504}:
                     raise
@@ -95,11 +95,11 @@ class _Clients:
 
 def _burst(size: int) -> dict[str, Any]:
     with running_stack() as stack, _memory(stack) as peak:
-        shop = Shop(stack)
-        products = [shop.product(size) for _ in range(_PRODUCTS)]
-        clients = _Clients(shop, shop.user(), products)
+        client = StackClient(stack)
+        products = [client.create_product(size) for _ in range(_PRODUCTS)]
+        clients = _Clients(client, client.create_user(), products)
         with ThreadPoolExecutor(_CLIENTS) as pool:
-            list(pool.map(clients.place, range(size)))
+            list(pool.map(clients.create_order, range(size)))
         left = sum(order["status"] not in FINAL for order in _await_all(stack, size))
         if left:
             _requeue(stack)
@@ -128,7 +128,7 @@ def _burst(size: int) -> dict[str, Any]:
 def _faults(
     size: int, clients: _Clients, orders: Sequence[Mapping[str, Any]], stocks: Mapping[str, int]
 ) -> list[str]:
-    """Everything that should not be; empty when all is well."""
+    """Returns the differences from the expected orders and stocks."""
     faults = []
     if len(clients.accepted) != size or {order["orderId"] for order in orders} != set(clients.accepted):
         faults.append(f"{len(clients.accepted)} accepted and {len(orders)} stored of {size}")
@@ -136,17 +136,17 @@ def _faults(
     other = {states: count for states, count in histories.items() if states != _HAPPY}
     if other:
         faults.append(f"histories {other}")
-    off_the_shelf = Counter(
+    reserved = Counter(
         line["productId"] for order in orders if "reservation" in order for line in order["items"]
     )
-    wrong = sum(stock != size - off_the_shelf[product] for product, stock in stocks.items())
+    wrong = sum(stock != size - reserved[product] for product, stock in stocks.items())
     if wrong:
         faults.append(f"stock of {wrong} products wrong")
     return faults
 
 
 def _requeue(stack: RunningStack) -> None:
-    """Run the requeue at once, with a minute for an order to be stalled instead of ten."""
+    """Invokes the requeue with stalledAfterMinutes 1."""
     functions = stack.client("lambda")
     name = stack.functions["requeue_stalled_orders"]
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -159,6 +159,7 @@ def _requeue(stack: RunningStack) -> None:
 
 
 def _await_all(stack: RunningStack, size: int) -> list[dict[str, Any]]:
+    """Returns all orders once they are final, or once no more get final."""
     moved = time.monotonic()
     known = -1
     while True:
@@ -168,7 +169,7 @@ def _await_all(stack: RunningStack, size: int) -> list[dict[str, Any]]:
             return orders
         if final != known:
             known, moved = final, time.monotonic()
-        elif time.monotonic() - moved > _PATIENCE:
+        elif time.monotonic() - moved > _STANDSTILL_TIMEOUT:
             return orders
         time.sleep(1.0)
 
@@ -188,7 +189,7 @@ def _moment(at: str) -> float:
 
 @contextmanager
 def _memory(stack: RunningStack) -> Iterator[list[int]]:
-    """Watches the resident memory of the stack's processes; the one element is the most so far, in bytes."""
+    """Measures the resident memory of the stack's processes. The list's one element is the peak in bytes."""
     peak, done = [0], threading.Event()
 
     def watch() -> None:

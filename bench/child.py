@@ -1,9 +1,9 @@
-"""Runs one handler in a fresh process and reports what it costs. Started by `bench/processes.py`.
+"""Runs one handler in a fresh process and reports its cost. `bench/processes.py` starts it.
 
-`python bench/child.py <package> <descriptor>`: imports the package's handler, then reads commands from
-standard input, one JSON document a line: `{"event": ..., "calls": n}` calls the handler n times and answers
-`{"cpu": [seconds, ...], "wall": [seconds, ...], "peak": bytes}` on the descriptor. Imports as little as it
-can, for all of it counts.
+`python bench/child.py <package> <descriptor>` imports the package's handler, then reads commands from
+standard input, one JSON document a line. `{"event": ..., "calls": n}` calls the handler n times. The child
+then writes `{"cpu": [seconds, ...], "wall": [seconds, ...], "peak": bytes}` to the descriptor. It imports few
+modules, because the measurement includes them.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 
 class Context:
-    """What AWS hands to a handler beside the event, as far as it is used."""
+    """The context that Lambda passes to a handler: only the attributes that are used."""
 
     function_name = "bench"
     function_version = "$LATEST"
@@ -23,14 +23,14 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Milliseconds until the function's timeout."""
+        """Returns the milliseconds until the function's timeout."""
         return 60_000
 
 
 def peak_bytes() -> int:
-    """Most memory that this process ever held. `ru_maxrss` would count what it was before exec, too."""
+    """Returns the peak memory of this process. `ru_maxrss` would include the time before exec."""
     try:
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  pathlib would count
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  no import of pathlib
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
     except OSError:
         import resource
@@ -39,7 +39,7 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    """See the module."""
+    """Imports the handler and executes the commands."""
     answers = os.fdopen(int(sys.argv[2]), "w", encoding="utf-8")
     wall, cpu = time.perf_counter(), time.process_time()
     name = sys.argv[1] + ".handler"
@@ -56,7 +56,7 @@ def main() -> None:
             cpus.append(time.process_time() - cpu)
             walls.append(time.perf_counter() - wall)
         if isinstance(answer, dict) and answer.get("statusCode", 200) >= 400:
-            sys.exit(f"{name} answered {answer}")
+            sys.exit(f"{name} returned {answer}")
         print(json.dumps({"cpu": cpus, "wall": walls, "peak": peak_bytes()}), file=answers, flush=True)
 
 

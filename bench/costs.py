@@ -1,4 +1,4 @@
-"""What an order costs, from its counted units and the price table: `docs/cost.md`, and the budgets."""
+"""Computes an order's cost from its counted units and the price table, for `docs/cost.md` and budgets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from local.engine.stacks import declare_test_stack
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
 BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.00}
-"""USD per million orders that are fulfilled, with full batches and without telemetry."""
+"""USD per million fulfilled orders, with full batches and without telemetry."""
 
 _MILLION: Final = 1e6
 _MONTH: Final = 30 * 24 * 3600  # seconds
-_RATES: Final = (1, 10, 1000)  # orders a second
-_POLLERS: Final = 5  # with which Lambda asks an idle queue, 20 s each time
+_RATES: Final = (1, 10, 1000)  # orders per second
+_POLLERS: Final = 5  # Lambda's concurrent long polls of an idle queue, 20 s each
 
 _COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "API Gateway": ("apiRequests",),
@@ -50,63 +50,64 @@ _UNITS: Final[Mapping[str, str]] = {
 
 
 def per_million(units: Mapping[str, float]) -> float:
-    """USD for a million orders at the first tier's prices."""
+    """Returns the USD for a million orders at the first tier's prices."""
     return sum(amount * PRICES[what].of(1) * _MILLION for what, amount in units.items())
 
 
 def per_month(units: Mapping[str, float], orders: float) -> float:
-    """USD for that many orders in a month, with the prices that fall with the amount."""
+    """Returns the USD for that many orders in a month, with tiered prices."""
     return sum(PRICES[what].of(amount * orders) for what, amount in units.items())
 
 
 def budget(workflow: str) -> float:
-    """USD per million orders that are fulfilled, as the budget counts it."""
+    """Returns the USD per million fulfilled orders that `BUDGETS` limits."""
     return per_million(measure_all_paths()[0].units(workflow, batch=BATCH))
 
 
 def document() -> str:
-    """The text of `docs/cost.md`. Takes a few seconds."""
+    """Returns the text of `docs/cost.md`. Takes a few seconds."""
     paths = measure_all_paths()
-    happy = paths[0]
+    fulfilled = paths[0]
     parts = [
-        _introduction(happy),
-        _by_component(happy),
+        _introduction(fulfilled),
+        _by_component(fulfilled),
         _by_path(paths),
-        _calls(happy),
-        _by_rate(happy),
+        _calls(fulfilled),
+        _by_rate(fulfilled),
         _telemetry(paths),
-        _by_config(happy),
+        _by_config(fulfilled),
         _price_table(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(happy: OrderPath) -> str:
-    express, standard = (per_million(happy.units(kind, batch=BATCH)) for kind in ("EXPRESS", "STANDARD"))
+def _introduction(fulfilled: OrderPath) -> str:
+    express, standard = (per_million(fulfilled.units(kind, batch=BATCH)) for kind in ("EXPRESS", "STANDARD"))
     return f"""\
 # What an order costs
 
 <!-- Written by `python -m bench units`; a test fails when it is stale. -->
 
 A million fulfilled orders cost **{express:.2f} USD with EXPRESS and {standard:.2f} USD with STANDARD**
-(`orderflow:workflowType`), without telemetry. The budgets, held by `tests/bench/test_costs.py`, are
+(`orderflow:workflowType`), without telemetry. `tests/bench/test_costs.py` checks the budgets:
 {BUDGETS["EXPRESS"]:.2f} and {BUDGETS["STANDARD"]:.2f}.
 
-Counted, not estimated: every call to AWS in an order's path is recorded and turned into billed units by
-AWS's documented rules (`bench/billing.py`: item sizes, indexes, transactions double, consistency). The
-figures here come from the real functions and state machine on an in-memory DynamoDB, so that this page is the
-same on every machine; `python -m bench units` runs the same paths on the embedded AWS as well, records the
-functions' calls on the wire, and fails when the two differ.
+All units are counted. Every AWS call on an order's path is recorded and converted to billed units by AWS's
+documented rules (`bench/billing.py`: item sizes, indexes, transactions, consistency). The functions and the
+state machine run on an in-memory DynamoDB, so this page is the same on every machine. `python -m bench units`
+also runs the paths on the embedded AWS, and fails when the counts differ.
 
-Assumed: an order of two lines (its item has {happy.item_bytes} bytes at its end), {LAMBDA_SECONDS * 1000:.0f}
-ms and {LAMBDA_GB * 1024:.0f} MB per Lambda invocation, an EXPRESS run of {RUN_SECONDS * 1000:.0f} ms in
-64 MB, batches of {BATCH} at the queue, one transition per state, and the list prices of {REGION} below,
-without free tiers."""
+Assumptions:
+
+- an order of two lines (its final item has {fulfilled.item_bytes} bytes), in queue batches of {BATCH},
+- {LAMBDA_SECONDS * 1000:.0f} ms and {LAMBDA_GB * 1024:.0f} MB per Lambda invocation,
+- {RUN_SECONDS * 1000:.0f} ms and 64 MB per EXPRESS execution, one transition per state with STANDARD,
+- the list prices of {REGION} [below](#prices), without free tiers."""
 
 
-def _by_component(happy: OrderPath) -> str:
+def _by_component(fulfilled: OrderPath) -> str:
     rows = []
-    both = {kind: happy.units(kind, batch=BATCH) for kind in ("EXPRESS", "STANDARD")}
+    both = {kind: fulfilled.units(kind, batch=BATCH) for kind in ("EXPRESS", "STANDARD")}
     for component, kinds in _COMPONENTS.items():
         costs = [
             per_million({what: units[what] for what in kinds if what in units}) for units in both.values()
@@ -139,7 +140,7 @@ def _by_path(paths: Sequence[OrderPath]) -> str:
     return (
         "## By the order's path\n\nUnits per order with full batches, and USD per million orders.\n\n"
         + markdown_table([*heads, "EXPRESS", "STANDARD"], rows)
-        + "\n\nA batch of one instead of ten adds "
+        + "\n\nBatches of one message instead of ten add "
         + f"{_batch_of_one(paths[0]):.2f} USD per million orders."
     )
 
@@ -148,45 +149,46 @@ def _batch_of_one(path: OrderPath) -> float:
     return per_million(path.units("EXPRESS", batch=1)) - per_million(path.units("EXPRESS", batch=BATCH))
 
 
-def _calls(happy: OrderPath) -> str:
+def _calls(fulfilled: OrderPath) -> str:
     rows = [
-        [f"{call.service} {call.operation}", call.detail, _units_text(call.units)] for call in happy.calls
+        [f"{call.service} {call.operation}", call.detail, _units_text(call.units)] for call in fulfilled.calls
     ]
-    return "## Every call of a fulfilled order\n\n" + markdown_table(["call", "on", "billed"], rows)
+    return "## Calls of a fulfilled order\n\n" + markdown_table(["call", "on", "billed"], rows)
 
 
 def _units_text(units: Mapping[str, float]) -> str:
     billed = ", ".join(f"{_number(amount)} {_UNITS[what]}" for what, amount in units.items())
-    return billed or "with the execution"
+    return billed or "part of the execution"
 
 
-def _by_rate(happy: OrderPath) -> str:
+def _by_rate(fulfilled: OrderPath) -> str:
     rows = []
     for rate in _RATES:
-        # Without a batching window a batch is what waits; only a busy queue fills it.
+        # Without a batching window a batch holds the waiting messages; only a busy queue fills it.
         batch = BATCH if rate >= 100 else 1
         orders = float(rate * _MONTH)
         row = [f"{rate}", f"{orders / 1e6:.1f} million", str(batch)]
         for kind in ("EXPRESS", "STANDARD"):
-            cost = per_month(happy.units(kind, batch=batch), orders) + _fixed()
+            cost = per_month(fulfilled.units(kind, batch=batch), orders) + _fixed()
             row.append(f"{cost:,.2f}")
-        row.append(f"{per_month(_telemetry_units(happy, rate), orders):,.2f}")
+        row.append(f"{per_month(_telemetry_units(fulfilled, rate), orders):,.2f}")
         rows.append(row)
     return (
         "## By the rate\n\n"
-        "USD per month of 30 days, every order fulfilled, with the prices that fall with the amount. "
-        f"{_fixed():.2f} USD a month are there without any order: the requeue's schedule, and Lambda asking "
-        "an empty queue; what telemetry costs without any is [below](#telemetry). "
-        "Storage is not in it (0.25 USD per GB and month, about 0.9 GB per million orders "
-        "with their index entries).\n\n"
+        "USD per month of 30 days, with tiered prices and all orders fulfilled. "
+        f"Without any order the stack costs {_fixed():.2f} USD a month: the requeue's schedule, and Lambda's "
+        "polling of the empty queue. [Telemetry](#telemetry) has fixed costs too. "
+        "Storage is not included: 0.25 USD per GB and month, about 0.9 GB per million orders "
+        "with their index entries.\n\n"
         + markdown_table(
-            ["orders a second", "orders a month", "batch", "EXPRESS", "STANDARD", "telemetry beside"], rows
+            ["orders per second", "orders per month", "batch", "EXPRESS", "STANDARD", "telemetry, extra"],
+            rows,
         )
     )
 
 
 def _fixed() -> float:
-    """USD a month for what runs without an order."""
+    """Returns the USD a month without any order."""
     runs = _MONTH / 60 / _requeue_minutes()
     with metered_backend() as meter:
         meter.backend.run_schedule()
@@ -202,7 +204,7 @@ def _requeue_minutes() -> int:
 
 
 def _telemetry_units(path: OrderPath, rate: float) -> Units:
-    # X-Ray records the first request of each second and a share of the others, and what follows from them.
+    # X-Ray traces the first request of each second and a share of the others.
     share = _config()["tracingPercent"]["default"] / 100
     return {"logBytes": path.log_bytes, "traces": min(1.0, (1 + share * (rate - 1)) / rate)}
 
@@ -214,7 +216,7 @@ def _telemetry(paths: Sequence[OrderPath]) -> str:
     rows = [
         ["logs of a fulfilled order, INFO", f"{log_levels['INFO'].log_bytes / 1000:.1f} KB", _logs(paths[0])],
         [
-            "the same at WARNING (the metrics remain)",
+            "the same at WARNING (only metrics)",
             f"{log_levels['WARNING'].log_bytes / 1000:.1f} KB",
             _logs(log_levels["WARNING"]),
         ],
@@ -223,7 +225,7 @@ def _telemetry(paths: Sequence[OrderPath]) -> str:
         share = _telemetry_units(paths[0], rate)["traces"]
         rows.append(
             [
-                f"traces at {rate} orders a second",
+                f"traces at {rate} orders per second",
                 f"{share * 100:.1f} % of the orders",
                 f"{share * PRICES['traces'].of(1e6):.2f}",
             ]
@@ -237,17 +239,17 @@ def _telemetry(paths: Sequence[OrderPath]) -> str:
     return (
         "## Telemetry\n\nUSD per million fulfilled orders; AWS's own metrics are free.\n\n"
         + markdown_table(["what", "amount", "USD per million"], rows)
-        + f"\n\nBeside it {fixed:.2f} USD a month (stack `prod`): {metrics} custom metrics (each is billed "
-        f"for the hours in which it is emitted, so rather less), {alarms} metrics in {len(of_alarms)} "
-        "alarms, the dashboard, and the key that encrypts what the alarms say. Not counted are reasons of "
-        "rejection that these paths do not have, each a metric of its own. The alarms over tables are "
-        "queries, counted as one metric each, but billed for each operation that their table refused or "
-        "failed of late: mostly none."
+        + f"\n\nFixed costs of the stack `prod`: {fixed:.2f} USD a month.\n\n"
+        f"- {metrics} custom metrics. AWS bills only the hours in which a metric is emitted, so they cost "
+        "less. Each further reason of a rejection adds a metric.\n"
+        f"- {alarms} metrics in {len(of_alarms)} alarms. An alarm over a table is a query and counted as one "
+        "metric. AWS bills each operation that the table recently refused or failed, mostly none.\n"
+        "- The dashboard, and the key that encrypts the alarms' messages."
     )
 
 
 def custom_metrics(paths: Sequence[OrderPath]) -> set[tuple[str, str]]:
-    """Name and function of each custom metric; of the rejections name and reason, as far as in `paths`."""
+    """Returns name and function of each custom metric. For rejections: name and each reason in `paths`."""
     named = {
         (metric.name, function)
         for metric in named_metrics(declare_test_stack("prod"))
@@ -265,7 +267,7 @@ def custom_metrics(paths: Sequence[OrderPath]) -> set[tuple[str, str]]:
 
 
 def alarm_metrics() -> dict[str, int]:
-    """Alarm -> the metrics that it is billed for; of a query one."""
+    """Returns the number of billed metrics of each alarm. A query counts as one."""
     return {
         alarm.name: sum("metric" in query for query in alarm.inputs.get("metricQueries", ())) or 1
         for alarm in declare_test_stack("prod").of_type(ALARM)
@@ -276,23 +278,22 @@ def _logs(path: OrderPath) -> str:
     return f"{PRICES['logBytes'].of(path.log_bytes * 1e6):.2f}"
 
 
-def _by_config(happy: OrderPath) -> str:
+def _by_config(fulfilled: OrderPath) -> str:
     rows = []
     for key, declaration in _config().items():
         if ":" in key:
             continue
-        effect = _effects(happy).get(key)
+        effect = _effects(fulfilled).get(key)
         if effect is None:
-            raise KeyError(f"say in bench/costs.py what the config value {key} changes about the cost")
+            raise KeyError(f"bench/costs.py has no effect of the key {key} on the cost; add it to _effects")
         rows.append([f"`{key}`", _default(declaration), effect])
-    return (
-        "## What each config value changes\n\nUSD per million fulfilled orders, if not said otherwise.\n\n"
-        + (markdown_table(["config value", "default", "what it changes"], rows))
+    return "## What each config value changes\n\nUSD per million fulfilled orders, unless noted.\n\n" + (
+        markdown_table(["config value", "default", "effect on the cost"], rows)
     )
 
 
 def _config() -> Mapping[str, Any]:
-    """The declarations of all config values."""
+    """Returns the declarations of all config values."""
     declared_keys: Mapping[str, Any] = yaml.safe_load((PROJECT_ROOT / "Pulumi.yaml").read_text("utf-8"))[
         "config"
     ]
@@ -308,40 +309,40 @@ def _default(declaration: Mapping[str, Any]) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default) or "none"
 
 
-def _effects(happy: OrderPath) -> Mapping[str, str]:
-    standard, express = (happy.units(kind, batch=BATCH) for kind in ("STANDARD", "EXPRESS"))
+def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
+    standard, express = (fulfilled.units(kind, batch=BATCH) for kind in ("STANDARD", "EXPRESS"))
     invocations = express["invocations"]
     memory = PRICES["gbSeconds"].of(invocations * LAMBDA_SECONDS * 128 / 1024) * _MILLION
     log_line = PRICES["logBytes"].of(1000) * _MILLION
     provisioned = 0.00065 * _MONTH / 3600
-    flat_out = _MONTH / 1e6
-    no_effect = "Nothing."
+    full_use = _MONTH / 1e6
+    no_effect = "None."
     return {
-        "logLevel": f"Logs at INFO {_logs(happy)}; at WARNING only the metrics are left (see Telemetry).",
+        "logLevel": f"Logs at INFO cost {_logs(fulfilled)}; at WARNING only metrics remain (see Telemetry).",
         "systemLogLevel": f"INFO adds about 0.5 KB to each of {_number(invocations)} invocations: "
         f"{invocations * log_line / 2:.2f}.",
         "logRetentionDays": "Storage of logs, 0.03 USD per GB and month.",
-        "accessLogs": f"About 0.4 KB a request: {0.4 * log_line:.2f}.",
-        "workflowType": f"EXPRESS {per_million(express):.2f}, STANDARD {per_million(standard):.2f}: "
-        "25 USD per million transitions against requests and duration.",
-        "workflowLogLevel": f"ALL writes about 1 KB a state change, 5 KB a run: {5 * log_line:.2f}; "
-        "ERROR writes nothing for a run that succeeds.",
-        "usagePlans": "Nothing itself; quota and rate cap the bill that one key can cause.",
-        "corsOrigins": "A browser's preflight is a request: up to 3.50 more from pages of other origins.",
-        "customDomain": "Nothing but the zone: 0.50 USD a month.",
+        "accessLogs": f"About 0.4 KB per request: {0.4 * log_line:.2f}.",
+        "workflowType": f"EXPRESS {per_million(express):.2f}, STANDARD {per_million(standard):.2f}. "
+        "EXPRESS bills requests and duration, STANDARD 25 USD per million transitions.",
+        "workflowLogLevel": f"ALL writes about 1 KB per state, 5 KB per execution: {5 * log_line:.2f}. "
+        "ERROR writes nothing for an execution that succeeds.",
+        "usagePlans": "None. Quota and rate limit the costs that one key can cause.",
+        "corsOrigins": "A browser's preflight is a request: up to 3.50 for pages of other origins.",
+        "customDomain": "0.50 USD a month for the zone.",
         "firewall": "8 USD a month, and 0.60.",
-        "apiTimeoutSeconds": "Nothing until a call hangs: then as many billed seconds.",
+        "apiTimeoutSeconds": "A call that hangs is billed for up to that long.",
         "defaultCurrency": no_effect,
-        "consumerMaxConcurrency": "Nothing itself; a low one makes fuller batches: up to "
-        f"{_batch_of_one(happy):.2f} less.",
-        "consumerTimeoutSeconds": "Nothing until a batch hangs: then as many billed seconds.",
-        "functionMemoryMb": f"{memory:.2f} for each 128 MB at {LAMBDA_SECONDS * 1000:.0f} ms an invocation; "
-        "more memory is more CPU, so the time falls as well.",
+        "consumerMaxConcurrency": "A low value makes fuller batches: up to "
+        f"{_batch_of_one(fulfilled):.2f} less.",
+        "consumerTimeoutSeconds": "A batch that hangs is billed for up to that long.",
+        "functionMemoryMb": f"{memory:.2f} for each 128 MB at {LAMBDA_SECONDS * 1000:.0f} ms per invocation. "
+        "More memory means more CPU, which shortens invocations.",
         "reservedConcurrency": no_effect,
-        "tableBillingMode": f"PROVISIONED costs {provisioned:.2f} USD a month for a write unit a second, "
-        f"which on demand cost {PRICES['writeUnits'].of(1e6) * flat_out:.2f} if it were used all the time: "
-        "cheaper from a steady use of "
-        f"{provisioned / (PRICES['writeUnits'].of(1e6) * flat_out) * 100:.0f} % on.",
+        "tableBillingMode": f"PROVISIONED costs {provisioned:.2f} USD a month per write unit per second. "
+        f"On demand the same unit costs {PRICES['writeUnits'].of(1e6) * full_use:.2f} at constant use. "
+        "PROVISIONED is cheaper above "
+        f"{provisioned / (PRICES['writeUnits'].of(1e6) * full_use) * 100:.0f} % use.",
         "tableReadCapacity": f"With PROVISIONED {0.00013 * _MONTH / 3600:.2f} USD a month per unit, for each "
         "table and index.",
         "tableWriteCapacity": f"With PROVISIONED {provisioned:.2f} USD a month per unit, for each table and "
@@ -349,24 +350,24 @@ def _effects(happy: OrderPath) -> Mapping[str, str]:
         "pointInTimeRecovery": "0.20 USD per GB and month of the tables.",
         "recoveryDays": no_effect,
         "deletionProtection": no_effect,
-        "protectData": "Nothing while the stack is there; tables that outlive it go on to cost storage.",
-        "stalledAfterMinutes": "Nothing without stalled orders; a stalled one costs another attempt.",
-        "maxAttempts": "What an order may cost at most that never ends: each attempt as much as a fresh one.",
-        "fulfillmentUrl": "FulfillOrder waits for the answer: "
-        f"{PRICES['gbSeconds'].of(0.1 * LAMBDA_GB) * _MILLION:.2f} for each 100 ms at 128 MB; an EXPRESS run "
-        "gets longer by as much.",
-        "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads of it (one per "
-        "cold start, and one every five minutes in each environment that is busy).",
+        "protectData": "Tables that remain after the stack is removed cost storage.",
+        "stalledAfterMinutes": "A stalled order costs another attempt.",
+        "maxAttempts": "Limits the cost of an order that keeps stalling; each attempt costs the same.",
+        "fulfillmentUrl": "FulfillOrder waits for the response: "
+        f"{PRICES['gbSeconds'].of(0.1 * LAMBDA_GB) * _MILLION:.2f} for each 100 ms at 128 MB. An EXPRESS "
+        "execution takes longer by the same time.",
+        "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads: one per cold start, and "
+        "one every five minutes in each busy environment.",
         "fulfillmentAllowHttp": no_effect,
         "requireTls": no_effect,
         "permissionsBoundaryArn": no_effect,
         "tags": no_effect,
-        "alarmEmail": "Nothing: mails are free up to 1,000 a month.",
+        "alarmEmail": "None: 1,000 mails a month are free.",
         "runbookUrl": no_effect,
         "alarmErrorPercent": no_effect,
         "alarmLatencyMs": no_effect,
         "alarmQueueSeconds": no_effect,
-        "tracingPercent": f"{PRICES['traces'].of(1e4):.2f} for each percent of the requests.",
+        "tracingPercent": f"{PRICES['traces'].of(1e4):.2f} per percent of the requests.",
     }
 
 
@@ -378,8 +379,8 @@ def _price_table() -> str:
         )
         rows.append([price.what, f"{tiers} per {price.unit}", price.source])
     return (
-        f"## Prices\n\nUSD, {REGION}, list prices as known on {DATE} (`bench/prices.py`); several prices are "
-        "tiers by the month's amount. Look them up at their source before you rely on them.\n\n"
+        f"## Prices\n\nUSD, {REGION}, list prices of {DATE} (`bench/prices.py`). Several prices are tiers by "
+        "the month's amount. Check them at their source before you rely on them.\n\n"
         + markdown_table(["what", "price", "source"], rows)
     )
 

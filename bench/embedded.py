@@ -1,8 +1,7 @@
-"""The same paths on the embedded AWS, counted on the wire.
+"""Measures the paths of `bench/order_paths.py` on the embedded AWS.
 
-Each call is written down as it passes between the functions and the emulator, so that what is counted is what
-the deployed functions really send, under their own roles. Executions are counted from their histories,
-invocations of the queue's consumer and of the API from what was sent.
+Each call is intercepted between the functions and the emulator. The recorded calls are therefore those that
+the deployed functions send, under their own roles. Transitions are counted from the executions' histories.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -28,15 +27,15 @@ FINAL: Final = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What one order used on the embedded AWS."""
+class EmbeddedUse:
+    """The calls and transitions of one order on the embedded AWS."""
 
     calls: tuple[BilledCall, ...]
     transitions: int
 
     @property
     def units(self) -> Units:
-        """All that its calls cost."""
+        """The billed units of all calls."""
         total: Units = {}
         for call in self.calls:
             add(total, call.units)
@@ -44,7 +43,7 @@ class Seen:
 
 
 @dataclass
-class Shop:
+class StackClient:
     """A client of a running stack."""
 
     stack: RunningStack
@@ -54,7 +53,7 @@ class Shop:
         self._key = self.stack.api_keys["paid"]
 
     def post(self, path: str, body: object = None, **headers: str) -> Any:
-        """Send a POST; answers the decoded body. Raises urllib's HTTPError for an error."""
+        """Sends a POST and returns the decoded body. Raises urllib's HTTPError."""
         request = urllib.request.Request(  # noqa: S310  loopback
             self.stack.api_url + path,
             data=None if body is None else json.dumps(body).encode(),
@@ -64,22 +63,24 @@ class Shop:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return json.load(answer)
 
-    def order(self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None) -> str:
-        """Place an order of one line per product, once for each idempotency key if given; its id."""
+    def create_order(
+        self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None
+    ) -> str:
+        """Creates an order with one line per product, under an idempotency key if given. Returns the id."""
         lines = [{"productId": product, "quantity": quantity} for product in products]
         headers = {} if key is None else {"Idempotency-Key": key}
         return str(self.post("/orders", {"userId": user, "items": lines}, **headers)["orderId"])
 
-    def user(self) -> str:
-        """A new user's id."""
+    def create_user(self) -> str:
+        """Creates a user and returns the id."""
         return str(self.post("/users", {"name": "Ada Lovelace", "email": "ada@example.com"})["userId"])
 
-    def product(self, stock: int) -> str:
-        """A new product's id."""
+    def create_product(self, stock: int) -> str:
+        """Creates a product and returns the id."""
         return str(self.post("/products", {"title": "Desk lamp", "price": 1999, "stock": stock})["productId"])
 
     def status(self, order: str) -> str:
-        """An order's status, read past the API."""
+        """Returns an order's status from the table."""
         answer = self.stack.client("dynamodb").get_item(
             TableName=self.stack.outputs["tableNames"]["orders"],
             Key={"orderId": {"S": order}},
@@ -88,10 +89,10 @@ class Shop:
         return str(answer["Item"]["status"]["S"])
 
 
-def measure_all_paths_embedded() -> dict[str, Seen]:
-    """Every path of `bench/order_paths.py`, by its name. Takes about twenty seconds."""
+def measure_all_paths_embedded() -> dict[str, EmbeddedUse]:
+    """Measures every path of `bench/order_paths.py`. Takes about twenty seconds."""
     with _recorded({}) as recorded:
-        seen = {
+        used = {
             name: recorded.run(end, products, cancel=cancel)
             for name, end, products, cancel in (
                 ("fulfilled", "FULFILLED", ["a", "b"], False),
@@ -106,39 +107,39 @@ def measure_all_paths_embedded() -> dict[str, Seen]:
         PartnerServer(partner) as server,
         _recorded({"fulfillmentUrl": f"{server.url}orders"}) as recorded,
     ):
-        partner.secret = str(recorded.shop.stack.signing_secret)
-        seen["refused and released"] = recorded.run("FAILED", ["a", "b"])
-    return seen
+        partner.secret = str(recorded.client.stack.signing_secret)
+        used["refused and released"] = recorded.run("FAILED", ["a", "b"])
+    return used
 
 
 @dataclass
 class _Recorded:
-    """A running stack whose calls are written down."""
+    """A running stack whose AWS calls are recorded."""
 
-    shop: Shop
+    client: StackClient
     ledger: Ledger
     user: str
     products: Mapping[str, str]
 
-    def run(self, end: str, products: list[str], *, cancel: bool = False) -> Seen:
-        """Run one order to its end."""
+    def run(self, end: str, products: list[str], *, cancel: bool = False) -> EmbeddedUse:
+        """Creates an order, waits until its execution has ended, and returns its calls."""
         self.ledger.calls.clear()
-        with self._held_queue() if cancel else _nothing():
-            order = self.shop.order(self.user, [self.products.get(name, name) for name in products])
+        with self._paused_consumer() if cancel else nullcontext():
+            order = self.client.create_order(self.user, [self.products.get(name, name) for name in products])
             if cancel:
-                self.shop.post(f"/orders/{order}/cancel")
+                self.client.post(f"/orders/{order}/cancel")
         arn = self._execution(order)
-        states = self.shop.stack.client("stepfunctions")
+        states = self.client.stack.client("stepfunctions")
         _await(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", order)
-        if self.shop.status(order) != end:
-            raise RuntimeError(f"the order ended {self.shop.status(order)}, not {end}")
+        if self.client.status(order) != end:
+            raise RuntimeError(f"the order is {self.client.status(order)}, expected {end}")
         history = states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         entered = sum(event["type"].endswith("StateEntered") for event in history)
-        return Seen(calls=tuple(self.ledger.calls), transitions=entered)
+        return EmbeddedUse(calls=tuple(self.ledger.calls), transitions=entered)
 
     def _execution(self, order: str) -> str:
-        machine = str(self.shop.stack.outputs["stateMachineArn"])
-        states = self.shop.stack.client("stepfunctions")
+        machine = str(self.client.stack.outputs["stateMachineArn"])
+        states = self.client.stack.client("stepfunctions")
 
         def found() -> str | None:
             executions = states.list_executions(stateMachineArn=machine)["executions"]
@@ -147,9 +148,9 @@ class _Recorded:
         return _await(found, order)
 
     @contextmanager
-    def _held_queue(self) -> Iterator[None]:
-        """Nothing is taken from the queue meanwhile."""
-        functions = self.shop.stack.client("lambda")
+    def _paused_consumer(self) -> Iterator[None]:
+        """Keeps order_consumer from receiving messages."""
+        functions = self.client.stack.client("lambda")
         (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
         time.sleep(1.5)  # a poll may be under way
@@ -159,23 +160,18 @@ class _Recorded:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
 def _await(probe: Callable[[], _T | None], order: str) -> _T:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if found := probe():
             return found
         time.sleep(0.1)
-    raise RuntimeError(f"the order {order} did not come to its end in 30 s")
+    raise RuntimeError(f"the execution of order {order} has not ended within 30 s")
 
 
 @contextmanager
 def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
-    """A stack of its own, all of whose functions' calls are written down."""
+    """Starts a stack and records all AWS calls of its functions."""
     with running_stack(config=settings) as stack:
         dynamodb = stack.client("dynamodb")
         logical = {physical: name for name, physical in stack.outputs["tableNames"].items()}
@@ -189,24 +185,26 @@ def _recorded(settings: Mapping[str, Any]) -> Iterator[_Recorded]:
             return item
 
         ledger = Ledger(schemas=schemas, peek=peek, logical=lambda table: logical[table])
-        with intercept_calls(stack.endpoint, stack.functions, _writing_down(ledger)):
-            shop = Shop(stack)
-            products = {name: shop.product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))}
-            yield _Recorded(shop=shop, ledger=ledger, user=shop.user(), products=products)
+        with intercept_calls(stack.endpoint, stack.functions, _recording_in(ledger)):
+            client = StackClient(stack)
+            products = {
+                name: client.create_product(stock) for name, stock in (("a", 100), ("b", 100), ("rare", 1))
+            }
+            yield _Recorded(client=client, ledger=ledger, user=client.create_user(), products=products)
 
 
-def _writing_down(ledger: Ledger) -> Interceptor:
-    """Lets one call through at a time, with the ledger before and behind it."""
+def _recording_in(ledger: Ledger) -> Interceptor:
+    """Returns an interceptor that forwards one call at a time and records it."""
     lock = threading.Lock()
 
-    def tap(request: Request, pass_on: Callable[[], Response]) -> Response:
+    def intercept(request: Request, forward: Callable[[], Response]) -> Response:
         if request.service in {"cloudwatch", "secretsmanager"}:
-            return pass_on()  # of the schedule and of a cold start, not of an order
+            return forward()  # of the requeue and of a cold start, not of an order
         operation, parameters = request.operation, request.parameters
         with lock:
             before = ledger.begin(operation, parameters)
-            response = pass_on()
+            response = forward()
             ledger.finish(request.service, operation, parameters, response.body, before, response.error)
         return response
 
-    return tap
+    return intercept

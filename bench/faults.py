@@ -1,8 +1,8 @@
-"""A burst of orders on the embedded AWS while things go wrong: `python -m bench.faults`.
+"""A burst of orders on the embedded AWS with injected faults: `python -m bench.faults`.
 
-A share of everything fails. The fulfillment system refuses, loses or delays requests. Clients and the queue
-repeat themselves, and Lambda workers are killed while they work. Afterwards every order must be final, none
-lost, none shipped twice, and the stock exact.
+The fulfillment system refuses, loses or delays a share of the requests. Clients and the queue repeat requests
+and messages, and Lambda workers are killed while they run. Afterwards every order must be final, none lost,
+none shipped twice, and the stock exact.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from functions.shared.persistence.orders import OrderRepository
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer, mixed_behavior
 from local.stack import RunningStack, running_stack
 
-# How the fulfillment system's share of faults is made up.
+# Each behavior's share of the fulfillment system's faults.
 _BEHAVIORS: Final = {
     Behavior.BUSY: 0.3,
     Behavior.DROP_REQUEST: 0.2,
@@ -45,32 +45,32 @@ _BEHAVIORS: Final = {
     Behavior.REFUSE: 0.1,
     Behavior.SLOW: 0.1,
 }
-_PAUSE: Final = 0.5  # seconds between two looks at how far it has come
-_STALLED_AFTER: Final = 10.0  # seconds of the trial that stand for the ten minutes of the stack
+_INTERVAL: Final = 0.5  # seconds between two checks of the progress
+_STALLED_AFTER: Final = 10.0  # seconds, instead of the stack's ten minutes
 _CLIENT_RETRIES: Final = 30
 _CLIENT_PAUSE: Final = 0.3  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is done: how many orders, from how many clients at once, and which share of everything fails."""
+    """The parameters of a trial."""
 
     orders: int
-    share: float = 0.05
-    clients: int = 8
+    share: float = 0.05  # of requests, messages and workers that fail
+    clients: int = 8  # concurrent
     products: int = 20
     seed: int = 1
-    patience: float = 900.0  # seconds after which what is not final counts as stuck
-    redelivery: int | None = None  # seconds until a killed consumer's messages come again; None: as deployed
+    timeout: float = 900.0  # seconds until all orders must be final
+    redelivery: int | None = None  # the queue's visibility timeout in seconds; None: as deployed
 
 
 @dataclass(kw_only=True)
 class Report:
-    """What came of it; `problems` is empty when every promise was kept."""
+    """The result of a trial. `problems` is empty when all guarantees hold."""
 
     orders: int = 0
     seconds: float = 0.0
-    p50: float = 0.0  # seconds from placed to FULFILLED
+    p50: float = 0.0  # seconds from the creation to FULFILLED
     p99: float = 0.0
     peak_memory: int = 0  # bytes, of the emulator and all workers
     ends: Counter[str] = field(default_factory=Counter)
@@ -79,11 +79,11 @@ class Report:
 
     @property
     def per_second(self) -> float:
-        """Orders per second, from the first request to the last order's end."""
+        """Orders per second, from the first request to the last final order."""
         return self.orders / self.seconds
 
     def lines(self) -> Iterator[str]:
-        """The report for people."""
+        """Yields the lines of the printed report."""
         yield f"orders       {self.orders}: {_counts(self.ends)}"
         yield f"faults       {_counts(self.faults)}"
         yield f"throughput   {self.per_second:.1f} orders/s ({self.seconds:.1f} s)"
@@ -92,12 +92,12 @@ class Report:
         for problem in self.problems:
             yield f"PROBLEM      {problem}"
         if not self.problems:
-            yield "all final, none lost, none doubled, stock exact"
+            yield "all orders final, none lost, none shipped twice, stock exact"
 
 
 @contextlib.contextmanager
 def stack_with_partner(plan: Plan) -> Iterator[tuple[RunningStack, FulfillmentPartner]]:
-    """The embedded AWS, and the fulfillment partner that its orders go to."""
+    """Starts the embedded AWS with a fulfillment system that misbehaves as planned."""
     partner = FulfillmentPartner("")
     partner.behavior = mixed_behavior(
         {behavior: plan.share * part for behavior, part in _BEHAVIORS.items()}, plan.seed
@@ -115,11 +115,11 @@ def stack_with_partner(plan: Plan) -> Iterator[tuple[RunningStack, FulfillmentPa
 
 
 class Trial:
-    """One run of a plan on a stack of its own."""
+    """One run of a plan on a new stack."""
 
     def __init__(self, stack: RunningStack, partner: FulfillmentPartner, plan: Plan) -> None:
         self._stack = stack
-        self._warehouse = partner
+        self._partner = partner
         self._plan = plan
         self._chance = random.Random(plan.seed)  # noqa: S311
         tables = stack.outputs["tableNames"]
@@ -129,47 +129,47 @@ class Trial:
         self._queue = OrderQueue(stack.client("sqs"), stack.outputs["queueUrl"])
         self._requeue = stack.functions["requeue_stalled_orders"]
         self._local = threading.local()
-        self._repeated: deque[str] = deque()  # orders whose message is to come a second time
+        self._repeated: deque[str] = deque()  # orders whose message will be sent again
         self._stock: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._peak = 0
-        self._mood, partner.behavior = partner.behavior, self._counted_mood
+        self._draw_behavior, partner.behavior = partner.behavior, self._draw_and_count_behavior
 
     def run(self) -> Report:
-        """Place all orders, wait until they are final, and check what came of them."""
+        """Creates all orders, waits until they are final, and checks them."""
         user = self._call("POST", "/users", {"name": "Ada", "email": "ada@example.com"})["userId"]
-        # An order in ten names the first product, of which there is too little for all.
+        # One order in ten contains the first product, whose stock does not suffice for all.
         for number in range(self._plan.products):
             stock = self._plan.orders if number else self._plan.orders // 50
             body = {"title": f"Product {number}", "price": 100 + number, "stock": stock}
             self._stock[self._call("POST", "/products", body)["productId"]] = stock
         started = time.monotonic()
         with ThreadPoolExecutor(self._plan.clients) as clients:
-            wanted = {f"key-{number}": self._wish(user) for number in range(self._plan.orders)}
-            placing = [clients.submit(self._place, key, body) for key, body in wanted.items()]
-            self._watch(placing, started + self._plan.patience)
-            ids = [future.result() for future in placing]
-        return self._examine(ids, time.monotonic() - started)
+            bodies = {f"key-{number}": self._new_order(user) for number in range(self._plan.orders)}
+            requests_sent = [clients.submit(self._create_order, key, body) for key, body in bodies.items()]
+            self._run_until_final(requests_sent, started + self._plan.timeout)
+            ids = [future.result() for future in requests_sent]
+        return self._check(ids, time.monotonic() - started)
 
-    # --- what is done, and what goes wrong ----------------------------------------------------------------
+    # --- requests and faults ------------------------------------------------------------------------------
 
-    def _wish(self, user: str) -> dict[str, Any]:
+    def _new_order(self, user: str) -> dict[str, Any]:
         lines = self._chance.sample(sorted(self._stock), self._chance.randint(1, 3))
         items = [{"productId": product, "quantity": self._chance.randint(1, 3)} for product in lines]
         return {"userId": user, "items": items}
 
-    def _place(self, key: str, body: Mapping[str, Any]) -> str:
+    def _create_order(self, key: str, body: Mapping[str, Any]) -> str:
         order_id = str(self._call("POST", "/orders", body, key)["orderId"])
         chance = random.Random(f"{self._plan.seed}/{key}")  # noqa: S311
         if chance.random() < self._plan.share:
             self._count("requests repeated")
             again = str(self._call("POST", "/orders", body, key)["orderId"])
             if again != order_id:
-                raise AssertionError(f"one key made the orders {order_id} and {again}")
+                raise AssertionError(f"one idempotency key created two orders: {order_id} and {again}")
         if chance.random() < self._plan.share:
             self._repeated.append(order_id)
-        self._count("placed")
+        self._count("created")
         return order_id
 
     def _count(self, what: str, times: int = 1) -> None:
@@ -177,50 +177,50 @@ class Trial:
             self._counts[what] += times
 
     def _call(self, method: str, path: str, body: object, key: str | None = None) -> Any:
-        """One request, repeated as a careful client does while the service has a hiccup."""
+        """Sends a request, and repeats it while the API is unavailable or throttles."""
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.headers["x-api-key"] = self._stack.api_keys["paid"]
         headers = {"Idempotency-Key": key} if key else {}
-        said = ""
+        failure = ""
         for _ in range(_CLIENT_RETRIES):
             try:
                 answer = self._local.session.request(
                     method, self._stack.api_url + path, json=body, headers=headers, timeout=40
                 )
             except requests.RequestException as error:
-                said = str(error)
+                failure = str(error)
             else:
                 if answer.status_code < 300:
                     return answer.json()
-                said = f"{answer.status_code} {answer.text[:200]}"
+                failure = f"{answer.status_code} {answer.text[:200]}"
                 if answer.status_code < 500 and answer.status_code != 429:
                     break
             self._count("requests failed")
             time.sleep(_CLIENT_PAUSE)
-        raise AssertionError(f"{method} {path} was not accepted: {said}")
+        raise AssertionError(f"{method} {path} failed: {failure}")
 
-    def _counted_mood(self) -> Behavior:
-        behavior = self._mood()
+    def _draw_and_count_behavior(self) -> Behavior:
+        behavior = self._draw_behavior()
         if behavior is not Behavior.ACCEPT:
             self._count(f"answers: {behavior}")
         return behavior
 
-    def _watch(self, placing: list[Future[str]], deadline: float) -> None:
+    def _run_until_final(self, requests_sent: list[Future[str]], deadline: float) -> None:
         while time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-            is_placed = all(future.done() for future in placing)
-            waiting = self._waiting()
-            placed = self._counts["placed"]
-            self._kill_workers(placed, placed - len(waiting))
+            time.sleep(_INTERVAL)
+            all_created = all(future.done() for future in requests_sent)
+            open_orders = self._open_orders()
+            created = self._counts["created"]
+            self._kill_workers(created, created - len(open_orders))
             self._repeat_messages()
-            if is_placed and not waiting:
+            if all_created and not open_orders:
                 return
-            if is_placed and self._queue_is_empty():
-                self._let_time_pass(waiting)
+            if all_created and self._is_queue_empty():
+                self._requeue_stalled(open_orders)
 
-    def _waiting(self) -> list[OpenOrder]:
-        """The orders in the index of open ones."""
+    def _open_orders(self) -> list[OpenOrder]:
+        """Returns the orders in the open index."""
         found: list[OpenOrder] = []
         for shard in OPEN_SHARDS:
             start = None
@@ -231,10 +231,10 @@ class Trial:
                     break
         return found
 
-    def _kill_workers(self, placed: int, done: int) -> None:
+    def _kill_workers(self, created: int, done: int) -> None:
         workers, memory = _processes_of(self._stack.pid)
         self._peak = max(self._peak, memory)
-        due = round(self._plan.share * (placed + done) / 2) - self._counts["workers killed"]
+        due = round(self._plan.share * (created + done) / 2) - self._counts["workers killed"]
         for pid in self._chance.sample(workers, min(due, len(workers) // 2)) if due > 0 else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -246,21 +246,23 @@ class Trial:
             self._queue.send(OrderMessage(order_id=order.order_id, attempt=order.attempt, correlation_id="x"))
             self._count("messages repeated")
 
-    def _queue_is_empty(self) -> bool:
+    def _is_queue_empty(self) -> bool:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self._stack.client("sqs").get_queue_attributes(
             QueueUrl=self._stack.outputs["queueUrl"], AttributeNames=names
         )
         return all(answer["Attributes"][name] == "0" for name in names)
 
-    def _let_time_pass(self, waiting: list[OpenOrder]) -> None:
-        """As if an hour had gone by for what waits too long: the requeue sees to it.
+    def _requeue_stalled(self, open_orders: list[OpenOrder]) -> None:
+        """Sets stalled orders back by an hour and invokes the requeue.
 
-        Not while messages are on the queue, for then an order is only waiting its turn.
+        Call it with an empty queue: before that, orders may only wait for their delivery.
         """
         now = clock.now()
         stalled = [
-            order.order_id for order in waiting if clock.seconds_between(order.since, now) >= _STALLED_AFTER
+            order.order_id
+            for order in open_orders
+            if clock.seconds_between(order.since, now) >= _STALLED_AFTER
         ]
         if not stalled:
             return
@@ -277,11 +279,11 @@ class Trial:
         answer = self._stack.client("lambda").invoke(FunctionName=self._requeue)
         if "FunctionError" not in answer:
             report = msgspec.json.decode(answer["Payload"].read())
-            self._count("attempts given up", report.get("requeued", 0))
+            self._count("orders requeued", report.get("requeued", 0))
 
-    # --- what came of it ----------------------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------------
 
-    def _examine(self, ids: list[str], seconds: float) -> Report:
+    def _check(self, ids: list[str], seconds: float) -> Report:
         orders = {order.order_id: order for order in self._stored_orders()}
         done = [order for order in orders.values() if order.status is OrderStatus.FULFILLED]
         times = sorted(clock.seconds_between(order.created_at, order.history[-1].at) for order in done)
@@ -293,53 +295,52 @@ class Trial:
             p99=quantiles[98],
             peak_memory=self._peak,
             ends=Counter(_end_of(order) for order in orders.values()),
-            faults=self._counts - Counter(placed=len(ids)),
+            faults=self._counts - Counter(created=len(ids)),
         )
-        report.problems += self._lost_or_doubled(ids, orders)
+        report.problems += self._lost_or_unexpected(ids, orders)
         for order in orders.values():
             report.problems += [f"order {order.order_id} {fault}" for fault in self._faults_of(order)]
         report.problems += self._stock_faults(orders)
         return report
 
-    def _lost_or_doubled(self, ids: list[str], orders: Mapping[str, Order]) -> Iterator[str]:
+    def _lost_or_unexpected(self, ids: list[str], orders: Mapping[str, Order]) -> Iterator[str]:
         if len(set(ids)) != self._plan.orders:
-            yield f"{self._plan.orders} keys made {len(set(ids))} orders"
+            yield f"{self._plan.orders} idempotency keys created {len(set(ids))} orders"
         for order_id in set(ids) - set(orders):
             yield f"order {order_id} was accepted and is lost"
         for order_id in set(orders) - set(ids):
-            yield f"order {order_id} was placed by nobody"
-        for order_id in self._warehouse.shipments.keys() - orders.keys():
+            yield f"order {order_id} exists, but no client created it"
+        for order_id in self._partner.shipments.keys() - orders.keys():
             yield f"order {order_id} was shipped and does not exist"
 
     def _faults_of(self, order: Order) -> Iterator[str]:
         if order.is_open or order.open_since is not None:
-            yield f"is {order.status.value} and still waits"
+            yield f"is {order.status.value} and still open"
         moves = zip(order.history, order.history[1:], strict=False)
         for before, after in moves:
             if after.status not in LEGAL_MOVES[before.status]:
-                yield f"went from {before.status.value} to {after.status.value}"
-        shipped = self._warehouse.contents.get(order.order_id)
+                yield f"moved from {before.status.value} to {after.status.value}"
+        shipped = self._partner.contents.get(order.order_id)
         if order.status is OrderStatus.FULFILLED:
             if shipped != {line.product_id: line.quantity for line in order.items}:
                 yield f"is FULFILLED, but {shipped} was shipped"
-            if order.shipment is None or order.shipment.shipment_id != self._warehouse.shipments.get(
-                order.order_id
-            ):
-                yield "does not name its shipment"
+            shipment_id = self._partner.shipments.get(order.order_id)
+            if order.shipment is None or order.shipment.shipment_id != shipment_id:
+                yield "has a wrong shipment id"
         elif shipped is not None and not order.is_handed_over:
-            yield f"was shipped, and is {order.status.value} without its goods"
+            yield f"was shipped, and is {order.status.value} without a reservation"
 
     def _stock_faults(self, orders: Mapping[str, Order]) -> Iterator[str]:
-        gone = Counter[str]()
+        reserved = Counter[str]()
         for order in orders.values():
             if order.holds_stock:
-                gone.update({line.product_id: line.quantity for line in order.items})
+                reserved.update({line.product_id: line.quantity for line in order.items})
         for product, initial in self._stock.items():
             key = {"productId": {"S": product}}
             item = self._stack.client("dynamodb").get_item(TableName=self._products_table, Key=key)["Item"]
             left = from_item(item)["stock"]
-            if left != initial - gone[product]:
-                yield f"product {product}: {initial} - {gone[product]} is not {left}"
+            if left != initial - reserved[product]:
+                yield f"product {product}: stock {left}, expected {initial} - {reserved[product]}"
 
     def _stored_orders(self) -> Iterator[Order]:
         pages = self._stack.client("dynamodb").get_paginator("scan").paginate(TableName=self._orders_table)
@@ -349,7 +350,7 @@ class Trial:
 
 
 def run(plan: Plan) -> Report:
-    """Run a plan on a stack of its own."""
+    """Runs a plan on a new stack."""
     with stack_with_partner(plan) as (stack, partner):
         return Trial(stack, partner, plan).run()
 
@@ -361,7 +362,7 @@ def _end_of(order: Order) -> str:
 
 
 def _processes_of(group: int) -> tuple[list[int], int]:
-    """The Lambda workers in a process group, and the resident memory of the whole group in bytes."""
+    """Returns the Lambda workers in a process group, and the group's resident memory in bytes."""
     columns = ["ps", "-eo", "pid=,pgid=,rss=,args="]
     listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=3) for line in listed.splitlines()]
@@ -375,12 +376,14 @@ def _counts(counter: Mapping[str, int]) -> str:
 
 
 def main() -> int:
-    """Run it as the arguments say; exit code 0 when every promise was kept."""
+    """Runs a trial and prints its report. Returns exit code 0 when all guarantees hold, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
-    parser.add_argument("--orders", type=int, default=2000, help="how many (2000)")
-    parser.add_argument("--share", type=float, default=0.05, help="of everything that fails, 0 to 1 (0.05)")
-    parser.add_argument("--clients", type=int, default=8, help="that place orders at once (8)")
-    parser.add_argument("--seed", type=int, default=1, help="of the chance (1)")
+    parser.add_argument("--orders", type=int, default=2000, help="number of orders (2000)")
+    parser.add_argument(
+        "--share", type=float, default=0.05, help="share of requests, messages and workers that fail (0.05)"
+    )
+    parser.add_argument("--clients", type=int, default=8, help="number of concurrent clients (8)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random faults (1)")
     options = parser.parse_args()
     plan = Plan(orders=options.orders, share=options.share, clients=options.clients, seed=options.seed)
     report = run(plan)

@@ -1,8 +1,7 @@
-"""Whether anything gets dearer when the tables grow: units and own time of every operation, at every size.
+"""Measures whether operations cost more as the tables grow: billed units and CPU time, for each size.
 
-The tables are filled directly, all orders for one user. Units are computed from the recorded requests and
-item sizes; the time is the CPU time of the function, without that of the store, whose stand-in in memory does
-grow.
+The tables are filled directly; all orders belong to one user. Units are computed from the recorded requests
+and item sizes. The time is the function's CPU time without that of the store in memory, which grows.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Operation = Callable[[MeteredBackend], object]
 
 
 def growth(sizes: Sequence[int] = SIZES, repeats: int = 3) -> bool:
-    """Measure every operation at every size; answers whether all units are flat."""
+    """Measures every operation at every size. Returns whether all units stay the same."""
     measured = operations()
     units: dict[str, list[dict[str, float]]] = {name: [] for name in measured}
     times: dict[str, list[float]] = {name: [] for name in measured}
@@ -57,19 +56,19 @@ def growth(sizes: Sequence[int] = SIZES, repeats: int = 3) -> bool:
         "Growth: units, and own CPU in ms, by the number of orders, users and products",
         ["operation", "units", "over all sizes", *(f"{size:,}" for size in sizes)],
         rows,
-        "The requeue's work follows the stalled orders, of which the tables hold a few among all.",
+        "The requeue's work depends on the number of stalled orders.",
     )
     write("growth", {"sizes": list(sizes), "units": units, "cpuSeconds": times})
     return all(flat.values())
 
 
 def operations() -> dict[str, Operation]:
-    """Everything that is measured, by its name; each leaves the tables as they were."""
+    """Returns the measured operations by name. None changes the tables' sizes."""
     return {**_requests(), **_stalled()}
 
 
 def fill(meter: MeteredBackend, size: int) -> None:
-    """Put so many users, products and fulfilled orders of one user into the tables."""
+    """Stores that many users, products and fulfilled orders of one user."""
     lines = [OrderLine(product_id=f"p-{line}", quantity=2, title="Lamp", unit_price=1999) for line in (0, 1)]
     history = [HistoryEntry(status=status, at=_AT) for status in (OrderStatus.PENDING, OrderStatus.FULFILLED)]
     for number in range(size):
@@ -120,33 +119,33 @@ def _requests() -> dict[str, Operation]:
     }
 
 
-def _place(meter: MeteredBackend) -> str:
+def _create_order(meter: MeteredBackend) -> str:
     lines = [{"productId": product, "quantity": 1} for product in ("p-0", "p-1")]
     order = meter.request("POST", "/orders", {"userId": "u-0", "items": lines})
     meter.backend.cloud.queue.clear()
     return str(order["orderId"])
 
 
-def _take_away(meter: MeteredBackend, order: str) -> None:
+def _delete_order(meter: MeteredBackend, order: str) -> None:
     del meter.backend.cloud.store.tables["orders"].items[order]
 
 
 def _create(meter: MeteredBackend) -> None:
-    _take_away(meter, _place(meter))
+    _delete_order(meter, _create_order(meter))
 
 
 def _cancel(meter: MeteredBackend) -> None:
-    order = _place(meter)
+    order = _create_order(meter)
     meter.reset()
     meter.request("POST", f"/orders/{order}/cancel")
-    _take_away(meter, order)
+    _delete_order(meter, order)
 
 
 def _validate(meter: MeteredBackend) -> None:
-    order = _place(meter)
+    order = _create_order(meter)
     meter.reset()
     invoke_task("validate_order", order)
-    _take_away(meter, order)
+    _delete_order(meter, order)
 
 
 def _stalled() -> dict[str, Operation]:
@@ -169,10 +168,10 @@ def _stalled() -> dict[str, Operation]:
             meter.reset()
             answer = meter.backend.run_schedule()
             if answer["requeued"] != stalled:
-                raise RuntimeError(f"{stalled} stalled orders, but {json.dumps(answer)}")
+                raise RuntimeError(f"expected {stalled} requeued orders, got {json.dumps(answer)}")
             meter.backend.cloud.queue.clear()
             for number in range(stalled):
-                _take_away(meter, f"stalled-{number:03}")
+                _delete_order(meter, f"stalled-{number:03}")
 
         return run
 

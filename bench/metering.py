@@ -1,6 +1,6 @@
-"""The backend in memory with a meter: what its calls are billed, what it logs, and how long it computes.
+"""The backend in memory with a meter for billed calls, logs, metrics and CPU time.
 
-A whole order takes milliseconds, so a hundred thousand of them can be run.
+A whole order takes milliseconds, so a bench can run a hundred thousand of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from local.memory.state_machine import Coverage
 
 _LOG_EVENT_OVERHEAD = 26  # bytes that CloudWatch adds to the size of each log event
 
-# A secret is read at a cold start, not for an order; the fulfillment system bills nothing.
+# A secret is read at a cold start, not for an order. AWS does not bill calls of the fulfillment system.
 _NOT_METERED = frozenset({"secretsmanager", FULFILLMENT})
 
 
@@ -38,10 +38,10 @@ class Telemetry:
     metrics: set[tuple[str, ...]] = field(default_factory=set)  # name and dimensions
 
     def read(self, function: str, lines: str) -> None:
-        """Adds the log lines of a function. Some of them are metrics."""
+        """Adds the log lines of a function, with the metrics in them."""
         for line in lines.splitlines():
             content = json.loads(line)
-            # All functions share one service name here; in AWS each has its own.
+            # All functions share one service name here. On AWS each has its own.
             own_name = len(function) - len(content["service"])
             content["service"] = function
             self.log_bytes += len(line.encode()) + own_name + _LOG_EVENT_OVERHEAD
@@ -53,13 +53,13 @@ class Telemetry:
 
 @dataclass
 class MeteredBackend(Hook):
-    """A backend in memory, with the cost of everything since the last `reset`."""
+    """A backend in memory with the counts since the last `reset`."""
 
     backend: MemoryBackend
     ledger: Ledger
     telemetry: Telemetry = field(default_factory=Telemetry)
     invocations: Counter[str] = field(default_factory=Counter)
-    seconds_invoked: float = 0.0  # CPU, with that of the services in memory
+    seconds_invoked: float = 0.0  # CPU, including that of the services in memory
     seconds_in_services: float = 0.0
     _log: io.StringIO = field(default_factory=io.StringIO)
     _call_began: float = 0.0
@@ -67,7 +67,7 @@ class MeteredBackend(Hook):
 
     @property
     def transitions(self) -> int:
-        """State transitions. Counts each state once, so only one execution may have run."""
+        """The state transitions of one execution. Each state counts once, so only one may have run."""
         return len(self.backend.cloud.coverage.states)
 
     def reset(self) -> None:
@@ -82,11 +82,11 @@ class MeteredBackend(Hook):
         """Sends a request and returns the decoded body. Raises RuntimeError for an error."""
         answer = self.backend.api.request(method, path, body, query=query or None)
         if answer.status >= 400:
-            raise RuntimeError(f"{method} {path} answered {answer}")
+            raise RuntimeError(f"{method} {path} returned {answer}")
         return answer.body
 
     def metered(self, function: str, handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Returns the handler with its invocations, its time and its log lines counted."""
+        """Returns a handler that also counts the invocations, CPU time and log lines."""
 
         def handle(event: Any, context: Any) -> Any:
             self.invocations[function] += 1
@@ -103,14 +103,17 @@ class MeteredBackend(Hook):
         return handle
 
     def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        """Notes the time and the items before the call."""
         self._call_began = time.process_time()
         if call.service not in _NOT_METERED:
             self._touched = self.ledger.begin(call.operation, request)
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Records a call that succeeded."""
         self._finish(call, request, answer, "")
 
     def refused(self, call: ServiceCall, request: Mapping[str, Any], error: ClientError) -> None:
+        """Records a call that the service refused."""
         self._finish(call, request, None, error.response["Error"]["Code"])
 
     def _finish(self, call: ServiceCall, request: Mapping[str, Any], answer: Any, error: str) -> None:
@@ -123,7 +126,7 @@ class MeteredBackend(Hook):
 def metered_backend(
     log_level: str = "INFO", *, uses_fulfillment_system: bool = False
 ) -> Iterator[MeteredBackend]:
-    """An empty backend with a meter. The functions of this process are connected to it until the end."""
+    """Yields an empty backend with a meter. The functions in this process use it until the end."""
     backend = MemoryBackend(uses_fulfillment_system=uses_fulfillment_system)
     tables = backend.cloud.store.tables
 

@@ -1,4 +1,4 @@
-"""The paths that an order can take, each run once and counted in what AWS bills."""
+"""Runs each path of an order once, and counts what AWS bills."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.billing import BilledCall, Units, add, item_size
 from bench.metering import MeteredBackend, metered_backend
 from local.partners.fulfillment import Behavior
 
-# The assumptions of the budgets. Lambda's own time per invocation and a run's length are given, not measured
-# here: they depend on AWS, and `python -m bench warm` shows how little of the time is ours.
+# The assumptions of the budgets. The durations of an invocation and of an execution depend on AWS.
+# `python -m bench warm` measures this project's share of an invocation.
 LAMBDA_SECONDS: Final = 0.020
 LAMBDA_GB: Final = 128 / 1024
 RUN_SECONDS: Final = 0.3
-RUN_GB: Final = 64 / 1024  # EXPRESS bills memory in steps of 64 MB; a run of ours fits into one
+RUN_GB: Final = 64 / 1024  # EXPRESS bills memory in steps of 64 MB; an execution needs one step
 BATCH: Final = 10  # messages of a full batch
 
 _USER: Final = {"name": "Ada Lovelace", "email": "ada@example.com"}
@@ -24,7 +24,7 @@ _TITLES: Final = ("Desk lamp, brass", "Light bulb, E27, warm white")
 
 @dataclass(frozen=True, kw_only=True)
 class OrderPath:
-    """What one order of two lines used, from its POST to its end, and what it left behind."""
+    """The use of AWS by one order of two lines, from its POST to its final status."""
 
     name: str
     end: str
@@ -32,13 +32,13 @@ class OrderPath:
     invocations: Mapping[str, int]  # of each function, at batch 1
     transitions: int
     requests: int  # to the API
-    item_bytes: int  # the order's item at its end
+    item_bytes: int  # the final item of the order
     log_bytes: int
     metrics: frozenset[tuple[str, ...]] = field(repr=False)
 
     def units(self, workflow: str, *, batch: int) -> Units:
-        """Returns what is billed for this order without telemetry. The consumer gets `batch` messages."""
-        # An order has its share of the consumer's invocation and of Lambda's requests for a batch.
+        """Returns the billed units of the order without telemetry, with `batch` messages in a batch."""
+        # The orders of a batch share the consumer's invocation and Lambda's queue requests.
         invocations = sum(self.invocations.values()) - 1 + 1 / batch
         units: Units = {}
         for call in self.calls:
@@ -60,16 +60,16 @@ class OrderPath:
 
 
 def measure_all_paths(log_level: str = "INFO") -> list[OrderPath]:
-    """Runs every path, in the order of the documentation. Takes about a second."""
+    """Measures every path, in the order of docs/cost.md. Takes about a second."""
     return [_measure(name, end, run, log_level) for name, (end, run) in _PATHS.items()]
 
 
 Run = Callable[[MeteredBackend, str, list[str]], str]
-"""Runs one order of a user over some of these products, and returns its id."""
+"""Creates an order of a user with some of these products, runs it to its end, and returns its id."""
 
 
 def _fulfilled(meter: MeteredBackend, user: str, products: list[str]) -> str:
-    order = _place(meter, user, products)
+    order = _create_order(meter, user, products)
     meter.backend.run_workflow()
     return order
 
@@ -88,7 +88,7 @@ def _refused(meter: MeteredBackend, user: str, products: list[str]) -> str:
 
 
 def _cancelled(meter: MeteredBackend, user: str, products: list[str]) -> str:
-    order = _place(meter, user, products)
+    order = _create_order(meter, user, products)
     meter.request("POST", f"/orders/{order}/cancel")
     meter.backend.run_workflow()
     return order
@@ -103,7 +103,7 @@ _PATHS: Final[Mapping[str, tuple[str, Run]]] = {
 }
 
 
-def _place(meter: MeteredBackend, user: str, products: list[str]) -> str:
+def _create_order(meter: MeteredBackend, user: str, products: list[str]) -> str:
     lines = [{"productId": product, "quantity": 2} for product in products[:2]]
     return str(meter.request("POST", "/orders", {"userId": user, "items": lines})["orderId"])
 
@@ -118,7 +118,7 @@ def _measure(name: str, end: str, run: Run, log_level: str) -> OrderPath:
         meter.reset()
         order = run(meter, user, [product["productId"] for product in products])
         if meter.backend.status(order) != end:
-            raise RuntimeError(f"the order ended {meter.backend.status(order)}, not {end}")
+            raise RuntimeError(f"the order is {meter.backend.status(order)}, expected {end}")
         return OrderPath(
             name=name,
             end=end,

@@ -1,4 +1,4 @@
-"""How large the things are that Lambda loads: the layer, and each function's own archive."""
+"""Measures the sizes of the layer and of each function's archive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUNCTION_KB: Final = Limit(must=100.0)
 
 
 def package() -> bool:
-    """Zip everything as for Lambda; answers whether every limit holds."""
+    """Zips the archives as for Lambda. Returns whether every limit holds."""
     names = [name.removeprefix("functions.") for name in function_packages()]
     folder = layer_folder()
     layer_files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -31,8 +31,8 @@ def package() -> bool:
         "Package: what Lambda loads, zipped",
         ["what", "size"],
         [
-            ["layer (arm64), MB", LAYER_MB.judge(layer)],
-            *([f"{name}, KB", FUNCTION_KB.judge(size)] for name, size in functions.items()),
+            ["layer (arm64), MB", LAYER_MB.colored(layer)],
+            *([f"{name}, KB", FUNCTION_KB.colored(size)] for name, size in functions.items()),
         ],
     )
     write(

@@ -1,6 +1,6 @@
 """`python -m bench report`: writes the last results of all benches into `docs/performance.md`.
 
-What stands there below the marker is written by hand and stays.
+The text below the marker is written by hand and is kept.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bench.samples import PROJECT_ROOT
 from bench.speed import COLD, FIRST, PEAK, SUBJECT, WARM
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "performance.md"
-MARKER: Final = "<!-- Below this line everything is written by hand and stays. -->"
+MARKER: Final = "<!-- The text below is written by hand; `bench report` keeps it. -->"
 
 Result = Mapping[str, Any]
 
 
 def report() -> bool:
-    """Write the page; benches that were never run are named in their place."""
+    """Writes the page. A bench without results gets a section with its command."""
     sections = [_introduction()]
     for name, write in _SECTIONS.items():
         result = read(name)
@@ -66,12 +66,12 @@ def _introduction() -> str:
     return (
         "# Performance\n\n"
         "<!-- Written by `python -m bench report` from the last results of the benches. -->\n\n"
-        "Ratios are to the plain handler (`bench/plain/handler.py`: the same calls to AWS with `json` and "
-        "`boto3.client`, no framework, no validation), measured in one interleaved run, in fresh processes "
-        "of the interpreter of `.venv`, against a stand-in for AWS in a process of its own. For "
+        "Ratios are relative to the plain handler, `bench/plain/handler.py`: the same AWS calls with `json` "
+        "and `boto3.client`, no framework, no validation. Both are measured in one interleaved run, in fresh "
+        "processes of `.venv`'s interpreter. A stub in a separate process replaces AWS. For "
         "`POST /orders`:\n\n"
-        + markdown_table(["what", "must", "aim", "measured", ""], rows)
-        + "\n\n`make bench` measures all of it again."
+        + markdown_table(["what", "limit", "target", "measured", ""], rows)
+        + "\n\n`make bench` repeats all measurements."
     )
 
 
@@ -100,9 +100,9 @@ def _cold(result: Result) -> str:
     return (
         "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half) of 21.\n\n"
         + markdown_table(["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"], rows)
-        + "\n\n*No bytecode* is what Lambda has: archive and layer hold sources only and cannot be written "
-        "to, while the runtime's own botocore is taken to be compiled. The ratio there is to the plain "
-        "handler without bytecode."
+        + "\n\n*No bytecode* is the case on Lambda: archive and layer are read-only and hold sources only. "
+        "The runtime's botocore is assumed to be compiled. These ratios are relative to the plain handler "
+        "without bytecode."
     )
 
 
@@ -119,9 +119,9 @@ def _first(result: Result) -> str:
     ]
     heads = ["handler", "first call, ms", "import and first call, ms", "peak, MB", "ratio of first"]
     return (
-        "## First call, and memory\n\nCPU, median (middle half) of 21. Work that is only put off shows in "
-        "*import and first call*. Ratios are to the plain handler's two calls; other functions make "
-        "others.\n\n" + markdown_table([*heads, "of both", "of peak"], rows)
+        "## First call, and memory\n\nCPU, median (middle half) of 21. *Import and first call* includes work "
+        "that an import defers. Ratios are relative to the plain handler with its two AWS calls; other "
+        "functions make different calls.\n\n" + markdown_table([*heads, "of both", "of peak"], rows)
     )
 
 
@@ -135,8 +135,8 @@ def _warm(result: Result) -> str:
         for name, figures in result["seconds"].items()
     ]
     return (
-        "## Warm call\n\nCPU of POST /orders, ms: 5 pairs of processes, the median of 300 calls after 30 in "
-        "each, in alternating blocks.\n\n" + markdown_table(["handler", "CPU", "ratio"], rows)
+        "## Warm call\n\nCPU of POST /orders, ms. 5 pairs of processes, in each the median of 300 calls "
+        "after 30, in alternating blocks.\n\n" + markdown_table(["handler", "CPU", "ratio"], rows)
     )
 
 
@@ -146,7 +146,7 @@ def _package(result: Result) -> str:
         [f"`{name}`", f"{size:.1f} KB", f"{FUNCTION_KB.must:g} KB"]
         for name, size in result["functionKb"].items()
     ]
-    return "## Package\n\nZipped, as it is uploaded.\n\n" + markdown_table(["what", "size", "at most"], rows)
+    return "## Package\n\nZipped, as uploaded.\n\n" + markdown_table(["what", "size", "at most"], rows)
 
 
 def _units(result: Result) -> str:
@@ -155,8 +155,8 @@ def _units(result: Result) -> str:
         for name, path in result["paths"].items()
     ]
     return (
-        "## Cost\n\nUSD per million orders, full batches, without telemetry; all about it in "
-        "[cost.md](cost.md).\n\n" + markdown_table(["path", *BUDGETS], rows)
+        "## Cost\n\nUSD per million orders, full batches, without telemetry. Details: [cost.md](cost.md)."
+        "\n\n" + markdown_table(["path", *BUDGETS], rows)
     )
 
 
@@ -171,9 +171,9 @@ def _growth(result: Result) -> str:
         for name, units in result["units"].items()
     ]
     return (
-        "## Growth\n\nUnits, and the function's own CPU in ms, by the number of orders, users and products. "
-        "The real functions on the in-memory DynamoDB that the tests prove equal to moto's; its own time, "
-        "which grows, is taken out.\n\n"
+        "## Growth\n\nBilled units, and the function's CPU in ms, by the number of orders, users and "
+        "products. The functions run on the in-memory DynamoDB, which tests compare with moto. Its own time "
+        "grows and is subtracted.\n\n"
         + markdown_table(["operation", "units", "over all", *(f"{size:,}" for size in result["sizes"])], rows)
     )
 
@@ -207,9 +207,9 @@ def _burst(result: Result) -> str:
         for one in result["bursts"]
     ]
     return (
-        "## Bursts\n\nOrders of two lines from 8 clients at once, on the embedded AWS; p50 and p99 from POST "
-        "to FULFILLED; peak memory of the emulator and all workers. Requeued is what the state machine gave "
-        "up because the capped functions (`Pulumi.local.yaml`) throttled it too often.\n\n"
+        "## Bursts\n\nOrders of two lines from 8 clients at once, on the embedded AWS. p50 and p99: from "
+        "POST to FULFILLED. Peak: memory of the emulator and all workers. Requeued: orders whose execution "
+        "failed because functions were throttled too often (limits in `Pulumi.local.yaml`).\n\n"
         + markdown_table(["orders", "orders/s", "p50, s", "p99, s", "peak, GB", "requeued", "outcome"], rows)
     )
 
@@ -227,8 +227,8 @@ def _api(result: Result) -> str:
         for one in result["measurements"]
     ]
     return (
-        "## The API\n\nAgainst the embedded AWS, 8 s each after a warm-up. POST /orders shares the machine "
-        "with the workflows it starts. `python -m bench.api --url` measures a stack on AWS.\n\n"
+        "## The API\n\nOn the embedded AWS, 8 s each after a warm-up. POST /orders shares the machine with "
+        "the workflows that it starts. `python -m bench.api --url` measures a stack on AWS.\n\n"
         + markdown_table(["request", "clients", "requests/s", "p50, ms", "p99, ms", "failed"], rows)
     )
 

@@ -1,7 +1,7 @@
-"""AWS's list prices in us-east-1, in USD, without free tiers: the one place where they stand.
+"""AWS's list prices in us-east-1, in USD, without free tiers.
 
-As known on 2026-11-22 from published copies and summaries of the pages named with them, which were not at
-hand themselves. DynamoDB's on-demand prices are those since 2024-11-01.
+Date: 2026-11-22. They come from published copies and summaries of the named pages, not from the pages.
+DynamoDB's on-demand prices are those since 2024-11-01.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ REGION: Final = "us-east-1"
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """The price of one kind of unit; where it falls with the amount, one tier after the other."""
+    """The price of one kind of unit, in tiers by the month's amount."""
 
     what: str
     unit: str
-    per: float  # the units that `tiers` prices
-    tiers: Sequence[tuple[float, float]]  # units in a month up to which this holds, USD per `per` units
+    per: float  # the number of units that a tier's price is for
+    tiers: Sequence[tuple[float, float]]  # upper limit in units per month, USD per `per` units
     source: str
 
     def of(self, amount: float) -> float:
-        """USD for an amount in one month."""
+        """Returns the USD for an amount in one month."""
         total, lower = 0.0, 0.0
         for upper, price in self.tiers:
             total += max(min(amount, upper) - lower, 0.0) * price / self.per

@@ -1,4 +1,4 @@
-"""Fresh Python processes, and what they cost."""
+"""Runs fresh Python processes and measures their cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Calls:
-    """The cost of calls in a child: seconds per call, and the most memory so far in bytes."""
+    """The cost of calls in a child: seconds per call, and its peak memory in bytes."""
 
     cpu: Sequence[float]
     wall: Sequence[float]
@@ -37,7 +37,7 @@ class Calls:
 
 
 def run_python(arguments: Sequence[str], environment: Mapping[str, str]) -> Run:
-    """Run this interpreter in a fresh process. Raises RuntimeError when it fails."""
+    """Runs this interpreter in a fresh process. Raises RuntimeError when it fails."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         sys.executable, [sys.executable, *arguments], dict(environment), file_actions=_DEVNULL_OUT
@@ -45,7 +45,7 @@ def run_python(arguments: Sequence[str], environment: Mapping[str, str]) -> Run:
     _, status, usage = os.wait4(pid, 0)
     wall = time.perf_counter() - start
     if status:
-        raise RuntimeError(f"python {' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}")
+        raise RuntimeError(f"python {' '.join(arguments)} failed: exit {os.waitstatus_to_exitcode(status)}")
     return Run(wall=wall, user=usage.ru_utime, cpu=usage.ru_utime + usage.ru_stime)
 
 
@@ -53,7 +53,7 @@ _DEVNULL_OUT = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 
 
 def environment(endpoint: str, *, path: Path = PROJECT_ROOT, **more: str) -> dict[str, str]:
-    """What a measured process sees: a function's variables, the stub as AWS, and code from `path`."""
+    """Returns a measured process's environment: a function's variables, the stub's URL, code in `path`."""
     return {
         **ENVIRONMENT,
         "AWS_ENDPOINT_URL": endpoint,
@@ -65,7 +65,7 @@ def environment(endpoint: str, *, path: Path = PROJECT_ROOT, **more: str) -> dic
 
 
 class Child:
-    """A process that has imported one handler and calls it on demand."""
+    """A process that has imported one handler."""
 
     def __init__(self, process: subprocess.Popen[str], answers: IO[str]) -> None:
         self._process = process
@@ -73,7 +73,7 @@ class Child:
         self.imported = self._read()
 
     def call(self, event: Any, calls: int = 1) -> Calls:
-        """Call the handler that many times."""
+        """Calls the handler that many times."""
         assert self._process.stdin is not None  # noqa: S101  for mypy
         self._process.stdin.write(json.dumps({"event": event, "calls": calls}) + "\n")
         self._process.stdin.flush()
@@ -88,7 +88,7 @@ class Child:
 
 @contextmanager
 def child(package: str, variables: Mapping[str, str]) -> Iterator[Child]:
-    """A fresh process that has imported the handler of `package`."""
+    """Starts a process that imports the handler of `package`."""
     reading, writing = os.pipe()
     command = [sys.executable, _CHILD, package, str(writing)]
     with (

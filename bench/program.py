@@ -1,4 +1,4 @@
-"""How long the Pulumi program takes: recorded only, and deployed onto the embedded AWS."""
+"""Measures the Pulumi program's duration: recorded only, and deployed onto the embedded AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEPLOYED: Final = Limit(must=4.0)
 
 
 def program(runs: int = _RUNS) -> bool:
-    """Fresh processes, from start to end; answers whether both limits hold."""
+    """Measures fresh processes from start to end. Returns whether both limits hold."""
     figures = {}
     for name, code in (("recorded", _RECORD), ("deployed", _DEPLOY)):
         run_python(["-c", code], os.environ)  # writes the bytecode
@@ -40,7 +40,7 @@ def program(runs: int = _RUNS) -> bool:
                 }[name],
                 wall[name].text(1, 2),
                 cpu[name].text(1, 2),
-                limits[name].judge(wall[name].median),
+                limits[name].colored(wall[name].median),
             ]
             for name in figures
         ],

@@ -1,4 +1,4 @@
-"""Figures: their median and spread, as a table for people and as JSON for programs."""
+"""Reports figures with median and spread, as a printed table and as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ console: Final = Console(width=None if sys.stdout.isatty() else 118)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Repeated measurements of one thing, by their median; the spread is that of the middle half."""
+    """The median of repeated measurements, and the spread of their middle half."""
 
     median: float
     low: float  # first quartile
@@ -34,40 +34,40 @@ class Figure:
 
     @staticmethod
     def of(samples: Sequence[float]) -> Figure:
-        """The figure of these samples."""
+        """Returns the figure of these samples."""
         if len(samples) == 1:
             return Figure(median=samples[0], low=samples[0], high=samples[0], samples=1)
         low, _, high = statistics.quantiles(samples, n=4)
         return Figure(median=statistics.median(samples), low=low, high=high, samples=len(samples))
 
     def as_json(self) -> dict[str, float]:
-        """For the result files."""
+        """Returns the figure for the result files."""
         return {"median": self.median, "low": self.low, "high": self.high, "samples": self.samples}
 
     def text(self, scale: float, digits: int = 1) -> str:
-        """`median (low to high)` in units of 1/scale."""
+        """Returns `median (low to high)` in units of 1/scale."""
         median, low, high = (f"{value * scale:.{digits}f}" for value in (self.median, self.low, self.high))
         return f"{median} ({low} to {high})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """A ratio that must hold, and the one that is aimed at."""
+    """The upper limit of a figure, and its target."""
 
     must: float
     aim: float | None = None
 
-    def judge(self, value: float) -> str:
-        """The value, colored by whether it holds."""
+    def colored(self, value: float) -> str:
+        """Returns the value with a color: red above the limit, yellow above the target, else green."""
         if value > self.must:
-            return f"[red]{value:.2f} (must {self.must:.2f})"
+            return f"[red]{value:.2f} (limit {self.must:.2f})"
         if self.aim is not None and value > self.aim:
-            return f"[yellow]{value:.2f} (aim {self.aim:.2f})"
+            return f"[yellow]{value:.2f} (target {self.aim:.2f})"
         return f"[green]{value:.2f}"
 
 
 def machine() -> dict[str, str]:
-    """Where and when this is measured."""
+    """Returns the machine and the date of the measurement."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "python": platform.python_version(),
@@ -88,7 +88,7 @@ def _processor() -> str:
 
 
 def write(name: str, result: Mapping[str, Any]) -> None:
-    """Keep a result as JSON, with the machine and the date."""
+    """Writes a result as JSON, with the machine and the date."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     target = RESULTS / f"{name}.json"
     target.write_text(json.dumps({"machine": machine(), **result}, indent=2) + "\n", "utf-8")
@@ -96,7 +96,7 @@ def write(name: str, result: Mapping[str, Any]) -> None:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """The last result under this name, if there is one."""
+    """Returns the last result of this name, or None."""
     try:
         result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_bytes())
     except OSError:
@@ -107,16 +107,16 @@ def read(name: str) -> dict[str, Any] | None:
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None
 ) -> None:
-    """Print a table whose first column is text and whose others are figures."""
-    made = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    """Prints a table whose first column is text and whose others are figures."""
+    printed = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        printed.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        made.add_row(*row)
-    console.print(made)
+        printed.add_row(*row)
+    console.print(printed)
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for a page."""
+    """Returns a table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

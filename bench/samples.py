@@ -1,6 +1,6 @@
-"""What the functions are given in a measurement: their environment, one event each, and stored items.
+"""The inputs of measured functions: environment, one event per function, and stored items.
 
-An order of two lines, as in the budgets of `docs/cost.md`.
+The order has two lines, as in the budgets of `docs/cost.md`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from local.memory import functions as world
+from local.memory import functions as memory_functions
 from local.memory.functions import ACCOUNT, REGION
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 
-# Those of the tests: a function reads its environment once per process, so in a run of both there can be one.
+# As in the tests: a function reads its environment once per process, and one run may include both.
 ENVIRONMENT: Final[Mapping[str, str]] = {
-    **world.ENVIRONMENT,
+    **memory_functions.ENVIRONMENT,
     "AWS_REGION": REGION,
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -69,7 +69,7 @@ ORDER_ITEM: Final = {
 
 
 def request(method: str, path: str, body: object = None) -> dict[str, Any]:
-    """A request as API Gateway hands it to a function (REST API, Lambda proxy integration)."""
+    """Returns a request as API Gateway passes it to a function (REST API, Lambda proxy integration)."""
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/json",
@@ -110,12 +110,12 @@ def request(method: str, path: str, body: object = None) -> dict[str, Any]:
 
 
 def task(**more: object) -> dict[str, Any]:
-    """What the state machine hands to a task."""
+    """Returns the input of a task of the state machine."""
     return {"orderId": _ORDER, "attempt": 1, "correlationId": _REQUEST, **more}
 
 
 def queue_batch(messages: int) -> dict[str, Any]:
-    """What the event source mapping hands to the consumer."""
+    """Returns a batch of the event source mapping."""
     return {
         "Records": [
             {
@@ -152,11 +152,11 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "functions.update_order_status": task(status="FULFILLED", shipment={"shipmentId": f"shipment-{_ORDER}"}),
     "functions.requeue_stalled_orders": {},
 }
-"""One event per measured package, whose handler is `<package>.handler.lambda_handler`."""
+"""Measured package -> event for its `handler.lambda_handler`."""
 
 
 def function_packages() -> list[str]:
-    """The packages of all functions, by the folders that hold a handler."""
+    """Returns the packages of all functions: the folders with a handler."""
     return sorted(
         f"functions.{handler.parent.name}" for handler in PROJECT_ROOT.glob("functions/*/handler.py")
     )

@@ -1,4 +1,4 @@
-"""Cold start, first call, warm call: every function against the plain handler, in one interleaved run."""
+"""Measures cold starts, first calls and warm calls, relative to the plain handler in one interleaved run."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ PEAK: Final = Limit(must=1.2, aim=1.05)
 
 
 def cold(rounds: int = ROUNDS) -> bool:
-    """Fresh processes that import a handler and end; answers whether every limit holds.
+    """Measures fresh processes that import a handler and end. Returns whether every limit holds.
 
-    Beside the judged figures stands the import as in Lambda, where archive and layer hold no bytecode and
-    cannot be written to.
+    Also measures imports without bytecode, as on Lambda: archive and layer have none and are read-only.
     """
     packages = [PLAIN, *function_packages()]
     sources = {package: f"{package}, no bytecode" for package in (PLAIN, SUBJECT)}
@@ -50,8 +49,8 @@ def cold(rounds: int = ROUNDS) -> bool:
                 measured = [(package, variables)]
                 if package in sources:
                     measured.append((sources[package], bare))
-                for name, given in measured:
-                    run = run_python(["-P", "-c", f"import {package}.handler"], given)
+                for name, chosen in measured:
+                    run = run_python(["-P", "-c", f"import {package}.handler"], chosen)
                     if number >= 0:
                         runs[name].append(run)
     figures = {
@@ -76,7 +75,7 @@ def cold(rounds: int = ROUNDS) -> bool:
             figures[name]["wall"].text(1000, 0),
             figures[name]["user"].text(1000, 0),
             *(
-                limits[name].judge(ratios[name][kind]) if name in limits else f"{ratios[name][kind]:.2f}"
+                limits[name].colored(ratios[name][kind]) if name in limits else f"{ratios[name][kind]:.2f}"
                 for kind in ("wall", "user")
             ),
         ]
@@ -86,8 +85,8 @@ def cold(rounds: int = ROUNDS) -> bool:
         f"Cold: a fresh process imports the handler and ends, {rounds} interleaved runs, ms",
         ["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"],
         rows,
-        "median (middle half); the interpreter's own start is in all of them; "
-        "without bytecode: own code and the layer's packages, as in Lambda",
+        "median (middle half), including the start of the interpreter; "
+        "without bytecode: this project's code and the layer's packages, as on Lambda",
     )
     write("cold", _as_json(figures, ratios))
     return all(
@@ -97,7 +96,7 @@ def cold(rounds: int = ROUNDS) -> bool:
 
 @contextmanager
 def _without_bytecode() -> Iterator[Path]:
-    """A folder with the functions, the plain handler and the layer's packages as sources only."""
+    """Yields a folder with the sources of the functions, the plain handler and the layer's packages."""
     sources = [PROJECT_ROOT / "functions", PROJECT_ROOT / "bench"]
     for name in _LAYER_PACKAGES:
         origin = find_spec(name)
@@ -116,7 +115,7 @@ def _without_bytecode() -> Iterator[Path]:
 
 
 def first(rounds: int = ROUNDS) -> bool:
-    """Fresh processes that import a handler and call it once; answers whether every limit holds."""
+    """Measures fresh processes that import a handler and call it once. Returns whether every limit holds."""
     packages = [PLAIN, *(package for package in function_packages() if package in EVENTS)]
     imports: dict[str, list[Calls]] = {package: [] for package in packages}
     calls: dict[str, list[Calls]] = {package: [] for package in packages}
@@ -147,7 +146,7 @@ def first(rounds: int = ROUNDS) -> bool:
     }
     rows = []
     for package in packages:
-        judged = package == SUBJECT
+        has_limit = package == SUBJECT
         ratio, figure = ratios[package], figures[package]
         rows.append(
             [
@@ -155,25 +154,25 @@ def first(rounds: int = ROUNDS) -> bool:
                 figure["cpu"].text(1000),
                 figure["importAndFirst"].text(1000, 0),
                 figure["peak"].text(1 / 1e6, 1),
-                FIRST.judge(ratio["cpu"]) if judged else f"{ratio['cpu']:.2f}",
+                FIRST.colored(ratio["cpu"]) if has_limit else f"{ratio['cpu']:.2f}",
                 f"{ratio['importAndFirst']:.2f}",
-                PEAK.judge(ratio["peak"]) if judged else f"{ratio['peak']:.2f}",
+                PEAK.colored(ratio["peak"]) if has_limit else f"{ratio['peak']:.2f}",
             ]
         )
     table(
         f"First: the first call after the import, {rounds} interleaved fresh processes",
         ["handler", "first CPU, ms", "import + first CPU, ms", "peak, MB", "first", "import + first", "peak"],
         rows,
-        "median (middle half); ratios to the plain handler, which makes the calls of orders_api",
+        "median (middle half); ratios to the plain handler, which makes the AWS calls of orders_api",
     )
     write("first", _as_json(figures, ratios))
     return ratios[SUBJECT]["cpu"] <= FIRST.must and ratios[SUBJECT]["peak"] <= PEAK.must
 
 
 def warm(pairs: int = WARM_PAIRS) -> bool:
-    """Warm calls of POST /orders, in alternating blocks; answers whether the limit holds.
+    """Measures warm calls of POST /orders, in alternating blocks. Returns whether the limit holds.
 
-    Several pairs of processes, for the layout of memory differs from one process to the next.
+    Uses several pairs of processes, because each process has another memory layout.
     """
     medians: dict[str, list[float]] = {PLAIN: [], SUBJECT: []}
     with aws_stub() as endpoint:
@@ -190,14 +189,14 @@ def warm(pairs: int = WARM_PAIRS) -> bool:
                 for package, of in samples.items():
                     medians[package].append(statistics.median(of))
     figures = {package: {"cpu": Figure.of(of)} for package, of in medians.items()}
-    ratios = [ours / plain for ours, plain in zip(medians[SUBJECT], medians[PLAIN], strict=True)]
+    ratios = [subject / plain for subject, plain in zip(medians[SUBJECT], medians[PLAIN], strict=True)]
     ratio = statistics.median(ratios)
     table(
         f"Warm: CPU of POST /orders, {pairs} pairs of processes, {WARM_CALLS} calls each after {WARM_UP}",
         ["handler", "CPU, ms", "ratio"],
         [
             [PLAIN, figures[PLAIN]["cpu"].text(1000, 2), "1.00"],
-            [SUBJECT, figures[SUBJECT]["cpu"].text(1000, 2), WARM.judge(ratio)],
+            [SUBJECT, figures[SUBJECT]["cpu"].text(1000, 2), WARM.colored(ratio)],
         ],
         "median (middle half) of the processes' medians; "
         f"the pairs' ratios: {min(ratios):.2f} to {max(ratios):.2f}",
@@ -207,7 +206,7 @@ def warm(pairs: int = WARM_PAIRS) -> bool:
 
 
 def _rotated(packages: Sequence[str], by: int) -> list[str]:
-    """The packages in another order each round, so that none always runs behind the same one."""
+    """Returns the packages in another order each round, so that no package always follows the same one."""
     start = by % len(packages)
     return [*packages[start:], *packages[:start]]
 

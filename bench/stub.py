@@ -1,8 +1,7 @@
-"""A stand-in for AWS in a process of its own, which answers every call at once with something plausible.
+"""A stub of AWS in a separate process. It answers every call at once with a fixed response.
 
-With it the cost of serializing, signing, sending and parsing counts in a measurement, and the network and
-AWS's own time do not. It keeps nothing: `python -m bench.stub` prints its port and serves until its standard
-input ends.
+Measurements then include serializing, signing, sending and parsing, but neither the network nor AWS.
+`python -m bench.stub` prints its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _BY_TABLE: Final = {"orders": ORDER_ITEM, "products": PRODUCT_ITEM, "users": USE
 
 @contextmanager
 def aws_stub() -> Iterator[str]:
-    """Run the stub in a process of its own, and answer its URL."""
+    """Runs the stub in a separate process. Yields its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "bench.stub"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -64,7 +63,7 @@ _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
 
 
 class _Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as much of it as botocore speaks."""
+    """HTTP/1.1 with keep-alive: only the parts that botocore uses."""
 
     def __init__(self) -> None:
         self._buffer = b""

@@ -1,4 +1,4 @@
-"""`python -m bench units`: counts what an order costs, in memory and on the embedded AWS; `docs/cost.md`."""
+"""`python -m bench units`: counts an order's billed units in memory and on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.samples import PROJECT_ROOT
 
 
 def units() -> bool:
-    """Count every path twice; answers whether both counts agree and every budget holds."""
+    """Counts every path twice and writes docs/cost.md. Returns whether counts agree and budgets hold."""
     paths = {path.name: path for path in measure_all_paths()}
     embedded = measure_all_paths_embedded()
     rows: list[list[str]] = []
@@ -23,14 +23,14 @@ def units() -> bool:
         called: Units = {}
         for call in path.calls:
             add(called, call.units)
-        seen = embedded[name]
-        same = called == seen.units and path.transitions == seen.transitions
+        used = embedded[name]
+        same = called == used.units and path.transitions == used.transitions
         agree = agree and same
         costs = {kind: per_million(path.units(kind, batch=BATCH)) for kind in BUDGETS}
         result[name] = {
             "units": {kind: path.units(kind, batch=BATCH) for kind in BUDGETS},
             "usdPerMillion": costs,
-            "embedded": {**seen.units, "transitions": seen.transitions},
+            "embedded": {**used.units, "transitions": used.transitions},
             "itemBytes": path.item_bytes,
             "logBytes": path.log_bytes,
         }
@@ -41,7 +41,7 @@ def units() -> bool:
                 f"{called['readUnits']:g}",
                 f"{called['events']:g}",
                 f"{path.transitions}",
-                "[green]the same" if same else f"[red]{seen.units}, {seen.transitions} transitions",
+                "[green]the same" if same else f"[red]{used.units}, {used.transitions} transitions",
                 *(f"{cost:.2f}" for cost in costs.values()),
             ]
         )
@@ -53,11 +53,11 @@ def units() -> bool:
     DOCUMENT.write_text(document(), "utf-8")
     console.print(f"[dim]{DOCUMENT.relative_to(PROJECT_ROOT)}[/dim]")
     write("units", {"paths": result, "budgets": dict(BUDGETS)})
-    happy = result["fulfilled"]["usdPerMillion"]
-    held = all(happy[kind] <= limit for kind, limit in BUDGETS.items())
+    fulfilled = result["fulfilled"]["usdPerMillion"]
+    held = all(fulfilled[kind] <= limit for kind, limit in BUDGETS.items())
     console.print(
         "; ".join(
-            f"{kind}: {happy[kind]:.2f} of {limit:.2f} USD per million fulfilled orders"
+            f"{kind}: {fulfilled[kind]:.2f} of {limit:.2f} USD per million fulfilled orders"
             for kind, limit in BUDGETS.items()
         )
     )

@@ -1,1 +1,1 @@
-"""The plain handler: what everything else is measured against."""
+"""The plain handler, the reference for all ratios."""

@@ -1,7 +1,7 @@
-"""POST /orders as plainly as it can be written: `json` and `boto3.client`, no framework and no validation.
+"""POST /orders with `json` and `boto3.client` only: no framework, no validation. Not part of the product.
 
-It makes the same calls to AWS as `functions/orders_api` does for a new order, one conditional PutItem and one
-SendMessage, and is the reference for all ratios of `python -m bench`. Not part of the product.
+It is the reference for all ratios of `python -m bench`. For a new order it makes the same AWS calls as
+`functions/orders_api`: one conditional PutItem and one SendMessage.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sqs = boto3.client("sqs")
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Store the order, queue it, answer 201."""
+    """Stores the order, sends its message and returns 201."""
     body = json.loads(event["body"])
     order_id = str(uuid.uuid4())
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

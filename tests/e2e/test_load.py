@@ -7,7 +7,7 @@ from functions.shared.domain.orders import OrderStatus
 
 
 def test_a_burst_with_faults_loses_and_repeats_no_order_and_keeps_the_stock_exact() -> None:
-    report = run(Plan(orders=150, share=0.05, patience=240, redelivery=15))
+    report = run(Plan(orders=150, share=0.05, timeout=240, redelivery=15))
     assert report.problems == []
     assert report.orders == 150
     assert report.ends[OrderStatus.FULFILLED] > 100
