@@ -9,12 +9,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared import clock
 from functions.shared.domain.errors import DependencyUnavailable
 from functions.shared.domain.moves import Move, MoveResult, StatusChange, recent_changes
-from functions.shared.domain.orders import Order
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.events import DETAIL_TYPES, EventBus
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
 
 _NOT_SENT = (DependencyUnavailable, ClientError, BotoCoreError)
+
+# An execution that makes one of these moves announced all earlier ones itself. Another final move may follow a
+# move of another EXPRESS execution of the same attempt, which was cut off before it announced that move.
+_ANNOUNCED_ON_THE_WAY = frozenset({OrderStatus.VALIDATED, OrderStatus.FULFILLED})
 
 
 class OrderLifecycle:
@@ -33,8 +37,11 @@ class OrderLifecycle:
         """
         result = self._orders.move(move)
         order = result.order
+        changes = recent_changes(order)
+        if move.to in _ANNOUNCED_ON_THE_WAY:
+            changes = [change for change in changes if change.status is move.to]
         try:
-            self._announce(order, [change for change in recent_changes(order) if change.status is move.to])
+            self._announce(order, changes)
         except _NOT_SENT:
             if not order.is_open:
                 self._orders.open_index.add(order, clock.now())

@@ -7,7 +7,9 @@ import pytest
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import OrderStatus
 from local.memory.backend import MemoryBackend
-from local.memory.faults import Failing, refusal
+from local.memory.cloud import Killed
+from local.memory.faults import FAULTS, Failing, FaultAt, refusal
+from local.memory.functions import invoke_task
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, stalled_order
 
 
@@ -32,3 +34,18 @@ def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: Memor
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]
     with pytest.raises(Exception, match="PENDING in attempt 2"):
         orders_api._lifecycle.retry(order)
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
+def test_an_execution_announces_the_move_of_another_one_that_was_cut_off(
+    backend: MemoryBackend, status: str
+) -> None:
+    """Two EXPRESS executions of one attempt diverge: one validates the order, the other does not."""
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    pricing = invoke_task("validate_order", order_id)
+    with pytest.raises(Killed), backend.hooked(FaultAt(0, FAULTS["killed after"])):
+        invoke_task("update_order_status", order_id, status="VALIDATED", pricing=pricing)
+    assert backend.take_events() == []
+    invoke_task("update_order_status", order_id, status=status, reason="unknown_user: no user")
+    events = [event["detail-type"] for event in backend.take_events()]
+    assert events == ["OrderValidated", f"Order{status.title()}"]

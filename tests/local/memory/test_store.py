@@ -136,10 +136,10 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         move,
         reserve,
         reserve,
-        lambda: reservations.release(
-            random_order(), at=AT, even_if_handed_over=chance.random() < 0.5
+        lambda: reservations.release(random_order(), at=AT, even_if_handed_over=chance.random() < 0.5),
+        lambda: reservations.hand_over(
+            random_order().order_id, chance.randint(1, 2), to="partner/orders", at=AT
         ),
-        lambda: reservations.hand_over(random_order().order_id, chance.randint(1, 2), to="partner/orders", at=AT),
         lambda: orders.begin_attempt(random_order(), at=AT),
         lambda: orders.retry(random_order(), at=AT),
         lambda: orders.open_index.remove(random_order().order_id),
