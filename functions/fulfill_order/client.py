@@ -28,13 +28,14 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from functions.shared import deadline
 from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
 from functions.shared.domain.orders import OrderLine, Shipment
 from functions.shared.environment import InvalidEnvironmentVariable
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 
-# Seconds that a shipment may take in all, well inside the function's timeout of 6.
+# Seconds that a shipment may take in all, if the function's timeout leaves as many.
 TIMEOUT = 4.0
 # Seconds after which the secret is read again, so that a rotation is noticed.
 SECRET_LIFETIME = 300.0
@@ -127,15 +128,18 @@ class FulfillmentClient:
         Raises `FulfillmentRefused` for a definitive no, and `FulfillmentUnavailable` when the outcome is not
         known.
         """
-        deadline = time.monotonic() + TIMEOUT
+        ends_at = time.monotonic() + min(TIMEOUT, deadline.seconds_left())
         parcels = [Parcel(line.product_id, line.quantity, line.title) for line in lines]
         body = msgspec.json.encode(ShipmentRequest(order_id, attempt, parcels))
-        reply = self._post(order_id, body, correlation_id, deadline)
+        reply = self._post(order_id, body, correlation_id, ends_at)
         if reply.status in _MISCONFIGURED and self._secret.renew():
-            reply = self._post(order_id, body, correlation_id, deadline)
+            reply = self._post(order_id, body, correlation_id, ends_at)
         return read_reply(reply)
 
-    def _post(self, order_id: str, body: bytes, correlation_id: str, deadline: float) -> Reply:
+    def _post(self, order_id: str, body: bytes, correlation_id: str, ends_at: float) -> Reply:
+        seconds = ends_at - time.monotonic()
+        if seconds <= 0:
+            raise FulfillmentUnavailable("the function's timeout left no time for the fulfillment system")
         timestamp = str(int(time.time()))
         headers = {
             "Content-Type": "application/json",
@@ -146,7 +150,7 @@ class FulfillmentClient:
             "X-Orderflow-Timestamp": timestamp,
             "X-Orderflow-Signature": sign(self._secret.value(), timestamp, body),
         }
-        return self._transport(self._url, body, headers, deadline - time.monotonic())
+        return self._transport(self._url, body, headers, seconds)
 
 
 def sign(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -192,7 +196,7 @@ def open_transport() -> Transport:
 
     def post(url: SplitResult, body: bytes, headers: dict[str, str], seconds: float) -> Reply:
         """Raises `FulfillmentUnavailable` when there is no whole answer within that time."""
-        deadline = time.monotonic() + seconds
+        ends_at = time.monotonic() + seconds
         host = url.hostname or ""
         connection: HTTPConnection
         try:
@@ -202,7 +206,7 @@ def open_transport() -> Transport:
                 connection = HTTPConnection(host, url.port, timeout=seconds)
             with contextlib.closing(connection):
                 connection.connect()
-                with _cut_off_at(deadline, connection.sock):
+                with _cut_off_at(ends_at, connection.sock):
                     target = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
                     connection.request("POST", target, body, headers)
                     response = connection.getresponse()
@@ -214,7 +218,7 @@ def open_transport() -> Transport:
 
 
 @contextlib.contextmanager
-def _cut_off_at(deadline: float, connected: socket.socket) -> Any:
+def _cut_off_at(ends_at: float, connected: socket.socket) -> Any:
     """End whatever waits on a socket when the time is up: the socket's own timeout begins anew with every
     byte that trickles in."""
 
@@ -222,7 +226,7 @@ def _cut_off_at(deadline: float, connected: socket.socket) -> Any:
         with contextlib.suppress(OSError):  # it was closed meanwhile
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer = threading.Timer(max(0.0, ends_at - time.monotonic()), cut)
     timer.daemon = True
     timer.start()
     try:

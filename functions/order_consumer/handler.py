@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botocore.exceptions import ClientError
 
-from functions.shared import aws
+from functions.shared import aws, deadline
 from functions.shared.domain.errors import InvalidInput
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
@@ -23,6 +23,7 @@ _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_fail
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> Any:
     """Start an execution per message; only the messages that failed come back (ReportBatchItemFailures)."""
+    deadline.start(context)
     return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
 
 

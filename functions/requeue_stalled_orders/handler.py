@@ -8,7 +8,7 @@ from typing import Any
 from functions.requeue_stalled_orders.backlog import Backlog
 from functions.requeue_stalled_orders.executions import Executions, never_running
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
-from functions.shared import aws, clock
+from functions.shared import aws, clock, deadline
 from functions.shared.environment import required
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
@@ -43,6 +43,7 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
     Does nothing while the consumer of the queue is as far behind. Those orders wait for their turn, and must
     not use up attempts.
     """
+    deadline.start(context)
     at = clock.now()
     age = _backlog.age(at)
     if age >= _stalled_after_minutes * 60:

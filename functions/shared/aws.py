@@ -18,11 +18,18 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import JSONFileLoader, Loader
 
+from functions.shared import deadline
+
+_CONNECT_SECONDS = 1
+_READ_SECONDS = 1
+# The longest that one try of a call takes. A call has two, and up to a second between them. So after a call
+# that got no answer, a task of 6 s has the time for one more call.
+LONGEST_TRY = _CONNECT_SECONDS + _READ_SECONDS
+
 _CONFIG = Config(
-    # A stuck call must end well inside the shortest function timeout (6 s), so that the function can still
-    # say what happened. Seconds; `total_max_attempts` counts the first one.
-    connect_timeout=1,
-    read_timeout=2.5,
+    connect_timeout=_CONNECT_SECONDS,
+    read_timeout=_READ_SECONDS,
+    # `total_max_attempts` counts the first try.
     retries={"mode": "standard", "total_max_attempts": 2},
     # Our own code makes the parameters, tests run it, and AWS checks them again.
     parameter_validation=False,
@@ -45,6 +52,18 @@ _PASSING_CODES = frozenset(
         "TransactionConflictException",
     }
 )
+
+
+class OutOfTime(BotoCoreError):  # type: ignore[misc]  # botocore has no types
+    """A try was not made, because it could have taken longer than the invocation may."""
+
+    fmt = "the function's timeout leaves no time for this call"
+
+
+def _check_time(**_: Any) -> None:
+    """Runs before each try of each call. botocore does not repeat a call that fails with OutOfTime."""
+    if deadline.seconds_left() < LONGEST_TRY:
+        raise OutOfTime
 
 
 class _ModelFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
@@ -76,6 +95,7 @@ class _Models(Loader):  # type: ignore[misc]
 _models = _Models()
 _session = botocore.session.get_session()
 _session.register_component("data_loader", _models)
+_session.register("before-send", _check_time)
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 
-from functions.shared import aws
+from functions.shared import aws, deadline
 from functions.shared.domain import errors
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
@@ -163,6 +163,7 @@ class Api:
 
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one request of API Gateway. Writes one log line."""
+        deadline.start(context)
         answer = self._resolver.resolve(event, context)
         if not self._any_origin:
             # The answer to one origin is not the answer to another, whatever cache stands between.

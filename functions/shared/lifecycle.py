@@ -16,8 +16,8 @@ from functions.shared.persistence.orders import OrderRepository
 
 _NOT_SENT = (DependencyUnavailable, ClientError, BotoCoreError)
 
-# An execution that makes one of these moves announced all earlier ones itself. Another final move may follow a
-# move of another EXPRESS execution of the same attempt, which was cut off before it announced that move.
+# An execution that makes one of these moves announced all earlier ones itself. Other final moves may follow a
+# move of a second EXPRESS execution of the same attempt, which was cut off before it announced that move.
 _ANNOUNCED_ON_THE_WAY = frozenset({OrderStatus.VALIDATED, OrderStatus.FULFILLED})
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from functions.shared import aws
+from functions.shared import aws, deadline
 from functions.shared.domain.errors import (
     DependencyUnavailable,
     DomainError,
@@ -46,7 +46,8 @@ def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[d
     def decorate(run: Callable[[T], object]) -> Callable[[dict[str, Any], Any], Any]:
         @logger.inject_lambda_context(clear_state=True)
         @wraps(run)
-        def handler(event: dict[str, Any], _context: Any) -> Any:
+        def handler(event: dict[str, Any], context: Any) -> Any:
+            deadline.start(context)
             try:
                 task = msgspec.convert(event, kind)
             except msgspec.ValidationError as error:
