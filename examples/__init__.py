@@ -1,1 +1,1 @@
-"""Projects of their own that build on this one."""
+"""Separate projects that build on this one."""

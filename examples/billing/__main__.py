@@ -1,8 +1,7 @@
-"""A route of its own on orderflow's API: GET /billing/{userId} answers what a user has spent.
+"""Adds a route to orderflow's API: GET /billing/{userId} returns a user's spending.
 
-Everything that is declared here is this project's: resources under the exported root, the method, the
-function with its role, a deployment, the stage `billing`, a usage plan for that stage. What it uses of
-orderflow are the exports, and the orders table, which it reads.
+This project declares resources under the exported root, a method, a function with its role, a deployment, the
+stage `billing` and a usage plan. It uses orderflow's exports and reads its orders table.
 """
 
 import hashlib
@@ -12,10 +11,9 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-# The route, as it is declared, allowed to call the function, and deployed anew when it changes.
 METHOD = "GET"
 PATH = ("billing", "{userId}")
-# Orderflow's later deployments hold this route too: without a key it would be open there as well.
+# Orderflow's later deployments contain this route: without a key it would be open there too.
 KEY_REQUIRED = True
 
 STAGE = "billing"
@@ -36,14 +34,15 @@ account = aws.get_caller_identity_output().account_id
 
 
 def policy(*statements: dict[str, pulumi.Input[object]]) -> pulumi.Output[str]:
+    """Returns an IAM policy document as JSON."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-# --- The function, which may read orders by user, and nothing else ---
+# --- The function, which may only read orders by user ---
 
 role = aws.iam.Role(
     "spend_api-role",
-    description="What the function spend_api may do",
+    description="Permissions of the function spend_api",
     assume_role_policy=policy(
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
     ),
@@ -128,7 +127,7 @@ invocation = aws.lambda_.Permission(
     action="lambda:InvokeFunction",
     function=function.name,
     principal="apigateway.amazonaws.com",
-    # From this stage and this route only: through orderflow's stage the function cannot be called.
+    # From this stage and this route only, not from orderflow's stage.
     source_arn=pulumi.Output.format(
         "arn:{0}:execute-api:{1}:{2}:{3}/{4}",
         *(partition, region, account, api_id),
@@ -136,11 +135,11 @@ invocation = aws.lambda_.Permission(
     ),
 )
 
-# --- A deployment and a stage of its own ---
+# --- The deployment and the stage ---
 
 
 def digest(uri: str) -> str:
-    """Changes when the route does; API Gateway by itself never redeploys."""
+    """Returns a hash of the route. A change triggers a deployment, which API Gateway never makes itself."""
     return hashlib.sha256(json.dumps([METHOD, *PATH, KEY_REQUIRED, uri]).encode()).hexdigest()
 
 
@@ -158,17 +157,17 @@ aws.apigateway.MethodSettings(
     rest_api=api_id,
     stage_name=stage.stage_name,
     method_path="*/*",
-    # All clients together; it also bounds the open routes of orderflow that this stage's snapshot holds.
+    # For all clients together. It also limits orderflow's open routes in this stage's snapshot.
     settings=aws.apigateway.MethodSettingsSettingsArgs(
         throttling_rate_limit=rate * len(clients), throttling_burst_limit=burst * len(clients)
     ),
 )
 
-# --- Who may ask, and how often: orderflow's keys, under a plan for this stage ---
+# --- The usage plan of this stage, for orderflow's keys ---
 
 plan = aws.apigateway.UsagePlan(
     "billing",
-    description="Bills, for the keys of orderflow",
+    description="Route /billing, for the keys of orderflow",
     api_stages=[aws.apigateway.UsagePlanApiStageArgs(api_id=api_id, stage=stage.stage_name)],
     quota_settings=aws.apigateway.UsagePlanQuotaSettingsArgs(
         limit=config.require_int("quotaPerDay"), period="DAY"

@@ -76,7 +76,7 @@ def test_from_an_empty_account_to_the_first_deployment_and_back(backend: Backend
     assert changes == Changes(updated={(FUNCTION, "orders_api"): frozenset({"code"})})
 
     # A second project, which reads the exports of the first.
-    _, changes = type_in(workspace, commands(BILLING, "## Deploying it"))
+    _, changes = type_in(workspace, commands(BILLING, "## Deploy"))
     assert (FUNCTION, "spend_api") in changes.created
     api_id = workspace.run("pulumi", "stack", "output", "apiId", "--stack", "dev").text.strip()
     routes = [found for found in workspace.resources() if found.type == "aws:apigateway/method:Method"]

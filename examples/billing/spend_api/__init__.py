@@ -1,1 +1,1 @@
-"""What users have spent."""
+"""HTTP: a user's spending."""

@@ -1,6 +1,6 @@
 """GET /billing/{userId}, for API Gateway (REST API, Lambda proxy integration).
 
-Boto3 is the one that Lambda's Python brings along; there is no layer.
+Uses the boto3 of Lambda's Python runtime, without a layer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Answer one request. Writes one log line."""
+    """Handles one request. Writes one log line."""
     request_id = event["requestContext"]["requestId"]
     status, body = _answer(event, request_id)
     logger.info("request", extra={"requestId": request_id, "status": status.value})
@@ -45,10 +45,10 @@ def _answer(event: dict[str, Any], request_id: str) -> tuple[HTTPStatus, dict[st
     try:
         spend = spend_of(_dynamodb, _TABLE, user_id, token)
     except InvalidToken:
-        detail = "Invalid nextToken: expected one that an earlier answer gave."
+        detail = "Invalid nextToken: expected the nextToken of an earlier response."
         return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", detail, request_id)
     except (StoreBusy, BotoCoreError, ClientError):
-        logger.exception("DynamoDB did not answer", extra={"requestId": request_id})
+        logger.exception("DynamoDB call failed", extra={"requestId": request_id})
         detail = "The service is busy: try again in a moment."
         return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, request_id)
     body = {"userId": user_id, "orders": spend.orders, "totals": spend.totals}
@@ -60,7 +60,7 @@ def _answer(event: dict[str, Any], request_id: str) -> tuple[HTTPStatus, dict[st
 def _problem(
     status: HTTPStatus, code: str, detail: str, request_id: str
 ) -> tuple[HTTPStatus, dict[str, Any]]:
-    """An error in the shape of all errors of the API (RFC 9457)."""
+    """Returns a problem document (RFC 9457), as all errors of the API."""
     body = {
         "type": "about:blank",
         "title": status.phrase,

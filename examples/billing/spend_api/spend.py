@@ -1,4 +1,4 @@
-"""What a user has spent: the sum over the user's fulfilled orders, a bounded piece at a time."""
+"""Sums a user's fulfilled orders, a limited number of orders per call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-# Orders a page: the most that one BatchGetItem takes.
+# The maximum number of keys of one BatchGetItem.
 PAGE_SIZE: Final = 100
-# Pages an answer. Ten of them take well under a second, and a client asks again for the rest.
+# Pages per response. Ten take less than a second.
 MAX_PAGES: Final = 10
 
 _BATCH_TRIES: Final = 5
@@ -22,18 +22,18 @@ _INDEX: Final = "byUser"
 
 
 class InvalidToken(ValueError):
-    """The token is none that we gave out."""
+    """The token is not one of this API."""
 
 
 class StoreBusy(Exception):
-    """DynamoDB left keys unread, however often it was asked."""
+    """DynamoDB left keys unread in all tries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """The fulfilled orders of a piece of a user's history, newest first, and their sums by currency.
+    """The number of fulfilled orders, and their sums by currency in minor units (1999 is 19.99).
 
-    Sums are in minor units (1999 is 19.99). With a `next_token` there are older orders, not counted yet.
+    A `next_token` means that older orders are not included.
     """
 
     orders: int
@@ -42,10 +42,10 @@ class Spend:
 
 
 def spend_of(client: Any, table: str, user_id: str, token: str | None = None) -> Spend:
-    """Sum up to `MAX_PAGES` pages of a user's orders, from the newest or from where `token` points.
+    """Sums up to `MAX_PAGES` pages of a user's orders, from the newest one or from the token's position.
 
-    The index follows the table within a moment, so an order of this very second may be missing. Raises
-    `InvalidToken` and `StoreBusy`.
+    The index is eventually consistent: an order of the last second may be missing. Raises `InvalidToken` and
+    `StoreBusy`.
     """
     start = _start(user_id, token)
     orders = 0
@@ -71,7 +71,7 @@ def spend_of(client: Any, table: str, user_id: str, token: str | None = None) ->
 
 
 def _read(client: Any, table: str, ids: list[Any]) -> Iterator[Any]:
-    """The orders with these ids, in any order; DynamoDB may leave some of them for a second call."""
+    """Yields the orders with these ids, unsorted. Repeats the call for keys that DynamoDB left unread."""
     keys = [{"orderId": order_id} for order_id in ids]
     for attempt in range(_BATCH_TRIES):
         if not keys:
@@ -94,7 +94,7 @@ def _read(client: Any, table: str, ids: list[Any]) -> Iterator[Any]:
 
 
 def _token(start: Any) -> str | None:
-    """Where to go on, for the client to hand back; the user is not in it, the path names the user."""
+    """Returns the position of the next page as a token. The user is in the request's path instead."""
     if not start:
         return None
     place = json.dumps([start["orderId"]["S"], start["createdAt"]["S"]])
