@@ -52,3 +52,12 @@ def held_reservation(attempt: int = 1, *, handed_over_to: str | None = None) -> 
 
 def move(to: OrderStatus, attempt: int | None = 1) -> Move:
     return Move(order_id="o-1", to=to, at=LATER, attempt=attempt)
+
+
+RESERVATIONS: dict[str, Reservation | None] = {
+    "none": None,
+    "released": Reservation(state=ReservationState.RELEASED, attempt=1),
+    "held": held_reservation(),
+    "handed over": held_reservation(handed_over_to="partner.example"),
+}
+"""Every kind of reservation that an order can have."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from functions.shared.domain.errors import OrderCancelled, Superseded, TooLateToCancel
 from functions.shared.domain.moves import (
     CONDITIONS,
     LEGAL_MOVES,
+    StatusChange,
+    conditions_hold,
     last_change_to,
     raise_unless_repeated,
     raise_unless_reserved,
+    recent_changes,
     sources_of,
 )
 from functions.shared.domain.orders import OrderStatus, Reservation, ReservationState
-from tests.functions.shared.domain.samples import held_reservation, move, order
+from tests.functions.shared.domain.samples import AT, RESERVATIONS, held_reservation, move, order
 
 
 def test_the_legal_moves_are_those_of_the_design() -> None:
@@ -35,6 +39,41 @@ def test_the_legal_moves_are_those_of_the_design() -> None:
 
 def test_every_state_has_a_row_in_both_tables() -> None:
     assert set(LEGAL_MOVES) == set(CONDITIONS) == set(OrderStatus)
+
+
+ALL = {"none", "released", "held", "handed over"}
+
+
+@pytest.mark.parametrize(
+    ("to", "allowed"),
+    [
+        (OrderStatus.PENDING, ALL),
+        (OrderStatus.VALIDATED, ALL),
+        (OrderStatus.FULFILLED, {"held", "handed over"}),
+        (OrderStatus.REJECTED, {"none", "released"}),
+        (OrderStatus.CANCELLED, {"none", "released"}),
+        (OrderStatus.FAILED, {"none", "released", "handed over"}),
+    ],
+)
+def test_the_conditions_of_a_move_allow_these_reservations(to: OrderStatus, allowed: set[str]) -> None:
+    found = {name for name, held in RESERVATIONS.items() if conditions_hold(order(reservation=held), to)}
+    assert found == allowed
+    verdicts = [conditions_hold(order(reservation=held), to) for held in RESERVATIONS.values()]
+    assert all(isinstance(verdict, bool) for verdict in verdicts)
+
+
+def test_the_recent_changes_are_those_since_the_last_pending_oldest_first() -> None:
+    once = order(OrderStatus.VALIDATED, OrderStatus.FAILED)
+    pending, validated, failed = (OrderStatus.PENDING, OrderStatus.VALIDATED, OrderStatus.FAILED)
+    assert recent_changes(once) == [
+        StatusChange(0, pending, None, AT, None),
+        StatusChange(1, validated, pending, AT, None),
+        StatusChange(2, failed, validated, AT, None),
+    ]
+    assert recent_changes(order(validated, failed, pending, validated)) == [
+        StatusChange(3, pending, failed, AT, None),
+        StatusChange(4, validated, pending, AT, None),
+    ]
 
 
 def test_only_a_validated_order_can_be_fulfilled() -> None:
@@ -96,3 +135,36 @@ def test_an_attempt_cannot_reserve_again_after_it_has_released() -> None:
     released = Reservation(state=ReservationState.RELEASED, attempt=1)
     with pytest.raises(Superseded):
         raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=released), 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt"),
+    [(OrderStatus.VALIDATED, 2), (OrderStatus.FAILED, 1), (OrderStatus.REJECTED, 1)],
+)
+def test_a_reservation_of_another_attempt_or_status_is_no_repeat(status: OrderStatus, attempt: int) -> None:
+    with pytest.raises(Superseded):
+        raise_unless_reserved(order(status, reservation=held_reservation()), attempt)
+
+
+def test_the_reservation_of_a_fulfilled_order_is_a_repeat() -> None:
+    raise_unless_reserved(
+        order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held_reservation()), 1
+    )
+
+
+def test_a_repeat_of_another_attempts_move_is_superseded() -> None:
+    for attempt in (1, 3):
+        with pytest.raises(Superseded):
+            raise_unless_repeated(
+                order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.VALIDATED, attempt=attempt)
+            )
+
+
+def test_a_change_keeps_the_reason_of_its_move() -> None:
+    """The event of a repeat carries it too."""
+    failed = order(OrderStatus.FAILED)
+    entry = failed.history[1]
+    with_reason = replace(failed, history=[failed.history[0], replace(entry, reason="why")])
+    change = last_change_to(with_reason, OrderStatus.FAILED)
+    assert change is not None
+    assert change.reason == "why"

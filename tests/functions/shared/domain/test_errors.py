@@ -1,0 +1,25 @@
+"""The errors of the domain."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.shared.domain.errors import DomainError, InvalidInput, NotFound, OrderRejected
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (NotFound("there is no order o-1"), "there is no order o-1"),
+        (InvalidInput("too long"), "too long"),
+        (InvalidInput("too long", "items[0]"), "too long"),
+        (OrderRejected("unknown_product", "there is no product p"), "unknown_product: there is no product p"),
+    ],
+)
+def test_the_text_of_an_error_is_its_message(error: DomainError, message: str) -> None:
+    assert str(error) == message
+
+
+def test_an_invalid_input_names_its_field_or_none() -> None:
+    assert InvalidInput("too long", "items[0]").field == "items[0]"
+    assert InvalidInput("too long").field is None

@@ -1,0 +1,358 @@
+"""Each write of an order: which orders it accepts, and what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from functions.shared import aws
+from functions.shared.domain.errors import DomainError, NotFound, Superseded
+from functions.shared.domain.moves import LEGAL_MOVES, Move, MoveResult, conditions_hold
+from functions.shared.domain.orders import (
+    OPEN_STATUSES,
+    Order,
+    OrderLine,
+    OrderStatus,
+    Pricing,
+    Reservation,
+    ReservationState,
+    Shipment,
+)
+from functions.shared.persistence.open_index import shard_of
+from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reservations import Reservations
+from local.memory.backend import MemoryBackend
+from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, held_reservation, order
+
+ATTEMPT = 2
+SYSTEM = "partner.example"
+
+
+@pytest.fixture
+def orders(backend: MemoryBackend) -> OrderRepository:
+    return OrderRepository(aws.client("dynamodb"), "orders")
+
+
+@pytest.fixture
+def reservations(backend: MemoryBackend) -> Reservations:
+    backend.add_products(**{"p-1": 5})
+    return Reservations(aws.client("dynamodb"), "orders", "products")
+
+
+def stored(
+    backend: MemoryBackend, status: OrderStatus, reservation: Reservation | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Stores an order in its second attempt. Returns what is stored."""
+    kept = replace(
+        order(attempt=ATTEMPT, reservation=reservation),
+        status=status,
+        open_shard="0" if status in OPEN_STATUSES else None,
+        open_since=AT if status in OPEN_STATUSES else None,
+        **changes,
+    )
+    backend.put("orders", kept)
+    return backend.stored_order("o-1")
+
+
+def read(orders: OrderRepository) -> Order:
+    return orders.get("o-1")
+
+
+def is_made(write: Callable[[], MoveResult]) -> bool:
+    """Makes a move. Returns whether it changed the order."""
+    try:
+        return write().changed
+    except DomainError:
+        return False
+
+
+# --- moves ---
+
+
+@pytest.mark.parametrize("to", OrderStatus)
+@pytest.mark.parametrize("source", OrderStatus)
+def test_a_move_is_made_exactly_where_the_tables_allow_it(
+    backend: MemoryBackend, orders: OrderRepository, source: OrderStatus, to: OrderStatus
+) -> None:
+    for name, reservation in RESERVATIONS.items():
+        for attempt in (1, 2, 3, None):
+            before = stored(backend, source, reservation)
+            is_legal = to in LEGAL_MOVES[source] and conditions_hold(read(orders), to)
+            move = Move(order_id="o-1", to=to, at=LATER, attempt=attempt)
+            is_expected = is_legal and attempt in (ATTEMPT, None)
+            assert is_made(partial(orders.move, move)) is is_expected, (name, attempt)
+            if is_expected:
+                assert read(orders).status is to, (name, attempt)
+            else:
+                assert backend.stored_order("o-1") == before, (name, attempt)
+
+
+def test_a_move_changes_the_status_the_time_and_the_history_alone(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    before = stored(backend, OrderStatus.PENDING, status_reason="why before")
+    result = orders.move(Move(order_id="o-1", to=OrderStatus.VALIDATED, at=LATER, attempt=ATTEMPT))
+    after = backend.stored_order("o-1")
+    assert after == {
+        **_without(before, {"statusReason"}),
+        "status": "VALIDATED",
+        "updatedAt": LATER,
+        "history": [*before["history"], {"status": "VALIDATED", "at": LATER}],
+    }
+    assert (result.changed, result.order) == (True, read(orders))
+
+
+def test_a_move_stores_its_reason_prices_and_shipment(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    before = stored(backend, OrderStatus.VALIDATED, held_reservation(ATTEMPT))
+    lines = [OrderLine("p-1", 2, "Lamp", 100)]
+    move = Move(
+        order_id="o-1",
+        to=OrderStatus.FULFILLED,
+        at=LATER,
+        reason="why",
+        pricing=Pricing(items=lines, total=200, currency="EUR"),
+        shipment=Shipment("s-1"),
+    )
+    orders.move(move, stay_open=True)
+    assert backend.stored_order("o-1") == {
+        **before,
+        "status": "FULFILLED",
+        "updatedAt": LATER,
+        "history": [*before["history"], {"status": "FULFILLED", "at": LATER, "reason": "why"}],
+        "statusReason": "why",
+        "items": [{"productId": "p-1", "quantity": 2, "title": "Lamp", "unitPrice": 100}],
+        "total": 200,
+        "currency": "EUR",
+        "shipment": {"shipmentId": "s-1"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("to", "stay_open", "is_in_the_index"),
+    [
+        (OrderStatus.VALIDATED, False, True),
+        (OrderStatus.VALIDATED, True, True),
+        (OrderStatus.REJECTED, False, False),
+        (OrderStatus.REJECTED, True, True),
+    ],
+)
+def test_only_a_final_order_leaves_the_open_index(
+    backend: MemoryBackend, orders: OrderRepository, to: OrderStatus, stay_open: bool, is_in_the_index: bool
+) -> None:
+    stored(backend, OrderStatus.PENDING)
+    orders.move(Move(order_id="o-1", to=to, at=LATER), stay_open=stay_open)
+    assert {"openShard", "openSince"} & backend.stored_order("o-1").keys() == (
+        {"openShard", "openSince"} if is_in_the_index else set()
+    )
+
+
+def test_a_repeated_move_returns_the_order_and_changes_nothing(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    stored(backend, OrderStatus.PENDING)
+    move = Move(order_id="o-1", to=OrderStatus.VALIDATED, at=LATER, attempt=ATTEMPT)
+    first = orders.move(move)
+    second = orders.move(move)
+    assert (second.changed, second.order) == (False, first.order)
+
+
+# --- attempts ---
+
+
+def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    before = stored(backend, OrderStatus.FAILED, held_reservation(), status_reason="why")
+    returned = orders.retry(read(orders), at=LATER)
+    assert backend.stored_order("o-1") == {
+        **_without(before, {"statusReason"}),
+        "status": "PENDING",
+        "updatedAt": LATER,
+        "history": [*before["history"], {"status": "PENDING", "at": LATER}],
+        "attempt": 3,
+        "firstAttempt": 3,
+        "openShard": shard_of("o-1"),
+        "openSince": LATER,
+    }
+    assert returned == read(orders)
+
+
+def test_a_new_attempt_of_an_open_order_changes_no_more_than_that(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    before = stored(backend, OrderStatus.VALIDATED, held_reservation())
+    returned = orders.begin_attempt(read(orders), at=LATER)
+    assert backend.stored_order("o-1") == {**before, "attempt": 3, "openSince": LATER, "updatedAt": LATER}
+    assert returned == read(orders)
+
+
+@pytest.mark.parametrize("write", ["retry", "begin_attempt"])
+@pytest.mark.parametrize("status", OrderStatus)
+def test_an_attempt_begins_only_after_the_attempt_that_was_read(
+    backend: MemoryBackend, orders: OrderRepository, write: str, status: OrderStatus
+) -> None:
+    accepting = OPEN_STATUSES if write == "begin_attempt" else (OrderStatus.FAILED,)
+    for attempt in (1, 2, 3):
+        before = stored(backend, status)
+        seen = replace(read(orders), attempt=attempt)
+        if attempt == ATTEMPT and status in accepting:
+            assert getattr(orders, write)(seen, at=LATER).attempt == 3
+        else:
+            with pytest.raises(Superseded):
+                getattr(orders, write)(seen, at=LATER)
+            assert backend.stored_order("o-1") == before
+
+
+def test_a_write_of_an_unknown_order_is_not_found(
+    backend: MemoryBackend, orders: OrderRepository, reservations: Reservations
+) -> None:
+    ghost = order()
+    for write in (
+        lambda: orders.get("o-1"),
+        lambda: orders.move(Move(order_id="o-1", to=OrderStatus.VALIDATED, at=LATER)),
+        lambda: orders.retry(ghost, at=LATER),
+        lambda: orders.begin_attempt(ghost, at=LATER),
+        lambda: reservations.reserve("o-1", 1, ghost.items, at=LATER),
+        lambda: reservations.hand_over("o-1", 1, to=SYSTEM, at=LATER),
+        lambda: reservations.release(ghost, at=LATER, even_if_handed_over=True),
+    ):
+        with pytest.raises(NotFound):
+            write()
+    assert orders.find("o-1") is None
+    assert backend.stock("p-1") == 5
+
+
+def test_a_second_create_returns_the_stored_order_and_changes_nothing(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    assert orders.create(order()) is None
+    before = backend.stored_order("o-1")
+    assert before["openShard"] == shard_of("o-1")
+    assert orders.create(replace(order(), user_id="u-2")) == read(orders)
+    assert backend.stored_order("o-1") == before
+
+
+# --- reservations ---
+
+
+def may_reserve(status: OrderStatus, reservation: Reservation | None, attempt: int) -> bool:
+    has_released_before = reservation is not None and reservation.state is ReservationState.RELEASED
+    return (
+        status is OrderStatus.VALIDATED
+        and attempt == ATTEMPT
+        and (reservation is None or (has_released_before and reservation.attempt < attempt))
+    )
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_stock_is_reserved_for_the_present_attempt_of_a_validated_order_alone(
+    backend: MemoryBackend, orders: OrderRepository, reservations: Reservations, status: OrderStatus
+) -> None:
+    released = [Reservation(state=ReservationState.RELEASED, attempt=number) for number in (2, 3)]
+    for reservation in (*RESERVATIONS.values(), *released):
+        for attempt in (1, 2, 3):
+            backend.add_products(**{"p-1": 5})
+            before = stored(backend, status, reservation)
+            case = (reservation, attempt)
+            if may_reserve(status, reservation, attempt):
+                assert reservations.reserve("o-1", attempt, order().items, at=LATER) is None, case
+                assert read(orders).reservation == held_reservation(attempt), case
+                changed = {"reservation", "updatedAt"}
+                assert _without(backend.stored_order("o-1"), changed) == _without(before, changed), case
+                assert backend.stored_order("o-1")["updatedAt"] == LATER
+                assert backend.stock("p-1") == 3, case
+            else:
+                with suppress(DomainError):
+                    reservations.reserve("o-1", attempt, order().items, at=LATER)
+                assert backend.stored_order("o-1") == before, case
+                assert backend.stock("p-1") == 5, case
+
+
+def _without(stored_order: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in stored_order.items() if name not in names}
+
+
+def test_reserving_again_returns_the_order(backend: MemoryBackend, reservations: Reservations) -> None:
+    stored(backend, OrderStatus.VALIDATED)
+    assert reservations.reserve("o-1", ATTEMPT, order().items, at=LATER, handed_over_to=SYSTEM) is None
+    again = reservations.reserve("o-1", ATTEMPT, order().items, at=LATER)
+    assert again is not None
+    assert again.reservation == held_reservation(ATTEMPT, handed_over_to=SYSTEM)
+    assert backend.stock("p-1") == 3
+
+
+@pytest.mark.parametrize("pieces", [2, 3])
+def test_the_last_piece_can_be_reserved_and_each_change_of_stock_is_a_version(
+    backend: MemoryBackend, reservations: Reservations, pieces: int
+) -> None:
+    backend.add_products(**{"p-1": pieces})
+    stored(backend, OrderStatus.VALIDATED)
+    reservations.reserve("o-1", ATTEMPT, order().items, at=LATER)
+    product = backend.api.get("/products/p-1").body
+    assert (product["stock"], product["version"], product["updatedAt"]) == (pieces - 2, 2, LATER)
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_an_order_is_handed_over_by_the_attempt_that_holds_its_stock(
+    backend: MemoryBackend, reservations: Reservations, status: OrderStatus
+) -> None:
+    for reservation in RESERVATIONS.values():
+        for attempt in (1, 2, 3):
+            before = stored(backend, status, reservation)
+            is_held = reservation is not None and reservation.state is ReservationState.HELD
+            if status is OrderStatus.VALIDATED and attempt == ATTEMPT and is_held:
+                reservations.hand_over("o-1", attempt, to=SYSTEM, at=LATER)
+                assert backend.stored_order("o-1") == {
+                    **before,
+                    "reservation": {**before["reservation"], "handedOverTo": SYSTEM},
+                    "updatedAt": LATER,
+                }
+            else:
+                with pytest.raises(Superseded):
+                    reservations.hand_over("o-1", attempt, to=SYSTEM, at=LATER)
+                assert backend.stored_order("o-1") == before
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_stock_is_released_by_the_present_attempt_of_an_open_or_failed_order(
+    backend: MemoryBackend, orders: OrderRepository, reservations: Reservations, status: OrderStatus
+) -> None:
+    for name, reservation in RESERVATIONS.items():
+        for attempt in (1, 2, 3):
+            for even_if_handed_over in (False, True):
+                backend.add_products(**{"p-1": 5})
+                before = stored(backend, status, reservation)
+                seen = replace(read(orders), attempt=attempt)
+                case = (name, attempt, even_if_handed_over)
+                is_released = (
+                    status in (*OPEN_STATUSES, OrderStatus.FAILED)
+                    and attempt == ATTEMPT
+                    and (name == "held" or (name == "handed over" and even_if_handed_over))
+                )
+                if is_released:
+                    assert (
+                        reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over) is True
+                    )
+                    assert backend.stored_order("o-1") == {
+                        **before,
+                        "reservation": {**before["reservation"], "state": "RELEASED", "attempt": ATTEMPT},
+                        "updatedAt": LATER,
+                    }, case
+                    assert backend.stock("p-1") == 7, case
+                    continue
+                if attempt == ATTEMPT and name in {"none", "released"}:
+                    assert (
+                        reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over) is False
+                    )
+                else:
+                    with pytest.raises(Superseded):
+                        reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over)
+                assert backend.stored_order("o-1") == before, case
+                assert backend.stock("p-1") == 5, case
