@@ -7,7 +7,7 @@ DEV := .venv/.installed-dev
 # --system-certs: uses the system's certificates as pip does, for networks with their own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
-.PHONY: help install demo run test check lint types coverage implementations references bench docs lock clean
+.PHONY: help install demo run test check lint types coverage implementations references mutants bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ implementations: install
 
 references: implementations ## Install other people's implementations, and compare the stand-ins with them
 	$(BIN)/python -m pytest --numprocesses 2 tests/references
+
+mutants: install ## Run the tests against every mutant, or those of ONLY="--since main"
+	$(BIN)/python -m tests.mutation $(ONLY)
 
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all

@@ -1,0 +1,232 @@
+"""The mutants of a file: copies of it with one fault each.
+
+mutmut makes most of them. Here are those that mutmut lacks: a call of a chain, an element of a table or a
+statement is missing, a condition is negated, nothing is returned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import libcst as cst
+import libcst.matchers as m
+from mutmut.mutation.mutators import mutation_operators, operator_string
+
+ROOT = Path(__file__).parents[2]
+
+
+class Mutant(NamedTuple):
+    """A file with one fault. `before` and `after` are the changed lines, with single spaces."""
+
+    file: str
+    line: int
+    before: str
+    after: str
+    content: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Names the mutant, as long as its lines do not change."""
+        return self.file, self.before, self.after
+
+
+def mutants_of(file: str) -> list[Mutant]:
+    """Returns the mutants of a file of the repository, without those that do not compile."""
+    source = (ROOT / file).read_text("utf-8")
+    variants = _json_variants(source) if file.endswith(".json") else _python_variants(source)
+    return [_mutant(file, source, variant) for variant in dict.fromkeys(variants) if variant != source]
+
+
+def _mutant(file: str, source: str, variant: str) -> Mutant:
+    shorter = min(len(source), len(variant))
+    start = next((i for i in range(shorter) if source[i] != variant[i]), shorter)
+    rest = shorter - start
+    same = next((i for i in range(rest) if source[-1 - i] != variant[-1 - i]), rest)
+    first = source.rfind("\n", 0, start) + 1
+    tail = source.find("\n", len(source) - same)
+    tail = len(source) if tail < 0 else tail
+    before, after = source[first:tail], variant[first : len(variant) - (len(source) - tail)]
+    return Mutant(
+        file, source.count("\n", 0, start) + 1, " ".join(before.split()), " ".join(after.split()), variant
+    )
+
+
+# --- Python ---
+
+# What a call of these is given is text for people: messages and log lines.
+_TEXT_TAKERS = m.Attribute(value=m.Name("logger")) | m.Name("print") | m.Name("text")
+
+
+def _python_variants(source: str) -> Iterator[str]:
+    module = cst.parse_module(source)
+    finder = _Finder()
+    module.visit(finder)
+    for old, new in finder.found:
+        variant = cst.ensure_type(module.deep_replace(old, new), cst.Module).code
+        try:
+            compile(variant, "mutant", "exec")
+        except SyntaxError:
+            continue
+        yield variant
+
+
+class _Finder(cst.CSTVisitor):
+    """Collects nodes and what to put in their places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[cst.CSTNode, cst.CSTNode]] = []
+        self._path: list[cst.CSTNode] = []
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        """Collects the faults of a node. Returns whether its parts are visited."""
+        if self._is_left_out(node):
+            return False
+        for kind, operator in (*mutation_operators, *_OPERATORS):
+            if isinstance(node, kind):
+                self.found += [(node, mutated) for mutated in self._wanted(node, operator)]
+        self._path.append(node)
+        return True
+
+    def on_leave(self, original_node: cst.CSTNode) -> None:
+        """Leaves a node."""
+        if self._path and self._path[-1] is original_node:
+            self._path.pop()
+
+    def _is_left_out(self, node: cst.CSTNode) -> bool:
+        if isinstance(node, cst.Import | cst.ImportFrom):
+            return True
+        if m.matches(node, m.Arg(keyword=m.Name("frozen"))):  # nothing changes a value in place
+            return True
+        if isinstance(node, cst.Annotation):  # msgspec reads those of a class
+            return any(isinstance(parent, cst.FunctionDef) for parent in self._path)
+        return m.matches(node, m.Assign(value=m.Call(func=m.Name("TypeVar")))) or (
+            _is_text(node) and self._is_for_people()
+        )
+
+    def _is_for_people(self) -> bool:
+        """Whether the node is within an error or a log line."""
+        return any(
+            m.matches(parent, m.Raise() | m.Call(func=_TEXT_TAKERS))
+            or (
+                isinstance(parent, cst.Call)
+                and isinstance(parent.func, cst.Name)
+                and parent.func.value[0].isupper()
+                and parent.func.value in _errors()
+            )
+            for parent in self._path
+        )
+
+    def _wanted(self, node: cst.CSTNode, operator: Any) -> Iterable[cst.CSTNode]:
+        if isinstance(node, cst.BinaryOperation) and any(isinstance(p, cst.Annotation) for p in self._path):
+            return []  # a union of types
+        mutated = list(operator(node))
+        if operator is operator_string:
+            return mutated[:1]  # the others differ in upper and lower case only
+        if isinstance(node, cst.Call):
+            self._path.append(node)
+            for_people = self._is_for_people()
+            self._path.pop()
+            if for_people and any(_is_text(argument.value) for argument in node.args):
+                return []  # a message less, or None in its place
+        return mutated
+
+
+def _is_text(node: cst.CSTNode) -> bool:
+    """Whether a node is text with a space, as messages have and codes do not."""
+    if isinstance(node, cst.SimpleString):
+        return " " in node.value
+    if isinstance(node, cst.FormattedString):
+        return any(isinstance(part, cst.FormattedStringText) and " " in part.value for part in node.parts)
+    if isinstance(node, cst.ConcatenatedString):
+        return True
+    return isinstance(node, cst.IfExp) and _is_text(node.body)
+
+
+def _errors() -> set[str]:
+    tree = cst.parse_module((ROOT / "functions/shared/domain/errors.py").read_text("utf-8"))
+    return {statement.name.value for statement in tree.body if isinstance(statement, cst.ClassDef)}
+
+
+def _drop_call_of_chain(node: cst.Call) -> Iterator[cst.CSTNode]:
+    if m.matches(node.func, m.Attribute(value=m.Call())):
+        yield cst.ensure_type(node.func, cst.Attribute).value
+
+
+def _drop_statement(node: cst.SimpleStatementLine) -> Iterator[cst.CSTNode]:
+    if m.matches(node, m.SimpleStatementLine([m.Expr(m.Call()) | m.Raise() | m.AugAssign() | m.Del()])):
+        yield node.with_changes(body=[cst.Pass()])
+
+
+def _drop_element(node: cst.BaseExpression) -> Iterator[cst.CSTNode]:
+    elements = node.elements  # type: ignore[attr-defined]
+    if len(elements) == 1 and isinstance(node, cst.Set | cst.Tuple):
+        return
+    for number in range(len(elements)):
+        rest = [*elements[:number], *elements[number + 1 :]]
+        if isinstance(node, cst.Tuple):
+            rest = [element.with_changes(comma=cst.Comma()) for element in rest]
+        yield node.with_changes(elements=rest)
+
+
+def _negate(node: cst.If | cst.While | cst.CompIf | cst.IfExp) -> Iterator[cst.CSTNode]:
+    test = node.test.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    yield node.with_changes(test=cst.UnaryOperation(cst.Not(), test))
+
+
+def _return_nothing(node: cst.Return) -> Iterator[cst.CSTNode]:
+    if node.value is not None and not m.matches(node.value, m.Name("None")):
+        yield node.with_changes(value=cst.Name("None"))
+
+
+_OPERATORS: list[tuple[Any, Any]] = [
+    (cst.Call, _drop_call_of_chain),
+    (cst.SimpleStatementLine, _drop_statement),
+    (cst.Set, _drop_element),
+    (cst.List, _drop_element),
+    (cst.Tuple, _drop_element),
+    (cst.Dict, _drop_element),
+    (cst.If, _negate),
+    (cst.While, _negate),
+    (cst.CompIf, _negate),
+    (cst.Return, _return_nothing),
+]
+
+
+# --- the state machine ---
+
+
+def _json_variants(source: str) -> Iterator[str]:
+    """Drops each Catch, Retry, error name, Assign and payload; changes each Next; doubles each number."""
+    machine = json.loads(source)
+    names = list(machine["States"])
+    for path, part in list(_parts(machine, ())):
+        changes: list[Any] = []
+        if isinstance(part, int | float) and not isinstance(part, bool):
+            changes.append(part * 2)
+        elif path[-1] in {"Next", "StartAt"}:
+            changes.append(names[(names.index(part) + 1) % len(names)])
+        elif isinstance(part, list):
+            changes += [[*part[:number], *part[number + 1 :]] for number in range(len(part))]
+        elif isinstance(part, dict) and path[-1] in {"Payload", "Assign"}:
+            changes += [{key: value for key, value in part.items() if key != name} for name in part]
+        for change in changes:
+            copy = json.loads(source)
+            *parents, last = path
+            target = copy
+            for step in parents:
+                target = target[step]
+            target[last] = change
+            yield json.dumps(copy, indent=1)
+
+
+def _parts(part: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if path:
+        yield path, part
+    steps = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for step, inner in steps:
+        if step != "Comment":
+            yield from _parts(inner, (*path, step))
