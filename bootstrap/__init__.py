@@ -1,1 +1,1 @@
-"""A program of its own: the roles under which GitHub Actions previews and deploys one stack."""
+"""A separate program: the roles with which GitHub Actions previews and deploys one stack."""

@@ -1,7 +1,7 @@
-"""GitHub's identity provider, two roles (one that may look at the stack, one that may change it), and the
-boundary that the stack's own roles are held in.
+"""Declares GitHub's identity provider, two roles for one stack, and the boundary of the stack's own roles.
 
-Applied by a person with administrator's rights, once per stack; nothing here is ever deployed by a workflow.
+One role reads the stack, the other changes it. An administrator applies this program once per stack. No
+workflow deploys it.
 """
 
 import sys
@@ -13,17 +13,26 @@ import pulumi_aws as aws
 # Pulumi starts this file with `bootstrap/` as the first place for imports.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bootstrap.permissions import Target, can_at_most, can_change, can_look, can_read_state, can_write_state
-from bootstrap.trust import ISSUER, checked_repository, github
+from bootstrap import settings
+from bootstrap.permissions import (
+    Target,
+    allow_changing,
+    allow_reading,
+    allow_reading_state,
+    allow_writing_state,
+    bound_roles,
+)
+from bootstrap.trust import ISSUER, checked_repository, trust_policy
 
 config = pulumi.Config()
 stack = pulumi.get_stack()
+domain_name, hosted_zone_id = settings.custom_domain(config)
 repository = checked_repository(config.require("repository"))
 tags = {"project": "orderflow", "stack": stack}
 
 provider_arn: pulumi.Input[str] = config.get("oidcProviderArn") or ""
 if not provider_arn:
-    # No thumbprint: AWS verifies GitHub's certificates against its own list of authorities.
+    # No thumbprint: AWS verifies GitHub's certificates with its own list of authorities.
     provider_arn = aws.iam.OpenIdConnectProvider(
         "github", url=f"https://{ISSUER}", client_id_lists=["sts.amazonaws.com"], tags=tags
     ).arn
@@ -35,44 +44,47 @@ target = Target(
     account=aws.get_caller_identity().account_id,
     state_bucket=config.require("stateBucket"),
     secrets_key_arn=config.require("secretsKeyArn"),
+    api_id=settings.api_id(config),
+    domain_name=domain_name,
+    hosted_zone_id=hosted_zone_id,
 )
 
-# Of both roles, and a policy of its own: all that is written into a role itself may hold 10,240 characters.
-looks = aws.iam.Policy(
-    "looks",
-    name=f"orderflow-looks-{stack}",
-    description=f"Reading how the stack {stack} is set up",
-    policy=can_look(target),
+# A managed policy for both roles: inline policies of a role may have 10,240 characters together.
+reading = aws.iam.Policy(
+    "reads",
+    name=f"orderflow-reads-{stack}",
+    description=f"Reading the settings of the stack {stack}",
+    policy=allow_reading(target),
     tags=tags,
 )
 
 boundary = aws.iam.Policy(
     "boundary",
-    # Not auto-named: the deploy role names it in a condition, and nobody may come by another one.
+    # A fixed name: the deploy role names it in a condition.
     name=target.boundary,
-    description=f"The most that a role of the stack {stack} may do",
-    policy=can_at_most(target, config.get("fulfillmentSecretArn") or ""),
+    description=f"Permissions boundary of the roles of the stack {stack}",
+    policy=bound_roles(target, config.get("fulfillmentSecretArn") or ""),
     tags=tags,
 )
 
 
 def role(name: str, description: str, subjects: list[str], policies: dict[str, str]) -> aws.iam.Role:
-    """A role that only these runs of the repository's workflows may assume, for at most an hour."""
+    """Declares a role that these runs of the repository's workflows may assume, for at most an hour."""
     declared = aws.iam.Role(
         name,
-        # Not auto-named: what the deploy role may change ends in six hex digits, and so never is this.
+        # A fixed name: roles that the deploy role may change end in six hex digits.
         name=f"orderflow-{name}-{stack}",
         description=description,
         assume_role_policy=pulumi.Output.from_input(provider_arn).apply(
-            lambda arn: github(arn, [f"repo:{repository}:{subject}" for subject in subjects])
+            lambda arn: trust_policy(arn, [f"repo:{repository}:{subject}" for subject in subjects])
         ),
         max_session_duration=3600,
         tags=tags,
     )
     aws.iam.RolePolicyAttachment(
-        f"{name}-looks",
+        f"{name}-reads",
         role=declared.name,
-        policy_arn=looks.arn,
+        policy_arn=reading.arn,
         opts=pulumi.ResourceOptions(parent=declared),
     )
     for purpose, policy in policies.items():
@@ -87,15 +99,15 @@ def role(name: str, description: str, subjects: list[str], policies: dict[str, s
 
 preview = role(
     "preview",
-    f"Lets pull requests and the search for drift look at the stack {stack}",
+    f"Pull requests and the drift check read the stack {stack}",
     ["pull_request", "ref:refs/heads/main"],
-    {"reads-state": can_read_state(target)},
+    {"reads-state": allow_reading_state(target)},
 )
 deploy = role(
     "deploy",
-    f"Lets the environment {stack} change the stack {stack}",
+    f"The environment {stack} changes the stack {stack}",
     [f"environment:{stack}"],
-    {"changes": can_change(target), "writes-state": can_write_state(target)},
+    {"changes": allow_changing(target), "writes-state": allow_writing_state(target)},
 )
 
 pulumi.export("previewRoleArn", preview.arn)

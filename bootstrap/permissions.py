@@ -1,9 +1,8 @@
-"""What the roles may do: manage what a stack declares, and never touch the data in it.
+"""The permissions of the roles: they manage the resources of a stack and never read or change its data.
 
-Resources are named by the pattern that auto-naming gives them (`orderflow-<name>-<stack>-<six hex digits>`),
-so the roles of one stack cannot touch another's in the same account. API Gateway and event source mappings
-have drawn ids instead of names: there the region, or the function behind it, is the narrowest that AWS
-offers.
+Resources are matched by the names that auto-naming gives them (`orderflow-<name>-<stack>-<six hex digits>`).
+So the roles of one stack do not reach another stack in the same account. Keys, REST APIs and event source
+mappings have generated ids. They are matched by tags, by ids in the configuration, or by their function.
 """
 
 import json
@@ -16,7 +15,11 @@ from components.names import log_group_name, sampling_rule_name
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One stack in one account and region, and where its state is kept."""
+    """One stack in one account and region, and its state.
+
+    Without `api_id` all REST APIs match that are not tagged as another stack's. `domain_name` and
+    `hosted_zone_id` are those of the API's custom domain, or both empty.
+    """
 
     stack: str
     partition: str
@@ -24,22 +27,25 @@ class Target:
     account: str
     state_bucket: str
     secrets_key_arn: str
+    api_id: str = ""
+    domain_name: str = ""
+    hosted_zone_id: str = ""
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource of this account and region."""
+        """Returns the ARN of a resource of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def iam_arn(self, resource: str) -> str:
-        """The ARN of a resource of IAM, which has no region."""
+        """Returns the ARN of a resource of IAM, which has no region."""
         return f"arn:{self.partition}:iam::{self.account}:{resource}"
 
     def named(self, service: str, before: str = "") -> str:
-        """The ARN of all that auto-naming named for this stack, after a prefix such as `table/`."""
+        """Returns the ARN of all resources that auto-naming names for this stack, after a prefix."""
         return self.arn(service, f"{before}orderflow-*-{self.stack}-??????")
 
     @property
     def layer(self) -> str:
-        """The ARN of the layer, of whichever version, which the program names itself."""
+        """The ARN of all versions of the layer, which the program names."""
         return self.arn("lambda", f"layer:orderflow-{self.stack}-dependencies*")
 
     @property
@@ -49,12 +55,12 @@ class Target:
 
     @property
     def boundary(self) -> str:
-        """The name of the policy that no role of the stack reaches beyond."""
+        """The name of the permissions boundary of the stack's roles."""
         return f"orderflow-boundary-{self.stack}"
 
     @property
     def boundary_arn(self) -> str:
-        """Its ARN, known before it is made."""
+        """Its ARN, known before it exists."""
         return self.iam_arn(f"policy/{self.boundary}")
 
     @property
@@ -64,7 +70,7 @@ class Target:
 
     @property
     def sampling_rule(self) -> str:
-        """The ARN of the stack's sampling rule, which the program names itself."""
+        """The ARN of the stack's sampling rule, which the program names."""
         return self.arn("xray", f"sampling-rule/{sampling_rule_name('orderflow', self.stack)}")
 
     @property
@@ -75,10 +81,40 @@ class Target:
         groups = [self.arn("logs", f"log-group:{name}") for name in names]
         return [*groups, *(f"{group}:*" for group in groups)]
 
+    def gateway(self, *paths: str) -> list[str]:
+        """Returns the ARNs of paths of API Gateway's own API."""
+        return [f"arn:{self.partition}:apigateway:{self.region}::/{path}" for path in paths]
+
+    @property
+    def gateway_resources(self) -> list[str]:
+        """The paths of the API, its keys, usage plans and domain name, and of everything below them."""
+        named = [("restapis", self.api_id)] * bool(self.api_id)
+        named += [("domainnames", self.domain_name)] * bool(self.domain_name)
+        paths = [path for kind, name in named for path in (f"{kind}/{name}", f"{kind}/{name}/*")]
+        return [*([] if self.api_id else ["restapis/*"]), *paths, "apikeys/*", "usageplans/*"]
+
+    @property
+    def gateway_collections(self) -> list[str]:
+        """The paths at which the resources above are created. The API of `api_id` exists already."""
+        kinds = {"restapis": not self.api_id, "domainnames": bool(self.domain_name)}
+        return [kind for kind, creates in kinds.items() if creates] + ["apikeys", "usageplans"]
+
+    @property
+    def gateway_tags(self) -> list[str]:
+        """The paths of the tags of the resources above, which hold encoded ARNs."""
+        ids = [f"restapis*{self.api_id}*" if self.api_id else "restapis*", "apikeys*", "usageplans*"]
+        ids += [f"domainnames*{self.domain_name}*"] * bool(self.domain_name)
+        return [f"tags/*{path}" for path in ids]
+
+    @property
+    def stages(self) -> list[str]:
+        """The ARNs of the API's stages."""
+        return self.gateway(f"restapis/{self.api_id or '*'}/stages/*")
+
 
 Statement = dict[str, Any]
 
-# May be handed a role of the stack; so no role can be given to anything else, such as a server.
+# The services that may receive a role of the stack.
 PASSED_TO: Final = ("lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com")
 
 
@@ -89,7 +125,7 @@ def _document(statements: Sequence[Statement]) -> str:
 def _allow(
     service: str, actions: str, *resources: str, condition: dict[str, dict[str, Any]] | None = None
 ) -> Statement:
-    """Allows the actions (words, of one service) on the resources."""
+    """Returns a statement that allows these actions of a service on these resources."""
     statement: Statement = {
         "Effect": "Allow",
         "Action": [f"{service}:{action}" for action in actions.split()],
@@ -98,13 +134,22 @@ def _allow(
     return statement | ({"Condition": condition} if condition else {})
 
 
-def can_look(target: Target) -> str:
-    """Reading how the stack's resources are set up, which previews, refreshes and updates do.
+def _tagged(target: Target) -> dict[str, str]:
+    """A condition for resources with the tags of the stack."""
+    return {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": target.stack}
 
-    Not what is in them: no item, no message, no secret, no log line. The exception is API Gateway, where
-    reading a key's settings shows its value.
+
+def _requested_tags(target: Target) -> dict[str, str]:
+    """A condition for requests that set the tags of the stack."""
+    return {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": target.stack}
+
+
+def allow_reading(target: Target) -> str:
+    """Returns the policy for reading the settings of the stack's resources, but not their data.
+
+    Data are items, messages, secrets and log lines. One value is included: the settings of an API key
+    contain the key.
     """
-    gateway = f"arn:{target.partition}:apigateway:{target.region}::/*"
     return _document(
         [
             _allow("dynamodb", "Describe* ListTagsOfResource", target.named("dynamodb", "table/")),
@@ -132,33 +177,77 @@ def can_look(target: Target) -> str:
                 "GetDashboard",
                 target.dashboard,
             ),
-            _allow("apigateway", "GET", gateway),
+            _allow(
+                "apigateway",
+                "GET",
+                *target.gateway(*target.gateway_resources, *target.gateway_tags),
+                condition={"StringEqualsIfExists": _tagged(target)},
+            ),
             _allow(
                 "wafv2", "GetWebACL ListTagsForResource", target.named("wafv2", "regional/webacl/") + "/*"
             ),
             _allow("iam", "Get* List*", target.roles),
             _allow("xray", "ListTagsForResource", target.sampling_rule),
-            # Asked in a preview too, when the definition of the state machine changes.
+            # The provider calls it in a preview if the definition of the state machine changes.
             _allow("states", "ValidateStateMachineDefinition", "*"),
-            # These have nothing narrower, or are asked before there is a name.
+            # AWS has no narrower resource, or the provider calls them before the name exists.
             _allow("lambda", "GetEventSourceMapping ListTags", "*"),
             _allow("logs", "DescribeLogGroups", "*"),
             _allow("cloudwatch", "DescribeAlarms", "*"),
             _allow("wafv2", "GetWebACLForResource", "*"),
             _allow("xray", "GetSamplingRules", "*"),
             _allow("kms", "DescribeKey GetKey* ListResourceTags ListAliases", "*"),
-            _allow("route53", "GetHostedZone GetChange ListResourceRecordSets", "*"),
-            _allow("acm", "DescribeCertificate ListTagsForCertificate", "*"),
+            *_reading_domain(target),
         ]
     )
 
 
-def can_change(target: Target) -> str:
-    """Making, changing and deleting what the program declares."""
-    gateway = f"arn:{target.partition}:apigateway:{target.region}::/"
+def _hosted_zone(target: Target) -> str:
+    return f"arn:{target.partition}:route53:::hostedzone/{target.hosted_zone_id}"
+
+
+def _reading_domain(target: Target) -> list[Statement]:
+    if not target.domain_name:
+        return []
+    return [
+        _allow("route53", "GetHostedZone ListResourceRecordSets", _hosted_zone(target)),
+        _allow("route53", "GetChange", f"arn:{target.partition}:route53:::change/*"),
+        _allow("acm", "DescribeCertificate ListTagsForCertificate", target.arn("acm", "certificate/*")),
+    ]
+
+
+def _changing_domain(target: Target) -> list[Statement]:
+    """The record of the domain name, and the role that API Gateway creates for an account's first one."""
+    if not target.domain_name:
+        return []
+    gateway = "ops.apigateway.amazonaws.com"
+    return [
+        _allow(
+            "route53",
+            "ChangeResourceRecordSets",
+            _hosted_zone(target),
+            condition={
+                "ForAllValues:StringEquals": {
+                    "route53:ChangeResourceRecordSetsNormalizedRecordNames": [target.domain_name],
+                    "route53:ChangeResourceRecordSetsRecordTypes": ["A"],
+                }
+            },
+        ),
+        _allow(
+            "iam",
+            "CreateServiceLinkedRole",
+            target.iam_arn(f"role/aws-service-role/{gateway}/AWSServiceRoleForAPIGateway"),
+            condition={"StringEquals": {"iam:AWSServiceName": gateway}},
+        ),
+    ]
+
+
+def allow_changing(target: Target) -> str:
+    """Returns the policy for creating, changing and deleting the resources that the program declares."""
     function = target.named("lambda", "function:")
-    tagged = {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": target.stack}
-    asked = {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": target.stack}
+    tagged, requested = _tagged(target), _requested_tags(target)
+    # A new key has no alias, and its tags may take minutes to take effect.
+    new_key = {"Null": {"aws:ResourceTag/project": "true", "kms:ResourceAliases": "true"}}
     return _document(
         [
             _allow(
@@ -186,7 +275,12 @@ def can_change(target: Target) -> str:
                 "*",
                 condition={"ArnLike": {"lambda:FunctionArn": function}},
             ),
-            _allow("lambda", "TagResource UntagResource", target.arn("lambda", "event-source-mapping:*")),
+            _allow(
+                "lambda",
+                "TagResource UntagResource",
+                target.arn("lambda", "event-source-mapping:*"),
+                condition={"StringEqualsIfExists": tagged},
+            ),
             _allow(
                 "sqs", "CreateQueue DeleteQueue SetQueueAttributes TagQueue UntagQueue", target.named("sqs")
             ),
@@ -227,7 +321,7 @@ def can_change(target: Target) -> str:
                 "TagResource UntagResource",
                 *target.log_groups,
             ),
-            # For the logs of the state machine and of the API's stage; deliveries have no ARN.
+            # For the logs of the state machine and the API's stage. Deliveries have no ARN.
             _allow(
                 "logs",
                 "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries "
@@ -246,14 +340,25 @@ def can_change(target: Target) -> str:
             ),
             _allow(
                 "apigateway",
-                "POST PUT PATCH DELETE",
-                *(
-                    gateway + path
-                    for path in ("restapis*", "apikeys*", "usageplans*", "domainnames*", "tags/*")
-                ),
+                "POST",
+                *target.gateway(*target.gateway_collections),
+                condition={"StringEquals": requested},
             ),
-            _allow("apigateway", "SetWebACL", f"{gateway}restapis/*/stages/*"),
-            _allow("wafv2", "AssociateWebACL DisassociateWebACL", f"{gateway}restapis/*/stages/*"),
+            # Resources below an API, a usage plan and a domain name inherit its tags.
+            _allow(
+                "apigateway",
+                "POST PUT PATCH DELETE",
+                *target.gateway(*target.gateway_resources),
+                condition={"StringEqualsIfExists": tagged},
+            ),
+            _allow(
+                "apigateway",
+                "POST PUT DELETE",
+                *target.gateway(*target.gateway_tags),
+                condition={"StringEqualsIfExists": requested},
+            ),
+            _allow("apigateway", "SetWebACL", *target.stages),
+            _allow("wafv2", "AssociateWebACL DisassociateWebACL", *target.stages),
             _allow(
                 "wafv2",
                 "CreateWebACL UpdateWebACL DeleteWebACL AssociateWebACL TagResource UntagResource",
@@ -265,23 +370,17 @@ def can_change(target: Target) -> str:
                 "CreateSamplingRule UpdateSamplingRule DeleteSamplingRule TagResource UntagResource",
                 target.sampling_rule,
             ),
-            # A key has a drawn id: it is the stack's by its tags, which are given when it is made and can be
-            # given to no key that belongs to a project. The key of the state's secrets is nobody's to change.
-            _allow("kms", "CreateKey", "*", condition={"StringEquals": asked}),
+            # A key has a generated id. Its tags, set when it is created, make it one of the stack.
+            _allow("kms", "CreateKey", "*", condition={"StringEquals": requested}),
+            _allow("kms", "TagResource", "*", condition={"StringEquals": requested, **new_key}),
+            _allow("kms", "EnableKeyRotation", "*", condition=new_key),
             _allow(
                 "kms",
-                "TagResource",
-                "*",
-                condition={"StringEquals": asked, "Null": {"aws:ResourceTag/project": "true"}},
-            ),
-            _allow(
-                "kms",
-                "PutKeyPolicy UpdateKeyDescription ScheduleKeyDeletion TagResource UntagResource",
+                "PutKeyPolicy EnableKeyRotation UpdateKeyDescription ScheduleKeyDeletion TagResource "
+                "UntagResource",
                 "*",
                 condition={"StringEquals": tagged},
             ),
-            # Right after the key is made, when AWS may not have heard of its tags yet; harmless to any key.
-            _allow("kms", "EnableKeyRotation", "*"),
             {
                 "Effect": "Deny",
                 "Action": [
@@ -289,22 +388,9 @@ def can_change(target: Target) -> str:
                 ],
                 "Resource": [target.secrets_key_arn],
             },
-            _allow(
-                "route53",
-                "ChangeResourceRecordSets",
-                f"arn:{target.partition}:route53:::hostedzone/*",
-            ),
-            # API Gateway makes this role for itself when the account's first custom domain is made.
-            _allow(
-                "iam",
-                "CreateServiceLinkedRole",
-                target.iam_arn(
-                    "role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
-                ),
-                condition={"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}},
-            ),
-            # Whatever gives a role rights, only while the boundary holds it. So no role can be made that does
-            # more than the stack's own, and the boundary itself is out of reach:
+            *_changing_domain(target),
+            # All that gives a role permissions requires the boundary. So a new role cannot do more than the
+            # stack's own, and the deploy role cannot change the boundary:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
             _allow(
                 "iam",
@@ -327,11 +413,11 @@ def can_change(target: Target) -> str:
     )
 
 
-def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
-    """The boundary of the stack's roles: all that functions, state machine and schedules do, on all that is
-    the stack's. What one role may do of it, the program says; nothing here gives a right by itself.
+def bound_roles(target: Target, signing_secret_arn: str = "") -> str:
+    """Returns the permissions boundary of the stack's functions, state machine and schedules.
 
-    `signing_secret_arn` is the secret of a fulfillment system outside, if there is one.
+    It grants nothing: the program grants each role its part. `signing_secret_arn` is the secret of the
+    fulfillment system, if there is one.
     """
     secrets = [_allow("secretsmanager", "GetSecretValue", signing_secret_arn)] if signing_secret_arn else []
     return _document(
@@ -349,7 +435,7 @@ def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
             _allow("lambda", "InvokeFunction", target.named("lambda", "function:")),
             _allow("logs", "CreateLogStream PutLogEvents", *target.log_groups),
             *secrets,
-            # These have nothing narrower (components/workflow.py and components/queue.py say why).
+            # AWS has no narrower resource (see components/workflow.py and components/queue.py).
             _allow(
                 "logs",
                 "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies "
@@ -363,11 +449,11 @@ def can_at_most(target: Target, signing_secret_arn: str = "") -> str:
 
 
 def _state(target: Target) -> list[str]:
-    """Where the state of this stack lies, and nobody else's in the same bucket."""
+    """Returns the ARNs of this stack's state in the bucket."""
     bucket = f"arn:{target.partition}:s3:::{target.state_bucket}/.pulumi"
     return [
         f"{bucket}/stacks/orderflow/{target.stack}.json*",
-        # The stack's tags, a file of its own since CLI 3.211.
+        # The stack's tags, in a separate file since CLI 3.211.
         f"{bucket}/stacks/orderflow/{target.stack}.pulumi-tags*",
         f"{bucket}/history/orderflow/{target.stack}/*",
         f"{bucket}/backups/orderflow/{target.stack}/*",
@@ -375,8 +461,8 @@ def _state(target: Target) -> list[str]:
     ]
 
 
-def can_read_state(target: Target) -> str:
-    """Reading the state and the secrets in it: a preview takes no lock and writes nothing."""
+def allow_reading_state(target: Target) -> str:
+    """Returns the policy for reading the state and its secrets. A preview takes no lock."""
     bucket = f"arn:{target.partition}:s3:::{target.state_bucket}"
     return _document(
         [
@@ -387,8 +473,8 @@ def can_read_state(target: Target) -> str:
     )
 
 
-def can_write_state(target: Target) -> str:
-    """Reading and writing the state, with its lock, its history and its backups."""
+def allow_writing_state(target: Target) -> str:
+    """Returns the policy for reading and writing the state, its lock, history and backups."""
     bucket = f"arn:{target.partition}:s3:::{target.state_bucket}"
     return _document(
         [

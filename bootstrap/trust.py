@@ -1,4 +1,4 @@
-"""Who may assume the roles: runs of one repository's workflows, and of those only some."""
+"""The trust of the roles: some runs of the workflows of one repository may assume them."""
 
 import json
 import re
@@ -13,22 +13,24 @@ _REPOSITORY: Final = re.compile(r"[\w.-]+@[0-9]+/[\w.-]+@[0-9]+|[\w.-]+/[\w.-]+"
 
 
 def checked_repository(repository: str) -> str:
-    """The repository as GitHub's tokens name it: `owner@id/name@id`, whose ids nobody can take over together
-    with an abandoned name; `owner/name` for one from before 2026-07-15 that does not use them. Raises
-    RunError for anything else, which no token would ever match."""
+    """Returns the repository as GitHub's tokens name it: `owner@id/name@id`.
+
+    The ids protect an abandoned name. A repository from before 2026-07-15 may have `owner/name` only. Raises
+    RunError for any other text, which no token has.
+    """
     if not _REPOSITORY.fullmatch(repository):
         raise pulumi.RunError(
-            "orderflow-bootstrap:repository must be owner@id/name@id (or owner/name for a repository whose "
-            f"tokens have no ids), but is {repository}."
+            f"repository: {repository} is not allowed. repository must be owner@id/name@id, or owner/name if "
+            "the repository's tokens have no ids."
         )
     return repository
 
 
-def github(provider_arn: str, subjects: Sequence[str]) -> str:
-    """A trust policy for tokens of GitHub that are meant for AWS and are about exactly these subjects.
+def trust_policy(provider_arn: str, subjects: Sequence[str]) -> str:
+    """Returns a trust policy for GitHub's tokens for AWS with exactly these subjects.
 
-    A subject is `repo:<repository>:` and `pull_request`, `ref:<ref>` or `environment:<name>`; a job that
-    names an environment has that one, whatever started it. Compared as a whole, never by a pattern.
+    A subject is `repo:<repository>:` and `pull_request`, `ref:<ref>` or `environment:<name>`. A job that
+    names an environment has that subject for every event. The whole subject is compared, without a pattern.
     https://docs.github.com/en/actions/reference/security/oidc
     """
     statement = {

@@ -1,9 +1,10 @@
-"""The roles of the workflows: who may assume them, and that they fit the program and nothing beside it."""
+"""The roles of the workflows: who may assume them, and which actions on which resources they allow."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -26,8 +27,10 @@ KEY = f"arn:aws:kms:{HERE}:key/1111"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:signing-AbCdEf"
 REPOSITORY = "acme@17/orders@4711"
 NEEDED = {"repository": REPOSITORY, "stateBucket": "acme-state", "secretsKeyArn": KEY}
-# Over whatever the stack's file says.
-CONFIG = {**NEEDED, "oidcProviderArn": "", "fulfillmentSecretArn": ""}
+DOMAIN = {"domainName": "api.example.com", "hostedZoneId": "Z123456"}
+# Replaces the values in the stack's file.
+CONFIG = {**NEEDED, "oidcProviderArn": "", "fulfillmentSecretArn": "", "apiId": ""}
+CONFIG |= dict.fromkeys(DOMAIN, "")
 BOUNDARY = f"{IAM}:policy/orderflow-boundary-{{stack}}"
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -36,14 +39,14 @@ each_stack = pytest.mark.parametrize("stack", ["dev", "prod"])
 
 @cache
 def bootstrap(stack: str, **config: str | None) -> ProgramRun:
-    """All that the program declares for a stack; `config` overrides its values, None takes one away."""
+    """Runs the program for a stack. `config` overrides its values; None removes one."""
     return run_program(
         stack, Recorder(region=REGION), root=PROJECT_ROOT / "bootstrap", config={**CONFIG, **config}
     )
 
 
 def allowed(run: ProgramRun, role: str, effect: str = "Allow") -> list[dict[str, Any]]:
-    """All that a role is allowed (or denied), in the policies written into it and those attached."""
+    """Returns the statements of a role with this effect, from its inline and attached policies."""
     name = run.get(ROLE, role).outputs["name"]
     attached = {
         item.inputs["policyArn"]
@@ -58,7 +61,7 @@ def allowed(run: ProgramRun, role: str, effect: str = "Allow") -> list[dict[str,
 
 
 def covers(allowing: list[dict[str, Any]], action: str, resource: str) -> bool:
-    """Whether one of the statements allows this, conditions apart."""
+    """Whether one of the statements allows this, if its conditions are met."""
     return any(
         any(fnmatch.fnmatchcase(action, pattern) for pattern in many(statement["Action"]))
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in many(statement["Resource"]))
@@ -67,11 +70,54 @@ def covers(allowing: list[dict[str, Any]], action: str, resource: str) -> bool:
 
 
 def may(run: ProgramRun, role: str, action: str, resource: str) -> bool:
-    """Whether a role may do this, conditions apart."""
+    """Whether a role may do this, if the conditions are met."""
     return covers(allowed(run, role), action, resource)
 
 
-# --- Who --------------------------------------------------------------------------------------------------
+def allows(run: ProgramRun, role: str, action: str, resource: str, context: dict[str, Any]) -> bool:
+    """Whether a role may do this in a request with this context, as IAM evaluates it."""
+
+    def applies(effect: str) -> bool:
+        statements = [
+            item for item in allowed(run, role, effect) if meets(item.get("Condition", {}), context)
+        ]
+        return covers(statements, action, resource)
+
+    return applies("Allow") and not applies("Deny")
+
+
+def meets(conditions: dict[str, dict[str, Any]], context: dict[str, Any]) -> bool:
+    """Whether a request meets all conditions.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    return all(
+        OPERATORS[operator](context.get(key), many(expected))
+        for operator, tests in conditions.items()
+        for key, expected in tests.items()
+    )
+
+
+OPERATORS: dict[str, Callable[[Any, list[Any]], bool]] = {
+    "StringEquals": lambda value, expected: value in expected,
+    "StringEqualsIfExists": lambda value, expected: value is None or value in expected,
+    "ForAllValues:StringEquals": lambda value, expected: set(value or ()) <= set(expected),
+    "ArnLike": lambda value, expected: value is not None and fnmatch.fnmatchcase(value, expected[0]),
+    "Null": lambda value, expected: (value is None) == (expected == ["true"]),
+}
+
+
+def tagged(project: str, stack: str) -> dict[str, str]:
+    """The context of a request to a resource with these tags."""
+    return {"aws:ResourceTag/project": project, "aws:ResourceTag/stack": stack}
+
+
+def asking_for(project: str, stack: str) -> dict[str, str]:
+    """The context of a request that sets these tags."""
+    return {"aws:RequestTag/project": project, "aws:RequestTag/stack": stack}
+
+
+# --- Trust ----------------------------------------------------------------------------------------------
 
 
 @each_stack
@@ -112,18 +158,18 @@ def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(NEEDED))
-def test_what_is_not_configured_stops_the_program(key: str) -> None:
+def test_a_missing_value_stops_the_program(key: str) -> None:
     with pytest.raises((ProgramError, ConfigError), match=key):
         bootstrap("dev", **{key: None})
 
 
 @pytest.mark.parametrize("repository", ["acme", "acme@17/orders", "acme/*", "repo:acme/orders", "a/b:ref"])
-def test_a_repository_that_no_token_could_name_stops_the_program(repository: str) -> None:
+def test_a_repository_that_no_token_has_stops_the_program(repository: str) -> None:
     with pytest.raises(ProgramError, match="repository must be owner@id/name@id"):
         bootstrap("dev", repository=repository)
 
 
-def test_a_repository_of_old_is_named_without_ids() -> None:
+def test_an_older_repository_is_named_without_ids() -> None:
     run = bootstrap("dev", repository="acme/orders")
     (statement,) = statements(run.get(ROLE, "deploy").inputs["assumeRolePolicy"])
     assert statement["Condition"]["StringEquals"][f"{ISSUER}:sub"] == ["repo:acme/orders:environment:dev"]
@@ -136,12 +182,12 @@ def test_the_exports_are_what_the_repository_variables_need() -> None:
     assert outputs["deployRoleArn"] == f"{IAM}:role/orderflow-deploy-dev"
 
 
-# --- What -------------------------------------------------------------------------------------------------
+# --- Permissions ----------------------------------------------------------------------------------------
 
 TAGGING = "TagResource UntagResource"
 GATEWAY = ("apigateway", "POST PATCH DELETE", "GET")
 
-# What each type takes to be made, changed and deleted, and what to be read: service, actions, actions.
+# Type to its service, the actions that create, change and delete it, and the actions that read it.
 NEEDS: dict[str, tuple[str, str, str]] = {
     "aws:apigateway/apiKey:ApiKey": GATEWAY,
     "aws:apigateway/basePathMapping:BasePathMapping": GATEWAY,
@@ -271,13 +317,13 @@ NEEDS: dict[str, tuple[str, str, str]] = {
 
 
 def arn_of(resource: Resource) -> str:
-    """The ARN of what AWS is asked about: the resource's own, or that of what it is a part of."""
+    """Returns the ARN that AWS checks: that of the resource, or of the one that it is a part of."""
     kind, inputs, outputs = resource.type, resource.inputs, resource.outputs
     if kind.startswith("aws:apigateway/"):
         below = {
             "apiKey": "apikeys/x",
-            "basePathMapping": "domainnames/x/basepathmappings",
-            "domainName": "domainnames/x",
+            "basePathMapping": f"domainnames/{inputs.get('domainName')}/basepathmappings",
+            "domainName": f"domainnames/{inputs.get('domainName')}",
             "model": "restapis/x/models",
             "usagePlan": "usageplans/x",
             "usagePlanKey": "usageplans/x/keys",
@@ -312,10 +358,12 @@ def _queue(url: str) -> str:
 
 
 @each_stack
-def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_may_look(stack: str) -> None:
-    run = bootstrap(stack)
+def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_may_read(stack: str) -> None:
+    run = bootstrap(stack, **DOMAIN)
     declared = [item for item in recording(stack, everything=True).resources if item.custom]
-    assert {item.type for item in declared} == set(NEEDS), "say in NEEDS what the type needs, and grant it"
+    assert {item.type for item in declared} == set(NEEDS), (
+        "add the actions of the type to NEEDS, and grant them"
+    )
     for resource in declared:
         arn = arn_of(resource)
         service, changes, reads = NEEDS[resource.type]
@@ -327,14 +375,11 @@ def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_
             assert may(run, "preview", action, arn), f"{action} on {arn}"
 
 
-# What may be done on every resource, for AWS knows nothing narrower, and what else must hold.
+# Actions on every resource, because AWS has no narrower one, with their conditions.
 ON_EVERYTHING: dict[str, str | None] = {
-    "acm:DescribeCertificate": None,
-    "acm:ListTagsForCertificate": None,
     "cloudwatch:DescribeAlarms": None,
     "kms:CreateKey": "asked",
     "kms:DescribeKey": None,
-    "kms:EnableKeyRotation": None,
     "kms:GetKey*": None,
     "kms:ListAliases": None,
     "kms:ListResourceTags": None,
@@ -355,9 +400,6 @@ ON_EVERYTHING: dict[str, str | None] = {
     "logs:ListLogDeliveries": None,
     "logs:PutResourcePolicy": None,
     "logs:UpdateLogDelivery": None,
-    "route53:GetChange": None,
-    "route53:GetHostedZone": None,
-    "route53:ListResourceRecordSets": None,
     "states:ValidateStateMachineDefinition": None,
     "wafv2:GetWebACLForResource": None,
     "xray:GetSamplingRules": None,
@@ -365,31 +407,163 @@ ON_EVERYTHING: dict[str, str | None] = {
 
 
 @each_stack
-def test_only_what_aws_knows_nothing_narrower_for_is_allowed_on_everything(stack: str) -> None:
+def test_only_listed_actions_are_allowed_on_every_resource(stack: str) -> None:
+    new_key = {"Null": {"aws:ResourceTag/project": "true", "kms:ResourceAliases": "true"}}
     conditions: dict[str | None, Any] = {
         None: None,
-        "asked": {"StringEquals": {"aws:RequestTag/project": "orderflow", "aws:RequestTag/stack": stack}},
-        "tagged": {"StringEquals": {"aws:ResourceTag/project": "orderflow", "aws:ResourceTag/stack": stack}},
+        "asked": {"StringEquals": asking_for("orderflow", stack)},
+        "tagged": {"StringEquals": tagged("orderflow", stack)},
         "function": {
             "ArnLike": {"lambda:FunctionArn": f"arn:aws:lambda:{HERE}:function:orderflow-*-{stack}-??????"}
         },
     }
-    found: dict[str, Any] = {}
-    tagging: list[Any] = []
-    for statement in allowed(bootstrap(stack), "deploy"):
+    of_new_keys = {"kms:TagResource": {**conditions["asked"], **new_key}, "kms:EnableKeyRotation": new_key}
+    found: dict[str, list[Any]] = defaultdict(list)
+    for statement in allowed(bootstrap(stack, **DOMAIN), "deploy"):
         if "*" in many(statement["Resource"]):
             for action in many(statement["Action"]):
-                if action == "kms:TagResource":
-                    tagging.append(statement.get("Condition"))
-                else:
-                    found[action] = statement.get("Condition")
-    assert found == {action: conditions[name] for action, name in ON_EVERYTHING.items()}
-    # A key is tagged as the stack's when it is made, and after that only if it is the stack's already.
-    new = {**conditions["asked"], "Null": {"aws:ResourceTag/project": "true"}}
-    assert sorted(tagging, key=len) == [conditions["tagged"], new]
+                found[action].append(statement.get("Condition"))
+    assert {action: found.pop(action) for action in of_new_keys} == {
+        action: [condition, conditions["tagged"]] for action, condition in of_new_keys.items()
+    }
+    assert found == {action: [conditions[name]] for action, name in ON_EVERYTHING.items()}
 
 
-def test_the_key_of_the_states_secrets_is_nobodys_to_change() -> None:
+KEY_ARN = f"arn:aws:kms:{HERE}:key/2222"
+OURS, OTHERS = ("orderflow", "dev"), ("shop", "dev")
+
+
+@pytest.mark.parametrize(
+    ("context", "actions"),
+    [
+        (tagged(*OURS), "EnableKeyRotation PutKeyPolicy ScheduleKeyDeletion TagResource"),
+        (tagged("orderflow", "prod"), ""),
+        (tagged(*OTHERS), ""),
+        ({"kms:ResourceAliases": ["alias/shop"]}, ""),
+        # A key without tags and alias may be a new one of the stack.
+        ({}, "EnableKeyRotation TagResource"),
+    ],
+)
+def test_the_deploy_role_changes_the_keys_of_its_stack_only(context: dict[str, Any], actions: str) -> None:
+    request = {**context, **asking_for(*OURS)}
+    for action in ("EnableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource"):
+        expected = action in actions.split()
+        assert allows(bootstrap("dev"), "deploy", f"kms:{action}", KEY_ARN, request) == expected, action
+
+
+def test_a_key_is_created_with_the_tags_of_the_stack() -> None:
+    for tags, created in ((OURS, True), (OTHERS, False), (("orderflow", "prod"), False)):
+        assert allows(bootstrap("dev"), "deploy", "kms:CreateKey", "*", asking_for(*tags)) == created
+        assert allows(bootstrap("dev"), "deploy", "kms:TagResource", KEY_ARN, asking_for(*tags)) == created
+    assert not allows(bootstrap("dev"), "deploy", "kms:CreateKey", "*", {})
+
+
+def gateway(path: str) -> str:
+    return f"arn:aws:apigateway:{REGION}::/{path}"
+
+
+@pytest.mark.parametrize(
+    "path", ["restapis/abc123", "restapis/abc123/stages/v1", "apikeys/k", "usageplans/u/keys"]
+)
+@pytest.mark.parametrize(
+    ("context", "changed"),
+    [(tagged(*OURS), True), ({}, True), (tagged(*OTHERS), False), (tagged("orderflow", "prod"), False)],
+)
+def test_an_api_with_the_tags_of_another_stack_is_out_of_reach(
+    path: str, context: dict[str, Any], changed: bool
+) -> None:
+    for role, action in (("deploy", "PATCH"), ("deploy", "DELETE"), ("deploy", "GET"), ("preview", "GET")):
+        assert allows(bootstrap("dev"), role, f"apigateway:{action}", gateway(path), context) == changed
+
+
+@pytest.mark.parametrize("collection", ["restapis", "apikeys", "usageplans", "domainnames"])
+def test_an_api_is_created_with_the_tags_of_the_stack(collection: str) -> None:
+    run = bootstrap("dev", **DOMAIN)
+    assert allows(run, "deploy", "apigateway:POST", gateway(collection), asking_for(*OURS))
+    for context in ({}, asking_for(*OTHERS), tagged(*OURS)):
+        assert not allows(run, "deploy", "apigateway:POST", gateway(collection), context)
+    # It would list the values of all keys.
+    assert not may(run, "preview", "apigateway:GET", gateway(collection))
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "allowed_with_id"),
+    [
+        ("apigateway:PATCH", "restapis/abc123", True),
+        ("apigateway:PUT", "restapis/abc123/gatewayresponses/THROTTLED", True),
+        ("apigateway:GET", "restapis/abc123/resources", True),
+        ("apigateway:SetWebACL", "restapis/abc123/stages/v1", True),
+        ("wafv2:AssociateWebACL", "restapis/abc123/stages/v1", True),
+        ("apigateway:PUT", "tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Frestapis%2Fabc123", True),
+        ("apigateway:PUT", "tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapikeys%2Fk", True),
+        ("apigateway:POST", "usageplans", True),
+        ("apigateway:POST", "restapis", False),
+        ("apigateway:PATCH", "restapis/abc1234", False),
+        ("apigateway:DELETE", "restapis/other", False),
+        ("apigateway:GET", "restapis/other/stages/v1", False),
+        ("apigateway:SetWebACL", "restapis/other/stages/v1", False),
+        ("wafv2:AssociateWebACL", "restapis/other/stages/v1", False),
+        ("apigateway:PUT", "tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Frestapis%2Fother", False),
+    ],
+)
+def test_with_its_id_no_other_api_is_in_reach(action: str, path: str, allowed_with_id: bool) -> None:
+    context = {**tagged(*OURS), **asking_for(*OURS)}
+    assert allows(bootstrap("dev"), "deploy", action, gateway(path), context)
+    with_id = bootstrap("dev", apiId="abc123")
+    assert allows(with_id, "deploy", action, gateway(path), context) == allowed_with_id
+
+
+def records(*names: str, types: str = "A") -> dict[str, Any]:
+    """The context of a change of records with these names."""
+    return {
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": names,
+        "route53:ChangeResourceRecordSetsRecordTypes": [types],
+    }
+
+
+def test_only_the_record_of_the_domain_is_changed() -> None:
+    zone, other = ("arn:aws:route53:::hostedzone/Z123456", "arn:aws:route53:::hostedzone/Z999999")
+    change, own = "route53:ChangeResourceRecordSets", records("api.example.com")
+    run = bootstrap("dev", **DOMAIN)
+    assert allows(run, "deploy", change, zone, own)
+    assert not allows(run, "deploy", change, other, own)
+    assert not allows(run, "deploy", change, zone, records("api.example.com", "www.example.com"))
+    assert not allows(run, "deploy", change, zone, records("api.example.com", types="MX"))
+    assert not may(run, "preview", "route53:ListResourceRecordSets", other)
+
+
+def test_without_a_domain_no_zone_and_no_domain_name_is_in_reach() -> None:
+    run = bootstrap("dev")
+    for role in ("preview", "deploy"):
+        services = {action.split(":")[0] for item in allowed(run, role) for action in many(item["Action"])}
+        assert not services & {"acm", "route53"}
+        for path in ("domainnames", "domainnames/shop.example.com"):
+            for verb in ("GET", "POST", "DELETE"):
+                assert not may(run, role, f"apigateway:{verb}", gateway(path))
+    assert not may(run, "deploy", "iam:CreateServiceLinkedRole", f"{IAM}:role/aws-service-role/x")
+    with_domain = bootstrap("dev", **DOMAIN)
+    assert may(
+        with_domain, "deploy", "apigateway:POST", gateway("domainnames/api.example.com/basepathmappings")
+    )
+    assert not may(with_domain, "deploy", "apigateway:PATCH", gateway("domainnames/shop.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"apiId": "*"}, r"apiId: \* is not allowed"),
+        ({"domainName": "*.example.com", "hostedZoneId": "Z1"}, r"domainName: \*.example.com is not allowed"),
+        ({"domainName": "api.example.com", "hostedZoneId": "*"}, r"hostedZoneId: \* is not allowed"),
+        ({"domainName": "api.example.com"}, "hostedZoneId: is empty"),
+        ({"hostedZoneId": "Z123456"}, "domainName: is empty"),
+    ],
+)
+def test_a_bad_id_or_domain_stops_the_program(config: dict[str, str], message: str) -> None:
+    with pytest.raises(ProgramError, match=message):
+        bootstrap("dev", **config)
+
+
+def test_the_key_of_the_state_cannot_be_changed() -> None:
     for action in ("kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"):
         denied = [
             statement
@@ -419,7 +593,7 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
         ("iam:UpdateAssumeRolePolicy", f"{IAM}:role/orderflow-preview-dev"),
         ("iam:CreateRole", f"{IAM}:role/admin"),
         ("iam:AttachRolePolicy", f"{IAM}:role/orderflow-orders_api-role-dev-123456"),
-        ("iam:CreateUser", f"{IAM}:user/somebody"),
+        ("iam:CreateUser", f"{IAM}:user/x"),
         ("iam:PutRolePolicy", f"{IAM}:role/orderflow-orders_api-role-prod-123456"),
         (
             "dynamodb:DeleteTable",
@@ -451,7 +625,7 @@ def test_every_role_of_the_program_may_be_passed_to_what_runs_under_it_and_to_no
         ("s3:PutObject", "arn:aws:s3:::acme-state/.pulumi/stacks/orderflow-bootstrap/dev.json"),
     ],
 )
-def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> None:
+def test_the_roles_of_dev_may_not(action: str, resource: str) -> None:
     for role in ("preview", "deploy"):
         assert not may(bootstrap("dev"), role, action, resource)
 
@@ -460,13 +634,13 @@ def test_the_roles_of_dev_can_do_no_such_thing(action: str, resource: str) -> No
 
 
 def bounds(stack: str) -> list[dict[str, Any]]:
-    """The statements of the boundary of a stack's roles, with a fulfillment system outside."""
+    """Returns the statements of the boundary of a stack's roles, with a fulfillment system."""
     run = bootstrap(stack, fulfillmentSecretArn=SECRET)
     return [dict(statement) for statement in statements(run.get(POLICY, "boundary").inputs["policy"])]
 
 
 @each_stack
-def test_the_boundary_lets_every_role_of_the_program_do_all_that_it_is_granted(stack: str) -> None:
+def test_the_boundary_includes_all_grants_of_the_program(stack: str) -> None:
     within = bounds(stack)
     for everything in (False, True):
         run = recording(stack, everything=everything)
@@ -511,9 +685,11 @@ def test_no_role_of_dev_reaches_beyond_the_boundary(action: str, resource: str) 
 
 
 @each_stack
-def test_the_deploy_role_gives_rights_only_to_roles_in_the_boundary(stack: str) -> None:
-    """The actions that IAM lets be tied to a boundary:
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+def test_the_deploy_role_gives_permissions_only_to_roles_with_the_boundary(stack: str) -> None:
+    """These actions support the condition key for boundaries:
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
     bounded = {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY.format(stack=stack)}}
     giving = {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"}
     forbidden = {"iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary"}
@@ -562,9 +738,9 @@ def size(policy: Resource) -> int:
 
 
 @each_stack
-def test_the_policies_keep_to_the_limits_of_iam(stack: str) -> None:
-    """A managed policy holds at most 6,144 characters, all inline policies of a role together 10,240."""
-    run = bootstrap(stack)
+def test_the_policies_are_within_the_limits_of_iam(stack: str) -> None:
+    """A managed policy may have 6,144 characters, all inline policies of a role together 10,240."""
+    run = bootstrap(stack, **DOMAIN, apiId="abc123")
     assert [policy.name for policy in run.of_type(POLICY) if size(policy) > 6_144] == []
     for role in ("preview", "deploy"):
         name = run.get(ROLE, role).outputs["name"]

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bootstrap.permissions import Target, can_at_most
+from bootstrap.permissions import Target, bound_roles
 from local.aws.iam import with_emulator_actions
 from local.aws.wire import Request, Response, intercept_calls
 from local.engine.program import PROJECT_ROOT
@@ -103,7 +103,7 @@ def attach_boundary(stack: RunningStack, signing_secret_arn: str) -> None:
         secrets_key_arn="",
     )
     client = stack.client("iam")
-    document = with_emulator_actions(can_at_most(target, signing_secret_arn))
+    document = with_emulator_actions(bound_roles(target, signing_secret_arn))
     boundary = client.create_policy(PolicyName=target.boundary, PolicyDocument=document)["Policy"]["Arn"]
     assert boundary == target.boundary_arn
     for role in client.list_roles()["Roles"]:
