@@ -28,7 +28,7 @@ RESULTS: dict[str, Any] = {
 _FULFILLED = ("SUCCEEDED", "MarkFulfilled", None)
 _REJECTED = ("SUCCEEDED", "MarkRejected", None)
 _STOPPED = ("SUCCEEDED", "Stopped", None)
-_FAILED = ("FAILED", "OrderFailed", "OrderFailed")
+_FAILED = ("SUCCEEDED", "MarkFailed", None)
 _UNFINISHED = ("FAILED", "OrderUnfinished", "OrderUnfinished")
 
 # The failure that leads to a state off the happy path, and the end of an execution through that state.
