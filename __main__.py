@@ -13,7 +13,7 @@ from components.fulfillment import fulfillment_environment, grant_signing
 from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
-from components.monitoring import Monitoring
+from components.monitoring import Alarm, Monitoring
 from components.queue import Queue
 from components.rest_api import RestApi
 from components.schedule import Schedule
@@ -30,7 +30,6 @@ iam.bound_every_role(settings.permissions_boundary_arn)
 TASK_TIMEOUT = 6
 # Enough for hundreds of stalled orders. The next run processes the rest.
 REQUEUE_TIMEOUT = 60
-REQUEUE_MINUTES = 5
 
 # --- Tables, queue and event bus ---
 
@@ -145,7 +144,7 @@ requeue_stalled_orders = function(
     ],
     timeout=REQUEUE_TIMEOUT,
 )
-requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=REQUEUE_MINUTES)
+requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=5)
 
 # --- The functions behind the API ---
 
@@ -206,8 +205,9 @@ api.route("POST", "/orders/{orderId}/cancel", orders_api)
 api.deploy()
 
 api_url = api.url
+alarms: list[Alarm] = []
 if settings.custom_domain:
-    api_url = CustomDomain("orderflow", api=api, settings=settings.custom_domain).url
+    api_url = CustomDomain("orderflow", api=api, settings=settings.custom_domain, alarms=alarms).url
 if settings.firewall:
     Firewall("orderflow", api=api)
 
@@ -216,7 +216,7 @@ if settings.firewall:
 parts = MonitoredParts(
     api=api, queue=queue, workflow=workflow, functions=functions, tables=tables, requeue=requeue
 )
-monitoring = Monitoring("orderflow", observed=parts, settings=settings.monitoring)
+monitoring = Monitoring("orderflow", observed=parts, settings=settings.monitoring, alarms=alarms)
 
 # --- Exports for other projects, `ops` and the tests ---
 

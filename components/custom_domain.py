@@ -1,17 +1,25 @@
-"""A name of one's own for the API, with its certificate and its record in Route 53."""
+"""Optional: a domain name for the API, with its certificate and its record in Route 53."""
+
+from typing import Final
 
 import pulumi
 import pulumi_aws as aws
 
+from components.metrics import Metric
+from components.monitoring import Alarm, AlarmCondition, Formula
 from components.rest_api import RestApi
 from components.settings.custom_domain import CustomDomainSettings
 
+# ACM renews a certificate earlier, if the domain's validation record still exists.
+# https://docs.aws.amazon.com/acm/latest/userguide/managed-renewal.html
+_RENEWAL_DAYS: Final = 30
+
 
 class CustomDomain(pulumi.ComponentResource):
-    """Serves the API's stage at the root of the name, so that no stage stands in the URLs.
+    """Serves the API's stage at the root of the name. The URL under amazonaws.com still works.
 
-    The certificate must be of the API's region, issued and for this name: AWS checks that. The URL under
-    amazonaws.com goes on working.
+    The certificate must be issued for this name, in the API's region: AWS checks that. `alarms` gets an alarm
+    that starts before the certificate expires.
     """
 
     url: pulumi.Output[str]
@@ -22,6 +30,7 @@ class CustomDomain(pulumi.ComponentResource):
         *,
         api: RestApi,
         settings: CustomDomainSettings,
+        alarms: list[Alarm],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:api:CustomDomain", name, None, opts)
@@ -46,11 +55,30 @@ class CustomDomain(pulumi.ComponentResource):
                 aws.route53.RecordAliasArgs(
                     name=domain.regional_domain_name,
                     zone_id=domain.regional_zone_id,
-                    evaluate_target_health=False,  # there is no second target to turn to
+                    evaluate_target_health=False,  # there is no second target
                 )
             ],
             opts=child,
         )
-        # Whoever is told the URL finds it served.
+        alarms.append(
+            Alarm(
+                "certificate_expires",
+                f"The certificate of {settings.name} expires in less than {_RENEWAL_DAYS} days.",
+                Formula(
+                    expression=f"{_RENEWAL_DAYS} - days",
+                    label="Days too late",
+                    metrics={
+                        "days": Metric(
+                            namespace="AWS/CertificateManager",
+                            name="DaysToExpiry",
+                            dimensions={"CertificateArn": settings.certificate_arn},
+                            statistic="Minimum",
+                        )
+                    },
+                ),
+                AlarmCondition(period=24 * 60 * 60),
+            )
+        )
+        # The URL is known when it is served.
         self.url = pulumi.Output.all(mapping.id, record.fqdn).apply(lambda _: f"https://{settings.name}")
         self.register_outputs({"url": self.url})

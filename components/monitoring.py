@@ -1,8 +1,8 @@
-"""What the operators see: alarms, each with a runbook, that reach somebody, and one dashboard."""
+"""Alarms, each with a section of the runbook; the topic that receives them; and the dashboard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pulumi
 import pulumi_aws as aws
@@ -24,11 +24,13 @@ from components.settings.monitoring import MonitoringSettings
 
 _MINUTE: Final = 60
 _PERIOD: Final = 5 * _MINUTE
+_REFUSED_PERCENT: Final = 50
+_NEAR_TIMEOUT: Final = 0.8  # of a task's timeout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Formula:
-    """A value that CloudWatch computes: metric math over `metrics`, or without these a query of its own."""
+    """A value that CloudWatch computes: metric math over `metrics`, or a Metrics Insights query without."""
 
     expression: pulumi.Input[str]
     label: str
@@ -37,19 +39,27 @@ class Formula:
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmCondition:
-    """An alarm rings when `count` of the last `of` periods (seconds) are above the threshold."""
+    """An alarm starts when `count` of the last `of` periods (seconds) are above the threshold."""
 
     above: float = 0
     period: int = _PERIOD
     count: int = 1
     of: int = 1
-    # Metrics of events that do not happen have no values: silence is good, but where it says otherwise.
+    # A metric has no value in a period without events.
     missing: str = "notBreaching"
 
 
+class Alarm(NamedTuple):
+    """An alarm under the name of its section in the runbook. The meaning is one sentence."""
+
+    name: str
+    meaning: str
+    watched: Metric | Formula
+    when: AlarmCondition
+
+
 class Monitoring(pulumi.ComponentResource):
-    """Alarms over everything that can go wrong with an order, named as the sections of the runbook, and a
-    dashboard that tells the flow from the client to the shipped order."""
+    """The alarms over the order's path, those of optional capabilities (`alarms`), and a dashboard."""
 
     dashboard_url: pulumi.Output[str]
 
@@ -59,6 +69,7 @@ class Monitoring(pulumi.ComponentResource):
         *,
         observed: MonitoredParts,
         settings: MonitoringSettings,
+        alarms: Sequence[Alarm] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:monitoring:Monitoring", name, None, opts)
@@ -73,6 +84,8 @@ class Monitoring(pulumi.ComponentResource):
             self._watch_function(function, observed)
         self._watch_tables(observed)
         self._watch_requeue(observed)
+        for alarm in alarms:
+            self._alarm(*alarm)
         region = aws.get_region_output().region
         board = aws.cloudwatch.Dashboard(
             name,
@@ -89,19 +102,19 @@ class Monitoring(pulumi.ComponentResource):
         )
         self.register_outputs({"dashboardUrl": self.dashboard_url})
 
-    # --- whom an alarm reaches ---
+    # --- the receiver ---
 
     def _make_topic(self, name: str) -> aws.sns.Topic:
         partition = aws.get_partition_output().partition
         account = aws.get_caller_identity_output().account_id
         region = aws.get_region_output().region
-        # AWS's own key for SNS lets no CloudWatch in: alarms would be dropped without a word.
+        # CloudWatch may not use AWS's own key for SNS: alarms would be dropped without an error.
         key = aws.kms.Key(
             f"{name}-alarms",
-            description="Encrypts what the alarms say",
+            description="Encrypts the notifications of alarms",
             enable_key_rotation=True,
             policy=iam.policy(
-                # AWS's default: IAM decides who administers the key. Without it nobody ever could.
+                # AWS's default: IAM decides which principals administer the key.
                 {
                     "Sid": "LetIamDecide",
                     "Effect": "Allow",
@@ -150,12 +163,12 @@ class Monitoring(pulumi.ComponentResource):
             )
         return topic
 
-    # --- what is watched ---
+    # --- the alarms ---
 
     def _watch_queue(self, observed: MonitoredParts) -> None:
         self._alarm(
             "dead_letters",
-            "Messages could not be handed to the workflow and lie in the dead-letter queue.",
+            "The dead-letter queue has messages that did not start a workflow.",
             of_dead_letters(observed.queue, "ApproximateNumberOfMessagesVisible").by("Maximum"),
             AlarmCondition(period=_MINUTE),
         )
@@ -169,22 +182,40 @@ class Monitoring(pulumi.ComponentResource):
     def _watch_workflow(self, observed: MonitoredParts) -> None:
         self._alarm(
             "executions_failed",
-            "Workflow executions failed: their orders are FAILED, or open and tried again later.",
+            "Workflow executions failed for technical reasons. Their orders are open and are retried.",
             of_workflow(observed.workflow, "ExecutionsFailed"),
             AlarmCondition(),
         )
         self._alarm(
             "executions_timed_out",
-            "Workflow executions took longer than the whole may; their orders are tried again later.",
+            "Workflow executions exceeded their time limit. Their orders are open and are retried.",
             of_workflow(observed.workflow, "ExecutionsTimedOut"),
             AlarmCondition(),
+        )
+        self._alarm(
+            "executions_throttled",
+            "Step Functions throttles state transitions: orders take longer.",
+            of_workflow(observed.workflow, "ExecutionThrottled"),
+            AlarmCondition(count=2, of=3),
+        )
+        tasks = observed.workflow.tasks
+        limit = _NEAR_TIMEOUT * max(task.timeout for task in tasks)
+        self._alarm(
+            "slow_tasks",
+            f"A task of the workflow ran longer than {limit:g} s, and is near its timeout.",
+            Formula(
+                expression=f"MAX([{', '.join(task.name for task in tasks)}])",
+                label="Slowest task (ms)",
+                metrics={task.name: of_function(task, "Duration").by("Maximum") for task in tasks},
+            ),
+            AlarmCondition(above=round(1000 * limit), count=2, of=3),
         )
 
     def _watch_api(self, observed: MonitoredParts) -> None:
         percent, milliseconds = self._settings.error_percent, self._settings.latency_ms
         self._alarm(
             "api_5xx",
-            f"More than {percent} % of the API's answers are server errors.",
+            f"More than {percent} % of the API's responses are server errors.",
             Formula(
                 expression="100 * errors / requests",
                 label="Server errors (%)",
@@ -197,9 +228,34 @@ class Monitoring(pulumi.ComponentResource):
         )
         self._alarm(
             "api_latency",
-            f"One in a hundred API requests takes longer than {milliseconds} ms.",
-            of_api(observed.api, "Latency").by("p99"),
+            f"One in a hundred API requests takes longer than {milliseconds} ms (one in ten at low traffic).",
+            Formula(
+                # The 99th percentile of fewer than 100 requests is the slowest one. CloudWatch's own rule for
+                # few samples needs 1,000: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/
+                # percentiles-with-low-samples.html
+                expression="IF(requests >= 100, p99, IF(requests >= 10, p90, 0))",
+                label="Milliseconds",
+                metrics={
+                    "requests": of_api(observed.api, "Count"),
+                    **{name: of_api(observed.api, "Latency").by(name) for name in ("p99", "p90")},
+                },
+            ),
             AlarmCondition(above=milliseconds, count=2, of=3),
+        )
+        self._alarm(
+            "api_refusals",
+            f"More than {_REFUSED_PERCENT} % of the API's responses are 4xx: wrong keys (403), used-up "
+            "quotas (429), or errors of a client.",
+            Formula(
+                # API Gateway counts 4xx together: it has no metric per status.
+                expression="IF(requests >= 100, 100 * refused / requests, 0)",
+                label="Refused requests (%)",
+                metrics={
+                    "refused": of_api(observed.api, "4XXError"),
+                    "requests": of_api(observed.api, "Count"),
+                },
+            ),
+            AlarmCondition(above=_REFUSED_PERCENT, count=3, of=3),
         )
 
     def _watch_function(self, function: LambdaFunction, observed: MonitoredParts) -> None:
@@ -210,7 +266,7 @@ class Monitoring(pulumi.ComponentResource):
             "invocations": of_function(function, "Invocations"),
         }
         if function in observed.workflow.tasks:
-            # To Lambda every exception is an error; these are how a task tells the workflow what it found.
+            # Lambda counts every exception as an error. A task also raises for an expected outcome.
             failures = "(errors - FILL(outcomes, 0))"
             metrics["outcomes"] = from_code(function.name, "TaskOutcomes")
         self._alarm(
@@ -223,7 +279,7 @@ class Monitoring(pulumi.ComponentResource):
         )
         self._alarm(
             f"{function.name}_throttles",
-            f"Lambda refuses to run {function.name}: its concurrency, or the account's, is used up.",
+            f"Lambda throttles {function.name}: its concurrency, or the account's, is used up.",
             of_function(function, "Throttles"),
             AlarmCondition(count=2, of=3),
         )
@@ -232,7 +288,7 @@ class Monitoring(pulumi.ComponentResource):
         for name, table in observed.tables.items():
             self._alarm(
                 f"{name}_throttles",
-                f"DynamoDB refuses requests to the table {name}, or to one of its indexes, for their rate.",
+                f"DynamoDB throttles requests to the table {name} or to one of its indexes.",
                 Formula(
                     expression=of_table_over_operations(table, "ThrottledRequests"),
                     label="Throttled requests",
@@ -241,7 +297,7 @@ class Monitoring(pulumi.ComponentResource):
             )
             self._alarm(
                 f"{name}_system_errors",
-                f"DynamoDB fails requests to the table {name} for reasons of its own.",
+                f"DynamoDB answers requests to the table {name} with server errors.",
                 Formula(expression=of_table_over_operations(table, "SystemErrors"), label="System errors"),
                 AlarmCondition(count=2, of=3),
             )
@@ -250,25 +306,26 @@ class Monitoring(pulumi.ComponentResource):
         runs = 3
         self._alarm(
             "stalled_orders",
-            "Orders were open for too long and had to be tried again, or nobody looks for such orders.",
+            "Orders were open for too long and got another attempt, or the requeue did not run.",
             Formula(
-                # Every run tells a number, be it 0: none at all means that there are no runs. Missing data as
-                # such would ring late: before they count, CloudWatch looks at older data, as far as it goes.
+                # Every run emits a number, also 0, so a period without one had no runs. FILL finds that at
+                # once. `missing` would take effect late: CloudWatch first evaluates older values. Before the
+                # first run of a new stack there is none, FILL adds nothing, and the alarm does not start.
                 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
                 expression="FILL(stalled, 1)",
                 label="Stalled orders, or 1 without a run",
                 metrics={"stalled": from_code("requeue_stalled_orders", "OrdersStalled")},
             ),
-            AlarmCondition(period=runs * _MINUTE * observed.requeue.every_minutes, missing="breaching"),
+            AlarmCondition(period=runs * _MINUTE * observed.requeue.every_minutes, missing="ignore"),
         )
         self._alarm(
             "exhausted_attempts",
-            "Orders are FAILED because all their attempts came to no end; somebody has to look at each.",
+            "Orders are FAILED because all their attempts were used. An operator decides about each.",
             from_code("requeue_stalled_orders", "AttemptsExhausted"),
             AlarmCondition(),
         )
 
-    # --- how an alarm is made ---
+    # --- the resource ---
 
     def _alarm(self, name: str, meaning: str, watched: Metric | Formula, when: AlarmCondition) -> None:
         self._alarms.append(
@@ -293,20 +350,13 @@ class Monitoring(pulumi.ComponentResource):
 
 
 def _single(metric: Metric, period: int) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
+    return {
         "namespace": metric.namespace,
         "metric_name": metric.name,
         "dimensions": metric.dimensions,
         "period": period,
+        "statistic": metric.statistic,
     }
-    if metric.statistic.startswith("p"):
-        # The slowest of three requests is no percentile.
-        return {
-            **arguments,
-            "extended_statistic": metric.statistic,
-            "evaluate_low_sample_count_percentiles": "ignore",
-        }
-    return {**arguments, "statistic": metric.statistic}
 
 
 def _computed(formula: Formula, period: int) -> dict[str, Any]:
@@ -314,7 +364,7 @@ def _computed(formula: Formula, period: int) -> dict[str, Any]:
         id="result",
         expression=formula.expression,
         label=formula.label,
-        # Of math it is that of the metrics.
+        # Math has the period of its metrics.
         period=None if formula.metrics else period,
         return_data=True,
     )

@@ -41,7 +41,7 @@ def alarms_have_action_and_runbook(args: ResourceValidationArgs) -> Iterator[str
 
 def alarm_topics_have_a_subscriber(stack: list[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
     """Checks that the topics of alarms have a subscriber if the configuration names one."""
-    if not pulumi.Config(PROJECT).get("alarmEmail"):
+    if pulumi.Config(PROJECT).get("alarmEmail") in {None, "", "none"}:
         return
     subscriptions = of_type(stack, TOPIC_SUBSCRIPTION)
     subscribed = {topic.urn for item in subscriptions for topic in linked(item, "topic", TOPIC, stack)}

@@ -7,15 +7,17 @@ from typing import Final
 from components.settings.loader import SettingsError, Values
 from components.settings.requeue import RequeueSettings
 
-_EMAIL: Final = re.compile(r"([^@\s]+@[^@\s]+\.[^@\s]+)?")
+_NONE: Final = "none"
+_EMAIL: Final = re.compile(rf"({_NONE}|[^@\s]+@[^@\s]+\.[^@\s]+)?")
 _RUNBOOK: Final = re.compile(r"https://[^\s#]+|docs/[\w./-]+\.md")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringSettings:
-    """Receiver, runbook and thresholds of the alarms. Without `email` they have no receiver."""
+    """Receiver, runbook and thresholds of the alarms. `is_receiver_decided` is False if no value was set."""
 
     email: str | None
+    is_receiver_decided: bool
     runbook_url: str
     error_percent: int
     latency_ms: int
@@ -24,8 +26,10 @@ class MonitoringSettings:
     @classmethod
     def read(cls, values: Values, requeue: RequeueSettings) -> "MonitoringSettings":
         """Reads the keys; the alarm on the queue must come before the requeue pauses."""
+        email = values.matching("alarmEmail", _EMAIL, f"an e-mail address, {_NONE}, or an empty text")
         return cls(
-            email=values.matching("alarmEmail", _EMAIL, "an e-mail address, or an empty text") or None,
+            email=None if email in {"", _NONE} else email,
+            is_receiver_decided=email != "",
             runbook_url=values.matching(
                 "runbookUrl",
                 _RUNBOOK,

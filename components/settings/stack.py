@@ -8,6 +8,7 @@ never read configuration themselves.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 
@@ -25,6 +26,11 @@ from components.settings.queue import QueueSettings
 from components.settings.requeue import RequeueSettings
 from components.settings.tables import TableSettings
 from components.settings.workflow import WorkflowSettings
+
+NO_RECEIVER: Final = (
+    "alarmEmail: is empty, but this stack protects its data. Use the address that receives its alarms, or "
+    "none if it needs no e-mail."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +89,8 @@ class StackSettings:
     def load(cls) -> "StackSettings":
         """Reads the settings of the stack that Pulumi runs.
 
-        Logs a warning if a stack protects its data and its alarms have no receiver. Raises SettingsError as
-        `read` does, and for a name of the stack that AWS does not accept.
+        Raises SettingsError as `read` does, for a name of the stack that AWS does not accept, and for a stack
+        that protects its data and whose alarms have no receiver. A preview only warns of the last.
         """
         config, functions = pulumi.Config(), function_names()
         _check_stack_name(pulumi.get_stack(), longest_stack_name(config.name, functions))
@@ -94,10 +100,10 @@ class StackSettings:
             functions=functions,
             region=pulumi.Config("aws").get("region"),
         )
-        if settings.tables.protect and not settings.monitoring.email:
-            pulumi.log.warn(
-                "alarmEmail: is empty. No alarm of this stack is sent, though it protects its data."
-            )
+        if settings.tables.protect and not settings.monitoring.is_receiver_decided:
+            if not pulumi.runtime.is_dry_run():
+                raise SettingsError(NO_RECEIVER)
+            pulumi.log.warn(NO_RECEIVER)
         return settings
 
 

@@ -26,6 +26,7 @@ CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "pointInTimeRecovery": True,
         "deletionProtection": True,
         "protectData": True,
+        "alarmEmail": "none",
         "corsOrigins": ["https://shop.example.com", "https://backoffice.example.com"],
         "functionMemoryMb": 512,
         "consumerMaxConcurrency": 50,
@@ -64,8 +65,12 @@ def declare_test_stack(stack: str = "dev", *, preview: bool = False, **config: A
 
 
 def declare_repository_stack(stack: str, *, preview: bool = False) -> ProgramRun:
-    """Returns the resources of a stack with the configuration in the repository."""
-    return _run(stack, preview, "{}")
+    """Returns the resources of a stack with the configuration in the repository.
+
+    An update requires a value for `alarmEmail` that a deployer adds to the file.
+    """
+    is_missing = stack in CONFIGURATIONS and "orderflow:alarmEmail" not in _values_in_file(stack)
+    return _run(stack, preview, json.dumps({"alarmEmail": "none"} if is_missing and not preview else {}))
 
 
 def configuration(stack: str, **config: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The custom domain of the API: endpoint, mapping, DNS record and exported URL."""
 
+from local.engine.monitored import ALARM
 from local.engine.stacks import declare_test_stack
 from tests.components.settings.test_custom_domain import DOMAIN
 
@@ -42,3 +43,14 @@ def test_the_record_points_at_the_regional_endpoint() -> None:
 
 def test_the_exported_url_uses_the_domain() -> None:
     assert declare_test_stack(customDomain=DOMAIN).outputs.values["apiUrl"] == "https://api.example.com"
+
+
+def test_an_alarm_starts_a_month_before_the_certificate_expires() -> None:
+    run = declare_test_stack(customDomain=DOMAIN)
+    alarm = run.get(ALARM, "certificate_expires")
+    (late, days) = alarm.inputs["metricQueries"]
+    assert (late["expression"], alarm.inputs["threshold"]) == ("30 - days", 0)
+    assert days["metric"]["namespace"] == "AWS/CertificateManager"
+    assert days["metric"]["metricName"] == "DaysToExpiry"
+    assert days["metric"]["dimensions"] == {"CertificateArn": DOMAIN["certificateArn"]}
+    assert days["metric"]["period"] == 24 * 60 * 60

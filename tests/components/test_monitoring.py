@@ -30,7 +30,7 @@ QUEUE_NAME, MACHINE = {"QueueName"}, {"StateMachineArn"}
 STAGE, FUNCTION_NAME = {"ApiName", "Stage"}, {"FunctionName"}
 A_TABLE, AN_INDEX = {"TableName"}, {"TableName", "GlobalSecondaryIndexName"}
 BY_OPERATION = {"TableName", "Operation"}
-COUNT, LEVEL, TIME = {"Sum"}, {"Maximum"}, {"p50", "p99", "Maximum"}
+COUNT, LEVEL, TIME = {"Sum"}, {"Maximum"}, {"p50", "p90", "p99", "Maximum"}
 DOCUMENTED: dict[tuple[str, str], tuple[list[set[str]], set[str]]] = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): ([QUEUE_NAME], LEVEL),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage"): ([QUEUE_NAME], LEVEL),
@@ -38,6 +38,7 @@ DOCUMENTED: dict[tuple[str, str], tuple[list[set[str]], set[str]]] = {
     ("AWS/States", "ExecutionsSucceeded"): ([MACHINE], COUNT),
     ("AWS/States", "ExecutionsFailed"): ([MACHINE], COUNT),
     ("AWS/States", "ExecutionsTimedOut"): ([MACHINE], COUNT),
+    ("AWS/States", "ExecutionThrottled"): ([MACHINE], COUNT),
     ("AWS/States", "ExpressExecutionBilledDuration"): ([MACHINE], COUNT),
     ("AWS/ApiGateway", "Count"): ([STAGE], COUNT),
     ("AWS/ApiGateway", "4XXError"): ([STAGE], COUNT),
@@ -68,7 +69,8 @@ def alarm(stack: str, name: str, **config: Any) -> Resource:
 def test_a_stack_has_alarms_on_its_queue_workflow_api_functions_and_tables(stack: str) -> None:
     assert {found.name for found in declare_test_stack(stack).of_type(ALARM)} == {
         *("dead_letters", "oldest_message", "executions_failed", "executions_timed_out"),
-        *("api_5xx", "api_latency", "stalled_orders", "exhausted_attempts"),
+        *("executions_throttled", "slow_tasks", "api_5xx", "api_latency", "api_refusals"),
+        *("stalled_orders", "exhausted_attempts"),
         *(f"{name}_{problem}" for name in function_names() for problem in ("errors", "throttles")),
         *(
             f"{table.name}_{problem}"
@@ -174,11 +176,11 @@ def test_an_outcome_of_a_task_is_not_counted_as_an_error() -> None:
 
 
 @each_stack
-def test_missing_data_is_no_alarm_except_from_the_requeue(stack: str) -> None:
+def test_missing_data_starts_no_alarm_not_even_after_the_first_deployment(stack: str) -> None:
     missing = {
         found.name: found.inputs["treatMissingData"] for found in declare_test_stack(stack).of_type(ALARM)
     }
-    assert missing.pop("stalled_orders") == "breaching"
+    assert missing.pop("stalled_orders") == "ignore"
     assert set(missing.values()) == {"notBreaching"}
 
 
@@ -192,6 +194,32 @@ def test_three_missing_runs_of_the_requeue_raise_an_alarm_at_once(stack: str) ->
     assert (stalled["id"], stalled["metric"]["metricName"]) == ("stalled", "OrdersStalled")
     assert stalled["metric"]["period"] == 3 * 5 * 60
     assert (inputs["datapointsToAlarm"], inputs["evaluationPeriods"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("name", "least"), [("api_latency", 10), ("api_refusals", 100)])
+def test_an_alarm_on_a_share_needs_enough_requests(name: str, least: int) -> None:
+    (share, *parts) = alarm("prod", name).inputs["metricQueries"]
+    assert f"IF(requests >= {least}, " in share["expression"]
+    assert share["expression"].endswith(", 0)" + ")" * (name == "api_latency"))
+    assert "requests" in {part["id"] for part in parts}
+
+
+def test_latency_is_the_99th_percentile_and_at_low_traffic_the_90th() -> None:
+    (chosen, *parts) = alarm("prod", "api_latency").inputs["metricQueries"]
+    assert chosen["expression"] == "IF(requests >= 100, p99, IF(requests >= 10, p90, 0))"
+    assert {part["id"]: part["metric"]["stat"] for part in parts} == {
+        "requests": "Sum",
+        "p99": "p99",
+        "p90": "p90",
+    }
+
+
+def test_a_task_near_its_timeout_raises_an_alarm() -> None:
+    (slowest, *parts) = alarm("prod", "slow_tasks").inputs["metricQueries"]
+    assert slowest["expression"] == f"MAX([{', '.join(part['id'] for part in parts)}])"
+    assert {part["id"] for part in parts} == set(TASKS)
+    assert {part["metric"]["stat"] for part in parts} == {"Maximum"}
+    assert alarm("prod", "slow_tasks").inputs["threshold"] == 4800
 
 
 # --- recipients ---

@@ -90,7 +90,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
         {"update 12 Role: permissionsBoundary"},
     ),
     ({"pointInTimeRecovery": True}, {"update 3 Table: pointInTimeRecovery"}),
-    ({"protectData": True}, set()),  # Pulumi's own, in the state
+    ({"protectData": True, "alarmEmail": "none"}, set()),  # Pulumi's own, in the state
     ({"recoveryDays": 7}, set()),  # without pointInTimeRecovery
     ({"requireTls": False}, {"delete 2 QueuePolicy"}),
     ({"reservedConcurrency": {"orders_api": 20}}, {"update 1 Function: reservedConcurrentExecutions"}),

@@ -9,7 +9,7 @@ import pytest
 from tests.components.settings.reading import mistake
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"alarmEmail": "me"}, "alarmEmail: me is not allowed. Use an e-mail address, or an empty text."),
+    ({"alarmEmail": "me"}, "alarmEmail: me is not allowed. Use an e-mail address, none, or an empty text."),
     (
         {"runbookUrl": "docs/operations.md#alarms"},
         "runbookUrl: docs/operations.md#alarms is not allowed. "

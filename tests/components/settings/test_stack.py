@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
 from components.settings.api import UsagePlan
+from components.settings.stack import NO_RECEIVER
+from local.engine.program import ProgramError
 from local.engine.stacks import declare_test_stack
 from tests.components.settings.reading import read
 
@@ -38,17 +41,15 @@ def test_production_keeps_its_data() -> None:
     assert tables.recovery_days == 35
 
 
-@pytest.mark.parametrize(
-    ("protected", "email", "is_warned"),
-    [(True, "", True), (True, "on-call@example.com", False), (False, "", False)],
-)
-def test_protected_data_without_a_receiver_of_alarms_is_a_warning(
-    protected: bool, email: str, is_warned: bool
-) -> None:
-    messages = declare_test_stack(protectData=protected, alarmEmail=email).messages
-    assert messages == is_warned * (
-        "alarmEmail: is empty. No alarm of this stack is sent, though it protects its data.",
-    )
+def test_an_update_of_protected_data_without_a_receiver_of_alarms_is_refused() -> None:
+    with pytest.raises(ProgramError, match=re.escape(NO_RECEIVER)):
+        declare_test_stack(protectData=True, alarmEmail="")
+    assert declare_test_stack(protectData=True, alarmEmail="", preview=True).messages == (NO_RECEIVER,)
+
+
+@pytest.mark.parametrize(("protected", "email"), [(True, "on-call@example.com"), (True, "none"), (False, "")])
+def test_a_decided_receiver_of_alarms_is_accepted(protected: bool, email: str) -> None:
+    assert declare_test_stack(protectData=protected, alarmEmail=email).messages == ()
 
 
 def test_the_settings_cannot_be_changed_later() -> None:
