@@ -59,7 +59,7 @@ coverage: install ## Measure the lines and branches of the product that the unit
 implementations: install
 	$(BIN)/python -m tests.references.implementations
 
-references: implementations ## Install other people's implementations, and compare the stand-ins with them
+references: implementations ## Compare the stand-ins with other implementations, which it installs
 	$(BIN)/python -m pytest --numprocesses 2 tests/references
 
 mutants: install ## Run the tests against every mutant, or those of ONLY="--since main"

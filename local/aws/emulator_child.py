@@ -16,7 +16,7 @@ from typing import Any
 RELEASE = b"r"
 LOCK_FILE = "lock"
 
-# Arguments: process group, folder, state file or "". Runs in a session of its own, so it outlives the group.
+# Arguments: process group, folder, state file or "". Runs in a separate session, so killing the group spares it.
 _CLEANUP = """
 import json, os, shutil, signal, sys, time
 group, folder, state = int(sys.argv[1]), sys.argv[2], sys.argv[3]

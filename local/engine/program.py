@@ -161,7 +161,7 @@ def run_program(
     """
     stack_config = load_stack_config(root.resolve(), stack, config)
     monitor = _Monitor(stack_config, backend, preview, stack_references or {}, on_resource)
-    # The SDK keeps its state in context variables: each run needs a context of its own.
+    # The SDK keeps its state in context variables: each run needs a separate context.
     with _rare_garbage_collection():
         contextvars.copy_context().run(_run, stack_config, monitor, preview)
     return ProgramRun(

@@ -1,1 +1,1 @@
-"""The other ends of this project's contracts, each a program of its own."""
+"""Implementations of the external systems that this project calls."""
