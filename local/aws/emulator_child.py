@@ -16,7 +16,7 @@ from typing import Any
 RELEASE = b"r"
 LOCK_FILE = "lock"
 
-# Arguments: process group, folder, state file or "". Runs in a separate session, so killing the group spares it.
+# Arguments: process group, folder, state file or "". Runs in a separate session and survives the group.
 _CLEANUP = """
 import json, os, shutil, signal, sys, time
 group, folder, state = int(sys.argv[1]), sys.argv[2], sys.argv[3]
