@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.permissions import Target, can_read_state, can_write_state
+from bootstrap.permissions import Target, allow_reading_state, allow_writing_state
 from local.aws.emulator import ACCOUNT_ID
 from tests.engine.conftest import NO_CLI
 from tests.engine.s3_backend import BUCKET, Backend, s3_backend
@@ -55,8 +55,8 @@ def policies(backend: Backend) -> dict[str, Document]:
         secrets_key_arn=backend.key_arn,
     )
     return {
-        "preview": json.loads(can_read_state(target)),
-        "deploy": json.loads(can_write_state(target)),
+        "preview": json.loads(allow_reading_state(target)),
+        "deploy": json.loads(allow_writing_state(target)),
     }
 
 
