@@ -368,11 +368,47 @@ def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_
         arn = arn_of(resource)
         service, changes, reads = NEEDS[resource.type]
         for action in (f"{service}:{name}" for name in changes.split()):
-            assert may(run, "deploy", action, arn), f"{action} on {arn}"
+            assert allows(run, "deploy", action, arn, context_of(resource, stack)), f"{action} on {arn}"
             assert not may(run, "preview", action, arn), f"{action} on {arn}"
         for action in (f"{service}:{name}" for name in reads.split()):
-            assert may(run, "deploy", action, arn), f"{action} on {arn}"
-            assert may(run, "preview", action, arn), f"{action} on {arn}"
+            for role in ("deploy", "preview"):
+                assert allows(run, role, action, arn, context_of(resource, stack)), f"{action} on {arn}"
+
+
+def context_of(resource: Resource, stack: str) -> dict[str, Any]:
+    """The context of requests that change a resource as the program declares it."""
+    inputs = resource.inputs
+    # API Gateway's resources without tags inherit those of their API, usage plan or domain name.
+    tags = inputs.get("tags") or {"project": "orderflow", "stack": stack}
+    found = {
+        **tagged(tags["project"], tags["stack"]),
+        **asking_for(tags["project"], tags["stack"]),
+        "lambda:FunctionArn": inputs.get("functionName"),
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": [inputs.get("name")],
+        "route53:ChangeResourceRecordSetsRecordTypes": [inputs.get("type")],
+    }
+    return found | {"iam:PermissionsBoundary": BOUNDARY.format(stack=stack)}
+
+
+CREATED_AT = {
+    "aws:apigateway/apiKey:ApiKey": "apikeys",
+    "aws:apigateway/domainName:DomainName": "domainnames",
+    "aws:apigateway/restApi:RestApi": "restapis",
+    "aws:apigateway/usagePlan:UsagePlan": "usageplans",
+}
+
+
+@each_stack
+def test_the_program_requests_the_tags_with_which_it_may_create(stack: str) -> None:
+    run, program = bootstrap(stack, **DOMAIN), recording(stack, everything=True)
+    for type_, collection in CREATED_AT.items():
+        for resource in program.of_type(type_):
+            tags = asking_for(resource.inputs["tags"]["project"], resource.inputs["tags"]["stack"])
+            assert allows(run, "deploy", "apigateway:POST", gateway(collection), tags), resource.name
+    (key,) = program.of_type("aws:kms/key:Key")
+    tags = asking_for(key.inputs["tags"]["project"], key.inputs["tags"]["stack"])
+    for action in ("CreateKey", "TagResource", "EnableKeyRotation"):
+        assert allows(run, "deploy", f"kms:{action}", KEY_ARN, tags), action
 
 
 # Actions on every resource, because AWS has no narrower one, with their conditions.
