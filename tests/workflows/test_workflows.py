@@ -34,7 +34,7 @@ PERMISSIONS: Final = {
     ("deploy", "check"): {"contents": "read"},
     ("deploy", "dev"): {"contents": "read", "id-token": "write"},
     ("deploy", "prod"): {"contents": "read", "id-token": "write"},
-    ("drift", "drift"): {"contents": "read", "id-token": "write"},
+    ("drift", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
 }
 TRIGGERS: Final = {
     "check": {"pull_request", "workflow_call"},
@@ -55,7 +55,7 @@ CONDITIONS: Final = {
     ("preview", "preview"): OWN_AND_NOT_BY_DEPENDABOT,
     ("deploy", "check"): None,
     ("deploy", "dev"): MAIN_ONLY,
-    ("deploy", "prod"): None,
+    ("deploy", "prod"): "vars.PROD_DEPLOYMENT != 'manual' || github.event_name == 'workflow_dispatch'",
     ("drift", "drift"): MAIN_ONLY,
 }
 # Jobs that run one at a time, and whether a newer one cancels an older one.
@@ -105,7 +105,7 @@ VARIABLES: Final = {
     f"{name}_{where}"
     for name in ("AWS_DEPLOY_ROLE_ARN", "AWS_PREVIEW_ROLE_ARN", "AWS_REGION", "PULUMI_BACKEND_URL")
     for where in ("DEV", "PROD")
-}
+} | {"PROD_DEPLOYMENT"}
 PINNED: Final = re.compile(r"uses: (?P<action>[\w.-]+/[\w./-]+)@(?P<sha>[0-9a-f]{40}) # v\d+\.\d+\.\d+")
 
 
@@ -272,14 +272,15 @@ def test_each_job_uses_its_own_stack_and_role() -> None:
     found = {}
     for workflow, name, job in jobs():
         given = {step["uses"].split("@")[0]: step["with"] for step in job.get("steps", []) if "with" in step}
-        if "cloud-url" in given.get("pulumi/actions", {}):
-            prepared, pulumi = given["./.github/actions/prepare"], given["pulumi/actions"]
+        deploys, runs = given.get("./.github/actions/deploy"), given.get("pulumi/actions", {})
+        if deploys or "cloud-url" in runs:
+            prepared = given["./.github/actions/prepare"]
             found[workflow, name] = {
                 "environment": job.get("environment", {}).get("name"),
                 "role": prepared["role"],
                 "region": prepared["region"],
-                "backend": pulumi["cloud-url"],
-                "stack": pulumi["stack-name"],
+                "backend": deploys["backend"] if deploys else runs["cloud-url"],
+                "stack": deploys["stack"] if deploys else runs["stack-name"],
             }
     assert found == DESTINATIONS
 
@@ -337,15 +338,18 @@ def version_of_pulumi() -> str:
 
 def test_every_run_of_pulumi_uses_the_policy_pack_and_the_version_of_the_program() -> None:
     found = list(pulumi_steps())
-    assert len(found) == 4
+    assert len(found) == 2
     for _, options in found:
         assert options["policyPacks"] == "policy"
         assert options["pulumi-version"] == version_of_pulumi()
+    cli, up = steps_of(PROJECT_ROOT / ".github/actions/deploy/action.yml")
+    assert cli["with"] == {"pulumi-version": version_of_pulumi()}
+    assert "--policy-pack policy" in up["run"]
 
 
 def test_previews_change_nothing_and_drift_fails_on_any_difference() -> None:
     commands = {workflow: options["command"] for workflow, options in pulumi_steps()}
-    assert commands == {"preview": "preview", "deploy": "up", "drift": "preview"}
+    assert commands == {"preview": "preview", "drift": "preview"}
     (drift,) = [options for workflow, options in pulumi_steps() if workflow == "drift"]
     assert (drift["refresh"], drift["expect-no-changes"]) == (True, True)
     (preview,) = [options for workflow, options in pulumi_steps() if workflow == "preview"]
@@ -498,3 +502,25 @@ def test_a_failed_preview_is_reported_on_the_pull_request(tmp_path: Path) -> Non
     # The action edits its comment, so this sentence must stay true with any later text.
     ending = "A report of `prod` on this page, above or below, is of another commit or another attempt."
     assert " ".join(body.split()).endswith(ending)
+
+
+@pytest.mark.parametrize(("existing", "command"), [("", "create"), ("7", "comment 7")])
+def test_a_failed_comparison_is_reported_in_one_issue(existing: str, command: str, tmp_path: Path) -> None:
+    report = load(PROJECT_ROOT / ".github/workflows/drift.yml")["jobs"]["drift"]["steps"][-1]
+    assert report["if"] == "failure()"
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\nif [ "$2" = list ]; then echo "{existing}"; fi\necho "$*" >>calls\n')
+    gh.chmod(0o755)
+    given = {
+        "STACK": "prod",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "acme/orders",
+        "GITHUB_RUN_ID": "42",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    result = run(report["run"], tmp_path, given)
+    assert result.returncode == 0, result.stderr
+    listed, written = (tmp_path / "calls").read_text().splitlines()
+    assert 'in:title "Stack prod differs from main"' in listed
+    assert written.startswith(f"issue {command} --repo acme/orders ")
+    assert "https://github.com/acme/orders/actions/runs/42" in written
