@@ -71,7 +71,7 @@ def test_an_alarm_is_billed_per_metric() -> None:
     assert of_alarms["api_5xx"] == 2  # errors and requests
     assert of_alarms["validate_order_errors"] == 3  # errors, outcomes and invocations
     assert of_alarms["orders_throttles"] == 1  # a query
-    assert len(of_alarms) == 34
+    assert len(of_alarms) == 37
 
 
 def test_the_page_of_costs_is_up_to_date() -> None:
