@@ -82,7 +82,7 @@ ALLOWED: Final[Mapping[tuple[str, str], str]] = {
 # Legal text, files that name the words, and files that are not read as text.
 _SKIPPED: Final = (
     *("LICENSE", "tools/prose.py", "tests/tools/test_prose.py"),
-    *("**/requirements*.txt", "**/*.png"),
+    *("**/requirements*.txt", "**/*.gz", "**/*.png"),
 )
 _NOT_PROSE: Final = re.compile(r"```.*?```|<!--.*?-->|<svg.*?</svg>", re.DOTALL)
 _CODE: Final = re.compile(r"`[^`]+`")  # counts as one word

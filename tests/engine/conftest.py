@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.workspace import PULUMI, Deployed
+from tests.engine.workspace import Deployed, require_cli
 
-NO_CLI = "there is no pulumi on PATH"
 Shell = Callable[..., str]
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """Runs a line of a shell in a folder, as a person would type it. Returns what it prints."""
-    if PULUMI is None:
-        pytest.skip(NO_CLI)
+    require_cli()
     (tmp_path / "state").mkdir()
     environment = os.environ | {
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
@@ -49,8 +47,7 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """The stacks that are deployed once, shared by all workers of a run."""
-    if PULUMI is None:
-        pytest.skip(NO_CLI)
+    require_cli()
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "deployed"
     folder.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import pytest
 from local.engine.program import PROJECT_ROOT
 from local.engine.stack_config import ConfigError, load_stack_config
 from tests.components import settings
-from tests.engine.workspace import PULUMI, Workspace
+from tests.engine.workspace import Workspace, require_cli
 
 Mistake = tuple[dict[str, Any], str]
 
@@ -38,8 +38,7 @@ def expected_line(changes: Mapping[str, Any], message: str) -> str:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    if PULUMI is None:
-        pytest.skip("there is no pulumi on PATH")
+    require_cli()
     made = Workspace.make(tmp_path_factory.mktemp("bad-values"))
     made.init("dev", {})
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from local.engine.program import PROJECT_ROOT
+from local.engine.provider_account import Stored
 from local.engine.stacks import EVERYTHING
-from tests.engine.workspace import Changes, Deployed
-
-# A replacement loses data, or the address that clients use.
-NEVER_REPLACED = {"aws:apigateway/restApi:RestApi", "aws:dynamodb/table:Table", "aws:sqs/queue:Queue"}
+from tests.engine.workspace import NEVER_REPLACED, Changes, Deployed
 
 _FREE = {"quotaPerDay": 5, "burst": 5, "rate": 5}
 _PAID = {"quotaPerDay": 5000, "burst": 200, "rate": 100}
@@ -32,17 +30,17 @@ _EVERYTHING_TAGGED = {
     "update 1 Stage: tags",
     "update 1 StateMachine: tags",
     "update 1 Topic: tags",
-    "update 10 Function: tags",
-    "update 11 LogGroup: tags",
-    "update 12 Role: tags",
-    "update 2 ApiKey: tags",
-    "update 2 Queue: tags",
-    "update 2 UsagePlan: tags",
-    "update 3 Table: tags",
-    "update 34 MetricAlarm: tags",
+    "update all Function: tags",
+    "update all LogGroup: tags",
+    "update all Role: tags",
+    "update all ApiKey: tags",
+    "update all Queue: tags",
+    "update all UsagePlan: tags",
+    "update all Table: tags",
+    "update all MetricAlarm: tags",
 }
 
-# What is set, and what `pulumi up` does then: the number of resources of a type, and of updates the inputs.
+# What is set, and what `pulumi up` does then: to how many resources of a type, and to which of their inputs.
 CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"accessLogs": True}, {"create 1 LogGroup", "update 1 Stage: accessLogSettings"}),
     ({"alarmEmail": "oncall@example.com"}, {"create 1 TopicSubscription"}),
@@ -66,7 +64,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
         {
             "replace 1 Deployment",
             "update 1 Stage: deployment",
-            "update 11 IntegrationResponse: responseParameters",
+            "update all IntegrationResponse: responseParameters",
             "update 11 MethodResponse: responseParameters",
             "update 12 Response: responseParameters",
             "update 4 Function: environment",
@@ -77,29 +75,29 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
         {"create 1 BasePathMapping", "create 1 DomainName", "create 1 Record"},
     ),
     ({"defaultCurrency": "USD"}, {"update 1 Function: environment"}),
-    ({"deletionProtection": True}, {"update 3 Table: deletionProtectionEnabled"}),
+    ({"deletionProtection": True}, {"update all Table: deletionProtectionEnabled"}),
     ({"firewall": True}, {"create 1 WebAcl", "create 1 WebAclAssociation"}),
     ({"fulfillmentAllowHttp": True}, set()),  # until fulfillmentUrl is plain HTTP
     (_FULFILLMENT, {"create 1 RolePolicy", "update 1 Function: environment"}),
-    ({"functionMemoryMb": 512}, {"update 1 Dashboard: dashboardBody", "update 10 Function: memorySize"}),
-    ({"logLevel": "WARNING"}, {"update 10 Function: environment"}),
-    ({"logRetentionDays": 30}, {"update 11 LogGroup: retentionInDays"}),
+    ({"functionMemoryMb": 512}, {"update 1 Dashboard: dashboardBody", "update all Function: memorySize"}),
+    ({"logLevel": "WARNING"}, {"update all Function: environment"}),
+    ({"logRetentionDays": 30}, {"update all LogGroup: retentionInDays"}),
     ({"maxAttempts": 5}, {"update 1 Function: environment"}),
     (
         {"permissionsBoundaryArn": EVERYTHING["permissionsBoundaryArn"]},
-        {"update 12 Role: permissionsBoundary"},
+        {"update all Role: permissionsBoundary"},
     ),
-    ({"pointInTimeRecovery": True}, {"update 3 Table: pointInTimeRecovery"}),
+    ({"pointInTimeRecovery": True}, {"update all Table: pointInTimeRecovery"}),
     ({"protectData": True, "alarmEmail": "none"}, set()),  # Pulumi's own, in the state
     ({"recoveryDays": 7}, set()),  # without pointInTimeRecovery
-    ({"requireTls": False}, {"delete 2 QueuePolicy"}),
+    ({"requireTls": False}, {"delete all QueuePolicy"}),
     ({"reservedConcurrency": {"orders_api": 20}}, {"update 1 Function: reservedConcurrentExecutions"}),
     (
         {"runbookUrl": "https://wiki.example.com/orders"},
-        {"update 1 Dashboard: dashboardBody", "update 34 MetricAlarm: alarmDescription"},
+        {"update 1 Dashboard: dashboardBody", "update all MetricAlarm: alarmDescription"},
     ),
     ({"stalledAfterMinutes": 20}, {"update 1 Function: environment"}),
-    ({"systemLogLevel": "DEBUG"}, {"update 10 Function: loggingConfig"}),
+    ({"systemLogLevel": "DEBUG"}, {"update all Function: loggingConfig"}),
     (
         _PROVISIONED,
         {
@@ -149,14 +147,19 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-def summary(changes: Changes) -> set[str]:
-    found: Counter[str] = Counter()
+def summary(changes: Changes, resources: Sequence[Stored]) -> set[str]:
+    """The changes in the form of the table; `all` are at least two."""
+    found: Counter[tuple[str, str, str]] = Counter()
     for operation in ("created", "replaced", "deleted"):
         for token, _ in getattr(changes, operation):
-            found[f"{operation.removesuffix('d')} {{}} {kind(token)}"] += 1
+            found[operation.removesuffix("d"), kind(token), ""] += 1
     for (token, _), inputs in changes.updated.items():
-        found[f"update {{}} {kind(token)}: {', '.join(sorted(inputs))}"] += 1
-    return {line.format(number) for line, number in found.items()}
+        found["update", kind(token), f": {', '.join(sorted(inputs))}"] += 1
+    existing = Counter(kind(resource.type) for resource in resources)
+    return {
+        f"{operation} {'all' if number == existing[name] > 1 else number} {name}{inputs}"
+        for (operation, name, inputs), number in found.items()
+    }
 
 
 def kind(token: str) -> str:
@@ -173,8 +176,9 @@ def test_a_change_of_configuration_does_what_is_expected(
     values: Mapping[str, Any], expected: set[str], deployed: Deployed, tmp_path: Path
 ) -> None:
     workspace = deployed.copy("defaults", tmp_path / "defaults")
+    before = workspace.resources()
     workspace.set_configuration(values)
     with workspace.changes() as changes:
         workspace.up()
-    assert summary(changes()) == expected
+    assert summary(changes(), before) == expected
     assert not NEVER_REPLACED & {token for token, _ in changes().replaced | changes().deleted}

@@ -10,9 +10,8 @@ import pytest
 
 from components.packaging import PROJECT_ROOT
 from local.engine.stacks import declare_test_stack
-from tests.engine.conftest import NO_CLI
 from tests.engine.s3_backend import Backend, s3_backend
-from tests.engine.workspace import PULUMI, Changes, Workspace
+from tests.engine.workspace import Changes, Workspace, require_cli
 
 FUNCTION = "aws:lambda/function:Function"
 DEPLOYING = PROJECT_ROOT / "docs" / "deploying.md"
@@ -32,8 +31,7 @@ def commands(page: Path, start: str) -> str:
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    if PULUMI is None:
-        pytest.skip(NO_CLI)
+    require_cli()
     with s3_backend(tmp_path_factory.mktemp("documents")) as made:
         for name in ("Pulumi.dev.yaml", "Pulumi.prod.yaml"):
             (made.workspace.project / name).write_bytes((PROJECT_ROOT / name).read_bytes())
@@ -85,7 +83,7 @@ def test_from_an_empty_account_to_the_first_deployment_and_back(backend: Backend
     # The roles of the workflows. The boundary then bounds every role.
     _, changes = type_in(workspace, commands(BOOTSTRAP, "## Set up"))
     assert ("aws:iam/role:Role", "deploy") in changes.created
-    type_in(workspace, commands(BOOTSTRAP, "without it:"), folder="bootstrap")
+    type_in(workspace, commands(BOOTSTRAP, "Then set the boundary"), folder="bootstrap")
     _, changes = type_in(workspace, "pulumi up")
     roles = {name for kind, name in changes.updated if kind == "aws:iam/role:Role"}
     assert roles == {name for kind, name in declared if kind == "aws:iam/role:Role"}

@@ -13,9 +13,8 @@ import pytest
 
 from bootstrap.permissions import Target, allow_reading_state, allow_writing_state
 from local.aws.emulator import ACCOUNT_ID
-from tests.engine.conftest import NO_CLI
 from tests.engine.s3_backend import BUCKET, Backend, s3_backend
-from tests.engine.workspace import PULUMI, REGION, Output
+from tests.engine.workspace import REGION, Output, require_cli
 
 # A stack without resources: what the CLI asks of S3 and KMS does not depend on them.
 PROGRAM = "import pulumi\n\npulumi.export('password', pulumi.Output.secret('hunter2'))\n"
@@ -29,8 +28,7 @@ Document = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    if PULUMI is None:
-        pytest.skip(NO_CLI)
+    require_cli()
     with s3_backend(tmp_path_factory.mktemp("state-backend")) as made:
         workspace = made.workspace
         (workspace.project / "__main__.py").write_text(PROGRAM, "utf-8")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 
 from components import packaging
@@ -23,15 +24,24 @@ from local.engine.provider_account import Account, ProviderCall, Stored
 from local.engine.stacks import CONFIGURATIONS, EVERYTHING
 
 REGION: Final = "eu-west-1"
-PULUMI: Final = shutil.which("pulumi")
 
 _COPIED: Final = (
     *("__main__.py", "Pulumi.yaml", "requirements.txt", "docs/openapi.json"),
     *("bootstrap", "components", "examples", "functions", "policy", "statemachines"),
 )
+# A replacement would lose data, or the address that clients use.
+NEVER_REPLACED: Final = frozenset(
+    {"aws:apigateway/restApi:RestApi", "aws:dynamodb/table:Table", "aws:sqs/queue:Queue"}
+)
 STACKS: Final[Mapping[str, Mapping[str, Any]]] = {**CONFIGURATIONS, "everything": EVERYTHING}
 # Seconds. A command takes ten on a calm machine.
 _TIMEOUT: Final = 300
+
+
+def require_cli() -> None:
+    """Skips the test where there is no pulumi on PATH, or fails it if REQUIRE_PULUMI is set."""
+    if shutil.which("pulumi") is None:
+        (pytest.fail if os.environ.get("REQUIRE_PULUMI") else pytest.skip)("there is no pulumi on PATH")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -319,7 +319,7 @@ def test_each_check_installs_and_requires_the_other_python() -> None:
     # The last one becomes the default:
     # https://github.com/actions/setup-python/blob/main/docs/advanced-usage.md#specifying-multiple-pythonpypy-versions
     assert setup["with"]["python-version"].split("\n") == ["${{ matrix.other }}", "${{ matrix.python }}", ""]
-    assert checks["env"] == {EVERY_PYTHON: "true"}
+    assert checks["env"] == {EVERY_PYTHON: "true", "REQUIRE_PULUMI": "true"}
 
 
 def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
