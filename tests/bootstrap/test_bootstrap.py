@@ -7,15 +7,19 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.engine.program import PROJECT_ROOT, ProgramError, ProgramRun, Resource, run_program
+from local.engine.provider_account import Stored
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stack_config import ConfigError
+from local.engine.stacks import EVERYTHING
 from local.memory.permissions import grants_of_role
 from policy.resources import ROLE, ROLE_POLICY, ROLE_POLICY_ATTACHMENT, many, statements
+from tests.engine.workspace import PULUMI, Workspace
 from tests.policy.evaluation import recording
 
 HERE = f"{REGION}:{ACCOUNT_ID}"
@@ -316,19 +320,20 @@ NEEDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def arn_of(resource: Resource) -> str:
+def arn_of(resource: Resource | Stored) -> str:
     """Returns the ARN that AWS checks: that of the resource, or of the one that it is a part of."""
     kind, inputs, outputs = resource.type, resource.inputs, resource.outputs
     if kind.startswith("aws:apigateway/"):
+        api = inputs.get("restApi") or inputs.get("restApiId") or resource.id
         below = {
             "apiKey": "apikeys/x",
             "basePathMapping": f"domainnames/{inputs.get('domainName')}/basepathmappings",
             "domainName": f"domainnames/{inputs.get('domainName')}",
-            "model": "restapis/x/models",
+            "model": f"restapis/{api}/models",
             "usagePlan": "usageplans/x",
             "usagePlanKey": "usageplans/x/keys",
         }
-        place = below.get(kind.split("/")[1].split(":")[0], "restapis/x/resources/y")
+        place = below.get(kind.split("/")[1].split(":")[0], f"restapis/{api}/resources/y")
         return f"arn:aws:apigateway:{REGION}::/{place}"
     special: dict[str, Callable[[], Any]] = {
         "aws:cloudwatch/dashboard:Dashboard": lambda: (
@@ -365,17 +370,42 @@ def test_the_deploy_role_may_do_all_that_the_program_needs_and_the_preview_role_
         "add the actions of the type to NEEDS, and grant them"
     )
     for resource in declared:
-        arn = arn_of(resource)
-        service, changes, reads = NEEDS[resource.type]
-        for action in (f"{service}:{name}" for name in changes.split()):
-            assert allows(run, "deploy", action, arn, context_of(resource, stack)), f"{action} on {arn}"
-            assert not may(run, "preview", action, arn), f"{action} on {arn}"
-        for action in (f"{service}:{name}" for name in reads.split()):
-            for role in ("deploy", "preview"):
-                assert allows(run, role, action, arn, context_of(resource, stack)), f"{action} on {arn}"
+        check_permissions(run, resource, stack)
 
 
-def context_of(resource: Resource, stack: str) -> dict[str, Any]:
+def check_permissions(run: ProgramRun, resource: Resource | Stored, stack: str) -> None:
+    """Checks that the deploy role may do all that a resource needs, and the preview role only read it."""
+    arn, context = arn_of(resource), context_of(resource, stack)
+    service, changes, reads = NEEDS[resource.type]
+    for action in (f"{service}:{name}" for name in changes.split()):
+        assert allows(run, "deploy", action, arn, context), f"{action} on {arn}"
+        assert not may(run, "preview", action, arn), f"{action} on {arn}"
+    for action in (f"{service}:{name}" for name in reads.split()):
+        for role in ("deploy", "preview"):
+            assert allows(run, role, action, arn, context), f"{action} on {arn}"
+
+
+@pytest.mark.skipif(PULUMI is None, reason="there is no pulumi on PATH")
+def test_the_roles_may_do_all_that_the_engine_asks_of_the_provider(tmp_path: Path) -> None:
+    """With the names, tags and calls of the real engine, from the first update to the last."""
+    workspace = Workspace.make(tmp_path)
+    workspace.init("dev", {**EVERYTHING, "protectData": False, "deletionProtection": False})
+    workspace.up()
+    resources = workspace.resources()
+    workspace.pulumi("config", "set", "functionMemoryMb", "1024")
+    workspace.pulumi("config", "set", "workflowType", "STANDARD")
+    workspace.up("--refresh")
+    resources += workspace.resources()
+    workspace.pulumi("destroy", "--skip-preview")
+    (api_id,) = {item.id for item in resources if item.type == "aws:apigateway/restApi:RestApi"}
+    assert {call.type for call in workspace.calls()} == {item.type for item in resources}
+    for config in ({}, {"apiId": api_id}):
+        run = bootstrap("dev", **DOMAIN, **config)
+        for item in resources:
+            check_permissions(run, item, "dev")
+
+
+def context_of(resource: Resource | Stored, stack: str) -> dict[str, Any]:
     """The context of requests that change a resource as the program declares it."""
     inputs = resource.inputs
     # API Gateway's resources without tags inherit those of their API, usage plan or domain name.
