@@ -190,6 +190,9 @@ def allow_reading(target: Target) -> str:
             _allow("xray", "ListTagsForResource", target.sampling_rule),
             # The provider calls it in a preview if the definition of the state machine changes.
             _allow("states", "ValidateStateMachineDefinition", "*"),
+            # With reservedConcurrency, the program compares it with the quota of concurrent executions.
+            _allow("servicequotas", "GetServiceQuota", target.arn("servicequotas", "lambda/L-B99A9384")),
+            _allow("servicequotas", "GetAWSDefaultServiceQuota", "*"),
             # AWS has no narrower resource, or the provider calls them before the name exists.
             _allow("lambda", "GetEventSourceMapping ListTags", "*"),
             _allow("logs", "DescribeLogGroups", "*"),

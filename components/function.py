@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 import pulumi_aws as aws
@@ -10,6 +11,9 @@ from components import iam, packaging
 from components.layer import DependencyLayer
 from components.names import log_group_name
 from components.settings.functions import FunctionSettings
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+UNRESERVED: Final = 100
 
 Environment = Mapping[str, pulumi.Input[str]]
 
@@ -91,7 +95,7 @@ class LambdaFunction(pulumi.ComponentResource):
             role=role.arn,
             timeout=timeout,
             memory_size=settings.memory_mb,
-            reserved_concurrent_executions=settings.reserved_concurrency.get(name),
+            reserved_concurrent_executions=_reserved_concurrency(name, settings),
             environment=aws.lambda_.FunctionEnvironmentArgs(
                 variables={
                     "POWERTOOLS_SERVICE_NAME": name,
@@ -117,6 +121,26 @@ class LambdaFunction(pulumi.ComponentResource):
         self.arn = function.arn
         self.invoke_arn = function.invoke_arn
         self.register_outputs({"arn": self.arn})
+
+
+def _reserved_concurrency(name: str, settings: FunctionSettings) -> pulumi.Input[int] | None:
+    """Returns the function's reserved concurrency, if the account's quota allows it, or None."""
+    reserved = settings.reserved_concurrency.get(name)
+    if reserved is None:
+        return None
+    total = sum(settings.reserved_concurrency.values())
+
+    def check(quota: float) -> int:
+        if total > quota - UNRESERVED:
+            raise pulumi.RunError(
+                f"reservedConcurrency: {total} in all is too high. Reserve at most "
+                f"{max(0, quota - UNRESERVED):g}: the account's quota is {quota:g}, and Lambda keeps "
+                f"{UNRESERVED} unreserved. Or request a higher quota (Service Quotas, Concurrent executions)."
+            )
+        return reserved
+
+    quota = aws.servicequotas.get_service_quota_output(service_code="lambda", quota_code="L-B99A9384")
+    return quota.value.apply(check)
 
 
 def _archive(name: str) -> pulumi.AssetArchive:

@@ -1,4 +1,4 @@
-"""The provider functions that a program may call: account, region, partition, policy documents."""
+"""The provider functions that a program may call: account, region, partition, a quota, policy documents."""
 
 import json
 from collections.abc import Mapping
@@ -29,6 +29,9 @@ def answer_invoke(token: str, args: Mapping[str, Any], *, account_id: str, regio
         case "aws:iam/getPolicyDocument:getPolicyDocument":
             document = json.dumps(_policy_document(args))
             return {**args, "id": "policy", "json": document, "minifiedJson": document}
+        case "aws:servicequotas/getServiceQuota:getServiceQuota":
+            # The default of the only quota that is read here, concurrent executions of Lambda.
+            return {**args, "id": "quota", "value": 1000.0, "defaultValue": 1000.0}
     raise LookupError("the embedded AWS does not support this provider function")
 
 

@@ -420,6 +420,15 @@ def context_of(resource: Resource | Stored, stack: str) -> dict[str, Any]:
     return found | {"iam:PermissionsBoundary": BOUNDARY.format(stack=stack)}
 
 
+@each_stack
+@pytest.mark.parametrize("role", ["deploy", "preview"])
+def test_both_roles_may_read_the_quota_of_concurrent_executions(stack: str, role: str) -> None:
+    run = bootstrap(stack)
+    quota = f"arn:aws:servicequotas:{HERE}:lambda/L-B99A9384"
+    assert allows(run, role, "servicequotas:GetServiceQuota", quota, {})
+    assert not may(run, role, "servicequotas:RequestServiceQuotaIncrease", quota)
+
+
 CREATED_AT = {
     "aws:apigateway/apiKey:ApiKey": "apikeys",
     "aws:apigateway/domainName:DomainName": "domainnames",
@@ -443,6 +452,7 @@ def test_the_program_requests_the_tags_with_which_it_may_create(stack: str) -> N
 
 # Actions on every resource, because AWS has no narrower one, with their conditions.
 ON_EVERYTHING: dict[str, str | None] = {
+    "servicequotas:GetAWSDefaultServiceQuota": None,
     "cloudwatch:DescribeAlarms": None,
     "kms:CreateKey": "asked",
     "kms:DescribeKey": None,

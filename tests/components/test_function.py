@@ -4,7 +4,7 @@ import pulumi
 import pytest
 
 from components.packaging import function_files, function_names
-from local.engine.program import Resource
+from local.engine.program import ProgramError, Resource
 from local.engine.stacks import EVERYTHING, declare_test_stack
 from tests.components.recorded import (
     FUNCTION,
@@ -112,3 +112,20 @@ def test_only_functions_with_reserved_concurrency_are_capped() -> None:
         for found in declare_test_stack("prod").of_type(FUNCTION)
         if "reservedConcurrentExecutions" in found.inputs
     ]
+
+
+def test_reserved_concurrency_above_the_accounts_quota_is_refused_in_a_preview() -> None:
+    reserved = {"orders_api": 500, "users_api": 401}
+    with pytest.raises(
+        ProgramError, match=r"reservedConcurrency: 901 in all is too high. Reserve at most 900"
+    ):
+        declare_test_stack(preview=True, reservedConcurrency=reserved)
+    declare_test_stack(reservedConcurrency={**reserved, "users_api": 400})
+
+
+def test_the_quota_is_read_only_for_reserved_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("pulumi_aws.servicequotas.get_service_quota_output", refuse)
+    declare_test_stack(functionMemoryMb=257)

@@ -25,7 +25,7 @@ from local.memory.functions import LambdaContext
 from tests.components.recorded import FUNCTION
 from tests.crashes import actions
 
-TASKS = {
+TASKS: dict[Callable[[MemoryBackend], actions.Action], str] = {
     actions.validate: "validate_order",
     actions.mark_validated: "update_order_status",
     actions.mark_failed: "update_order_status",
