@@ -19,7 +19,7 @@ from local.engine.stack_config import ConfigError
 from local.engine.stacks import EVERYTHING
 from local.memory.permissions import grants_of_role
 from policy.resources import ROLE, ROLE_POLICY, ROLE_POLICY_ATTACHMENT, many, statements
-from tests.engine.workspace import PULUMI, Workspace
+from tests.engine.workspace import Workspace, require_cli
 from tests.policy.evaluation import recording
 
 HERE = f"{REGION}:{ACCOUNT_ID}"
@@ -385,9 +385,9 @@ def check_permissions(run: ProgramRun, resource: Resource | Stored, stack: str) 
             assert allows(run, role, action, arn, context), f"{action} on {arn}"
 
 
-@pytest.mark.skipif(PULUMI is None, reason="there is no pulumi on PATH")
 def test_the_roles_may_do_all_that_the_engine_asks_of_the_provider(tmp_path: Path) -> None:
     """With the names, tags and calls of the real engine, from the first update to the last."""
+    require_cli()
     workspace = Workspace.make(tmp_path)
     workspace.init("dev", {**EVERYTHING, "protectData": False, "deletionProtection": False})
     workspace.up()

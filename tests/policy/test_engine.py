@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from policy.rules import RULES
-from tests.engine.workspace import PULUMI, STACKS, Output, Workspace
+from tests.engine.workspace import STACKS, Output, Workspace, require_cli
 
-pytestmark = pytest.mark.skipif(PULUMI is None, reason="there is no pulumi on PATH")
+
+@pytest.fixture(autouse=True, scope="module")
+def cli() -> None:
+    require_cli()
+
 
 # Appended to the program.
 BROKEN = """
