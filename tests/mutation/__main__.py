@@ -28,7 +28,8 @@ from tests.mutation.mutants import ROOT, Mutant, mutants_of
 from tests.mutation.selection import TESTS
 
 WORKERS = 2
-SECONDS = 120  # for one mutant; one that runs longer is killed
+# Of the processor, for one mutant. One that needs more loops, and is killed.
+SECONDS = 60
 # Without the collections of garbage that the last plugin makes: they take longer than most tests.
 _OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
@@ -69,7 +70,8 @@ def _start(mutant: Mutant) -> int:
         return pid
     os.setpgid(0, 0)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(20 * SECONDS)
     output = os.open(os.devnull, os.O_WRONLY)
     os.dup2(output, 1)
     os.dup2(output, 2)

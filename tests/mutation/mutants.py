@@ -99,7 +99,7 @@ class _Finder(cst.CSTVisitor):
     def _is_left_out(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Import | cst.ImportFrom):
             return True
-        if m.matches(node, m.Arg(keyword=m.Name("frozen"))):  # nothing changes a value in place
+        if m.matches(node, m.Arg(keyword=m.Name("frozen") | m.Name("kw_only"))):  # for readers and mypy
             return True
         if isinstance(node, cst.Annotation):  # msgspec reads those of a class
             return any(isinstance(parent, cst.FunctionDef) for parent in self._path)

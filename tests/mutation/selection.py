@@ -43,5 +43,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/requeue_stalled_orders/handler.py": (f"{_F}/requeue_stalled_orders", "tests/observability"),
     "functions/requeue_stalled_orders/requeue.py": (f"{_F}/requeue_stalled_orders",),
     "ops/orders.py": ("tests/ops",),
-    "statemachines/order_fulfillment.asl.json": ("tests/statemachines",),
+    "statemachines/order_fulfillment.asl.json": (
+        "tests/statemachines/test_paths.py",
+        "tests/statemachines/test_structure.py",
+    ),
 }

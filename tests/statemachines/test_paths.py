@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from local.memory.state_machine import Coverage, End, evaluate_jsonata
-from tests.statemachines.paths import PATHS, RESULTS, Path, follow
+from local.memory.state_machine import Coverage, End, Invoke, evaluate_jsonata
+from tests.statemachines.paths import INPUT, PATHS, RESULTS, Path, follow
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
@@ -34,26 +34,33 @@ def test_the_paths_cover_all_states_retries_and_catches(
     assert covered == whole, report
 
 
-def test_the_reason_of_a_rejection_is_passed_to_the_task_that_records_it() -> None:
-    (path,) = [path for path in PATHS if path.name == "ValidateOrder-OrderRejected"]
-    payloads: list[object] = []
-    follow(path, Coverage(), lambda invocation: payloads.append(invocation.payload))
-    assert payloads[-1] == {
-        "orderId": "o-1",
-        "attempt": 1,
-        "correlationId": "cid-1",
-        "status": "REJECTED",
-        "reason": "OrderRejected: because",
+# What each task gets beside the execution's input. Two paths lead to MarkRejected, with the same reason.
+PASSED: dict[str, dict[str, object]] = {
+    "ValidateOrder": {},
+    "MarkValidated": {"status": "VALIDATED", "pricing": RESULTS["ValidateOrder"]},
+    "FulfillOrder": {"items": RESULTS["ValidateOrder"]["items"]},
+    "MarkFulfilled": {"status": "FULFILLED", "shipment": RESULTS["FulfillOrder"]},
+    "MarkRejected": {"status": "REJECTED", "reason": "OrderRejected: because"},
+    "ReleaseOrder": {},
+    "MarkFailed": {"status": "FAILED", "reason": "FulfillmentRefused: because"},
+}
+
+
+def test_each_task_gets_what_its_function_reads_and_no_more() -> None:
+    invocations: list[Invoke] = []
+    for path in PATHS:
+        follow(path, Coverage(), invocations.append)
+    for invocation in invocations:
+        assert invocation.payload == {**INPUT, **PASSED[invocation.state]}, invocation
+    assert {(invocation.state, invocation.function) for invocation in invocations} == {
+        ("ValidateOrder", "validate_order"),
+        ("MarkValidated", "update_order_status"),
+        ("FulfillOrder", "fulfill_order"),
+        ("MarkFulfilled", "update_order_status"),
+        ("MarkRejected", "update_order_status"),
+        ("ReleaseOrder", "release_order"),
+        ("MarkFailed", "update_order_status"),
     }
-
-
-def test_prices_and_shipment_are_passed_to_the_tasks_that_need_them() -> None:
-    (path,) = [path for path in PATHS if path.name == "happy"]
-    payloads: dict[str, dict[str, object]] = {}
-    follow(path, Coverage(), lambda invocation: payloads.update({invocation.state: invocation.payload}))
-    assert payloads["MarkValidated"]["pricing"] == RESULTS["ValidateOrder"]
-    assert payloads["FulfillOrder"]["items"] == RESULTS["ValidateOrder"]["items"]
-    assert payloads["MarkFulfilled"]["shipment"] == {"shipmentId": "s-1"}
 
 
 @pytest.mark.parametrize("expression", ["$states.context.Execution.Input.orderId", "$pricing.items"])

@@ -199,6 +199,26 @@ def test_the_happy_path_has_four_states() -> None:
     assert path == ["ValidateOrder", "MarkValidated", "FulfillOrder", "MarkFulfilled"]
 
 
+def test_the_named_errors_of_each_task_lead_to_these_states() -> None:
+    caught = {
+        (name, error): catcher["Next"]
+        for name, task in TASKS.items()
+        for catcher in task["Catch"]
+        for error in catcher["ErrorEquals"]
+        if error not in {"OrderCancelled", "Superseded", "States.ALL"}
+    }
+    assert caught == {
+        ("ValidateOrder", "OrderRejected"): "MarkRejected",
+        ("FulfillOrder", "OrderRejected"): "MarkRejected",
+        ("FulfillOrder", "FulfillmentRefused"): "ReleaseOrder",
+    }
+
+
+def test_a_stopped_order_ends_every_task_alike() -> None:
+    for task in TASKS.values():
+        assert {"ErrorEquals": ["OrderCancelled", "Superseded"], "Next": "Stopped"} in task["Catch"]
+
+
 # --- time -------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +231,7 @@ def test_an_http_request_ends_before_the_function_and_the_function_before_the_ta
 
     function = TASKS[name]["Arguments"]["FunctionName"]
     declared_function = declare_test_stack(stack).get("aws:lambda/function:Function", function)
-    assert TIMEOUT < declared_function.inputs["timeout"] < TASKS[name]["TimeoutSeconds"]
+    assert TIMEOUT < declared_function.inputs["timeout"] == TASKS[name]["TimeoutSeconds"] - 1
 
 
 def worst_case(name: str) -> float:
