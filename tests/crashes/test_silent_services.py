@@ -1,4 +1,4 @@
-"""A service accepts a call and never answers: the task ends with an error before Lambda ends the function.
+"""If a service accepts a call without an answer, the task ends with an error before Lambda ends it.
 
 Real botocore calls a server that is silent. All other calls go to the memory cloud.
 """

@@ -28,9 +28,9 @@ from tests.mutation.mutants import ROOT, Mutant, mutants_of
 from tests.mutation.selection import TESTS
 
 WORKERS = 2
-# Of the processor, for one mutant. One that needs more loops, and is killed.
+# CPU time of one mutant. A mutant that needs more loops, and is terminated.
 SECONDS = 60
-# Without the collections of garbage that the last plugin makes: they take longer than most tests.
+# The last plugin collects garbage, which takes longer than most tests.
 _OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
 
@@ -47,7 +47,7 @@ def _import_what_does_not_change() -> None:
 
 
 def _replace_file(path: Path, content: str) -> None:
-    """Has this process import, and read, `content` in place of a file's own."""
+    """Makes this process import and read `content` instead of the content of a file."""
     get_code = SourceFileLoader.get_code
     read_text = Path.read_text
 
@@ -78,7 +78,7 @@ def _start(mutant: Mutant) -> int:
     _replace_file(ROOT / mutant.file, mutant.content)
     code = 3
     with contextlib.suppress(BaseException):
-        for tests in TESTS[mutant.file]:  # one by one, or all would be collected before the first runs
+        for tests in TESTS[mutant.file]:  # one by one: pytest collects all before it runs the first
             code = int(pytest.main([*_OPTIONS, tests]))
             if code:
                 break
@@ -86,7 +86,7 @@ def _start(mutant: Mutant) -> int:
 
 
 def _survivors(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
-    """The mutants that all their tests pass with."""
+    """Returns the mutants with which all their tests pass."""
     waiting = list(mutants)[::-1]
     running: dict[int, Mutant] = {}
     while waiting or running:
@@ -103,13 +103,13 @@ def _survivors(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
 
 
 def _equivalents() -> dict[tuple[str, str, str], str]:
-    """The mutants that change nothing, each with the reason."""
+    """Returns the mutants that change no behavior, each with the reason."""
     listed = tomllib.loads(EQUIVALENTS.read_text("utf-8")).get("mutant", [])
     return {(entry["file"], entry["before"], entry["after"]): entry["reason"] for entry in listed}
 
 
 def _changed_since(commit: str) -> set[str]:
-    """The files that differ from a commit, whether committed or not."""
+    """Returns the files that differ from a commit, including uncommitted changes."""
     command = ["git", "diff", "--name-only", "--merge-base", commit]
     return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
 

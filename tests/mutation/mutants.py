@@ -1,7 +1,10 @@
 """The mutants of a file: copies of it with one fault each.
 
-mutmut makes most of them. Here are those that mutmut lacks: a call of a chain, an element of a table or a
-statement is missing, a condition is negated, nothing is returned.
+mutmut makes most of them. This module adds those that mutmut lacks:
+
+- a call of a chain, an element of a table or a statement is removed,
+- a condition is negated,
+- a return value is removed.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ def _mutant(file: str, source: str, variant: str) -> Mutant:
 
 # --- Python ---
 
-# What a call of these is given is text for people: messages and log lines.
+# Their arguments are text for people: messages and log lines.
 _TEXT_TAKERS = m.Attribute(value=m.Name("logger")) | m.Name("print") | m.Name("text")
 
 
@@ -74,7 +77,7 @@ def _python_variants(source: str) -> Iterator[str]:
 
 
 class _Finder(cst.CSTVisitor):
-    """Collects nodes and what to put in their places."""
+    """Collects nodes and their replacements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +111,7 @@ class _Finder(cst.CSTVisitor):
         )
 
     def _is_for_people(self) -> bool:
-        """Whether the node is within an error or a log line."""
+        """Returns whether the node is within an error or a log line."""
         return any(
             m.matches(parent, m.Raise() | m.Call(func=_TEXT_TAKERS))
             or (
@@ -136,7 +139,7 @@ class _Finder(cst.CSTVisitor):
 
 
 def _is_text(node: cst.CSTNode) -> bool:
-    """Whether a node is text with a space, as messages have and codes do not."""
+    """Returns whether a node is text with a space. Messages have one, codes do not."""
     if isinstance(node, cst.SimpleString):
         return " " in node.value
     if isinstance(node, cst.FormattedString):

@@ -1,4 +1,4 @@
-"""Which tests must kill the mutants of which file. The fastest come first: the first failure ends a run."""
+"""The tests that must kill the mutants of each file, fastest first: the first failure ends a run."""
 
 from __future__ import annotations
 

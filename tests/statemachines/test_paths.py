@@ -34,7 +34,7 @@ def test_the_paths_cover_all_states_retries_and_catches(
     assert covered == whole, report
 
 
-# What each task gets beside the execution's input. Two paths lead to MarkRejected, with the same reason.
+# The payload of each task, beyond the execution's input. Both paths to MarkRejected have the same reason.
 PASSED: dict[str, dict[str, object]] = {
     "ValidateOrder": {},
     "MarkValidated": {"status": "VALIDATED", "pricing": RESULTS["ValidateOrder"]},
@@ -46,7 +46,7 @@ PASSED: dict[str, dict[str, object]] = {
 }
 
 
-def test_each_task_gets_what_its_function_reads_and_no_more() -> None:
+def test_each_task_gets_exactly_what_its_function_reads() -> None:
     invocations: list[Invoke] = []
     for path in PATHS:
         follow(path, Coverage(), invocations.append)

@@ -214,7 +214,7 @@ def test_the_named_errors_of_each_task_lead_to_these_states() -> None:
     }
 
 
-def test_a_stopped_order_ends_every_task_alike() -> None:
+def test_every_task_handles_a_stopped_order_in_the_same_way() -> None:
     for task in TASKS.values():
         assert {"ErrorEquals": ["OrderCancelled", "Superseded"], "Next": "Stopped"} in task["Catch"]
 

@@ -37,7 +37,7 @@ def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: Memor
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
-def test_an_execution_announces_the_move_of_another_one_that_was_cut_off(
+def test_an_execution_publishes_the_move_of_another_one_that_was_stopped(
     backend: MemoryBackend, status: str
 ) -> None:
     """Two EXPRESS executions of one attempt diverge: one validates the order, the other does not."""

@@ -92,7 +92,7 @@ def test_a_move_is_made_exactly_where_the_tables_allow_it(
                 assert backend.stored_order("o-1") == before, (name, attempt)
 
 
-def test_a_move_changes_the_status_the_time_and_the_history_alone(
+def test_a_move_changes_only_the_status_the_time_and_the_history(
     backend: MemoryBackend, orders: OrderRepository
 ) -> None:
     before = stored(backend, OrderStatus.PENDING, status_reason="why before")
@@ -184,7 +184,7 @@ def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
     assert returned == read(orders)
 
 
-def test_a_new_attempt_of_an_open_order_changes_no_more_than_that(
+def test_a_new_attempt_of_an_open_order_changes_nothing_else(
     backend: MemoryBackend, orders: OrderRepository
 ) -> None:
     before = stored(backend, OrderStatus.VALIDATED, held_reservation())
@@ -252,7 +252,7 @@ def may_reserve(status: OrderStatus, reservation: Reservation | None, attempt: i
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_stock_is_reserved_for_the_present_attempt_of_a_validated_order_alone(
+def test_stock_is_reserved_only_for_the_current_attempt_of_a_validated_order(
     backend: MemoryBackend, orders: OrderRepository, reservations: Reservations, status: OrderStatus
 ) -> None:
     released = [Reservation(state=ReservationState.RELEASED, attempt=number) for number in (2, 3)]
@@ -321,7 +321,7 @@ def test_an_order_is_handed_over_by_the_attempt_that_holds_its_stock(
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_stock_is_released_by_the_present_attempt_of_an_open_or_failed_order(
+def test_stock_is_released_by_the_current_attempt_of_an_open_or_failed_order(
     backend: MemoryBackend, orders: OrderRepository, reservations: Reservations, status: OrderStatus
 ) -> None:
     for name, reservation in RESERVATIONS.items():
