@@ -65,14 +65,20 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
             "replace 1 Deployment",
             "update 1 Stage: deployment",
             "update all IntegrationResponse: responseParameters",
-            "update 11 MethodResponse: responseParameters",
-            "update 12 Response: responseParameters",
+            "update all MethodResponse: responseParameters",
+            "update all Response: responseParameters",
             "update 4 Function: environment",
         },
     ),
     (
         {"customDomain": EVERYTHING["customDomain"]},
-        {"create 1 BasePathMapping", "create 1 DomainName", "create 1 Record"},
+        {
+            "create 1 BasePathMapping",
+            "create 1 DomainName",
+            "create 1 MetricAlarm",  # the certificate's expiry
+            "create 1 Record",
+            "update 1 Dashboard: dashboardBody",
+        },
     ),
     ({"defaultCurrency": "USD"}, {"update 1 Function: environment"}),
     ({"deletionProtection": True}, {"update all Table: deletionProtectionEnabled"}),
