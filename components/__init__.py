@@ -1,1 +1,1 @@
-"""The building blocks of the infrastructure: one file, one capability."""
+"""The components of the infrastructure: one capability per file."""

@@ -1,4 +1,4 @@
-"""What the API answers without a Lambda: preflights (CORS), and errors as problem documents (RFC 9457)."""
+"""Responses of the API without a Lambda: preflights (CORS), and errors as problem documents (RFC 9457)."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ _ALLOW_ORIGIN: Final = "Access-Control-Allow-Origin"
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """An error that the gateway answers, in the shape of the functions' errors (`code` is for programs).
+    """An error of the gateway, in the shape of the functions' errors. Programs read `code`.
 
     Without a status, each error of the family keeps its own.
     """
@@ -25,9 +25,9 @@ class Problem:
     status: int | None = None
 
 
-# By API Gateway's response type. What is not listed falls under one of the two defaults.
+# By API Gateway's response type. The two defaults cover all others.
 PROBLEMS: Final[Mapping[str, Problem]] = {
-    # The gateway's name for "no such route or method": it takes what it cannot place for an unsigned request.
+    # The gateway's response to an unknown route or method, which it treats as an unsigned request.
     "MISSING_AUTHENTICATION_TOKEN": Problem(
         status=404,
         title="Not Found",
@@ -92,7 +92,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
 
 
 def problem_template(problem: Problem) -> str:
-    """The body of a gateway's error; API Gateway puts the request's id in."""
+    """Returns the body of a gateway's error. API Gateway fills in the request's id."""
     document: dict[str, str | int | None] = {
         "type": "about:blank",
         "title": problem.title,
@@ -105,10 +105,10 @@ def problem_template(problem: Problem) -> str:
 
 
 def problem_headers(origins: Sequence[str]) -> dict[str, str]:
-    """The headers of a gateway's error.
+    """Returns the headers of a gateway's error.
 
-    With several origins every page may read it: a gateway's error cannot tell one origin from another (it has
-    no conditions), and says nothing that is anybody's secret.
+    With several origins, pages of every origin may read it. The gateway has no conditions, so it cannot
+    return the origin of the request, and the error contains no secret.
     """
     origin = origins[0] if len(origins) == 1 else "*"
     return {
@@ -118,7 +118,7 @@ def problem_headers(origins: Sequence[str]) -> dict[str, str]:
 
 
 def preflight_headers(origins: Sequence[str], methods: Iterable[str]) -> dict[str, str]:
-    """The headers of a preflight's answer, as parameter mappings of an integration response."""
+    """Returns the headers of a preflight's response, as parameter mappings of an integration response."""
     headers = {
         _ALLOW_ORIGIN: origins[0],
         "Access-Control-Allow-Methods": ",".join(sorted({*methods, "OPTIONS"})),
@@ -132,10 +132,10 @@ def preflight_headers(origins: Sequence[str], methods: Iterable[str]) -> dict[st
 
 
 def preflight_template(origins: Sequence[str]) -> str:
-    """The body of a preflight's answer: empty, and with several origins it names the one that asked.
+    """Returns the body of a preflight's response: empty. With several origins it sets the requested one.
 
-    API Gateway compares header names letter by letter, and HTTP/2 sends them in lower case. The embedded AWS
-    does not run templates and always names the first origin.
+    API Gateway compares header names with their case, and HTTP/2 sends them in lower case. The embedded AWS
+    does not run templates and always returns the first origin.
     """
     if len(origins) == 1:
         return ""

@@ -1,6 +1,7 @@
-"""The dashboard: from the order that was placed, over the flow, to trouble and cost, on one screen.
+"""The dashboard, on one screen: orders, the flow, failures and cost.
 
-The body's format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+The body's format:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +38,7 @@ def body(
     alarms: Sequence[pulumi.Input[str]],
     region: pulumi.Input[str],
 ) -> pulumi.Output[str]:
-    """The dashboard's body as JSON; `alarms` are ARNs."""
+    """Returns the dashboard's body as JSON. `alarms` are ARNs."""
     rows = [
         [_about(settings), {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(alarms)}}],
         [_orders(), _rejections(), _time_to_fulfill(), _stalled()],
@@ -53,7 +54,7 @@ def body(
 
 
 def _placed(rows: Sequence[Sequence[Widget]], region: pulumi.Input[str]) -> Iterable[Widget]:
-    """The widgets with their places, each row's as wide as the others of it."""
+    """Returns the widgets with their positions. All widgets of a row have the same width."""
     for row, widgets in enumerate(rows):
         width = _WIDTH // len(widgets)
         for column, widget in enumerate(widgets):
@@ -68,7 +69,7 @@ def _placed(rows: Sequence[Sequence[Widget]], region: pulumi.Input[str]) -> Iter
             }
 
 
-# --- what happened to the orders ---
+# --- orders ---
 
 
 def _about(settings: MonitoringSettings) -> Widget:
@@ -117,7 +118,7 @@ def _stalled() -> Widget:
     )
 
 
-# --- the way of an order ---
+# --- the path of an order ---
 
 
 def _requests(observed: MonitoredParts) -> Widget:
@@ -167,7 +168,7 @@ def _executions(observed: MonitoredParts) -> Widget:
     )
 
 
-# --- what stands in the way, and what it costs ---
+# --- failures and cost ---
 
 
 def _failures(observed: MonitoredParts) -> Widget:
@@ -203,7 +204,7 @@ def _throttles(observed: MonitoredParts) -> Widget:
 
 
 def _costs(observed: MonitoredParts) -> Widget:
-    """What AWS bills, over the time that the dashboard shows."""
+    """Returns the widget of what AWS bills, over the time range of the dashboard."""
     tables = observed.tables.values()
     reads = [metric for table in tables for metric in of_table(table, "ConsumedReadCapacityUnits")]
     writes = [metric for table in tables for metric in of_table(table, "ConsumedWriteCapacityUnits")]
@@ -218,7 +219,7 @@ def _costs(observed: MonitoredParts) -> Widget:
     runs = (
         _line(of_workflow(observed.workflow, "ExpressExecutionBilledDuration"), "workflow (billed ms)")
         if is_express
-        # AWS bills transitions, of which it counts only those of the whole account.
+        # AWS bills transitions, but has a metric only for those of the whole account.
         else _line(of_workflow(observed.workflow, "ExecutionsStarted"), "workflow (executions)")
     )
     widget = _graph(
@@ -236,7 +237,7 @@ def _costs(observed: MonitoredParts) -> Widget:
     return widget
 
 
-# --- how a widget is written ---
+# --- widgets ---
 
 
 def _graph(
@@ -247,7 +248,7 @@ def _graph(
     limit: float | None = None,
     limit_axis: str = "left",
 ) -> Widget:
-    """A graph of lines; `limit` is where the alarm rings."""
+    """Returns a graph of lines. `limit` is the threshold of the alarm."""
     properties: dict[str, Any] = {
         "title": title,
         "view": "timeSeries",
@@ -272,7 +273,7 @@ def _math(expression: str, label: str) -> Line:
 
 
 def _total(prefix: str, metrics: Sequence[Metric], label: str) -> list[Line]:
-    """One line that sums up metrics which are not shown by themselves."""
+    """Returns one line: the sum of metrics that are not shown themselves."""
     ids = [f"{prefix}{number}" for number in range(len(metrics))]
     parts = [_line(metric, "", id=name, visible=False) for name, metric in zip(ids, metrics, strict=True)]
     return [*parts, _math(f"SUM([{', '.join(ids)}])", label)]

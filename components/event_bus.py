@@ -1,4 +1,4 @@
-"""The EventBridge bus on which every status change of an order is announced."""
+"""The EventBridge bus for order events."""
 
 import pulumi
 import pulumi_aws as aws
@@ -7,7 +7,7 @@ from components.iam import Grant
 
 
 class EventBus(pulumi.ComponentResource):
-    """A custom bus; rules on it belong to whoever wants to hear."""
+    """A custom bus. Its rules are declared by the projects that receive the events."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -21,7 +21,7 @@ class EventBus(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "arn": self.arn})
 
     def grant_put(self) -> Grant:
-        """Permission to put events on this bus."""
+        """Returns the permission to put events on this bus."""
         return Grant(
             purpose=f"puts-events-on-{self._name}", actions=["events:PutEvents"], resources=[self.arn]
         )

@@ -1,4 +1,4 @@
-"""AWS WAF in front of the API: what is known to be hostile never reaches a function."""
+"""Optional: AWS WAF in front of the API."""
 
 from typing import Final
 
@@ -7,24 +7,24 @@ import pulumi_aws as aws
 
 from components.rest_api import RestApi
 
-# AWS's managed rule groups in the order in which they look, and which of their rules only count.
+# AWS's managed rule groups in their order, with the rules that only count.
 # https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
 _RULE_GROUPS: Final = {
     "AWSManagedRulesAmazonIpReputationList": (),
     "AWSManagedRulesKnownBadInputsRuleSet": (),
-    # The functions bound the body themselves, and with a better answer (413); a long description in an Asian
-    # script is larger than this rule's 8 KB. And clients are programs, which need not say what they are.
+    # The functions limit the body themselves (413). A long description in an Asian script exceeds this rule's
+    # 8 KB. Clients are programs, and may have no User-Agent.
     "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY", "NoUserAgent_HEADER"),
 }
 
-# Sampled requests show all headers, and the key is one of them.
+# Sampled requests include all headers, and one is the key.
 _PROTECTED_HEADERS: Final = ("x-api-key",)
 
 
 class Firewall(pulumi.ComponentResource):
-    """Filters the requests to the API's stage by AWS's managed rules; what none of them blocks goes through.
+    """Filters the requests to the API's stage by AWS's managed rules.
 
-    A blocked request is answered by API Gateway as a problem document with status 403 (WAF_FILTERED).
+    API Gateway answers a blocked request with a problem document and status 403 (WAF_FILTERED).
     """
 
     def __init__(self, name: str, *, api: RestApi, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -66,9 +66,9 @@ class Firewall(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-# In quotes, for the module behind it takes a third of a second to import and most stacks have no firewall.
+# In quotes: its module takes a third of a second to import, and most stacks have no firewall.
 def _managed(group: str, priority: int, counted: tuple[str, ...]) -> "aws.wafv2.WebAclRuleArgs":
-    """A rule group of AWS as it is, but that the rules of `counted` only count."""
+    """Returns one of AWS's rule groups. Its rules in `counted` only count."""
     return aws.wafv2.WebAclRuleArgs(
         name=group,
         priority=priority,

@@ -1,4 +1,4 @@
-"""A Lambda function with a role and a log group of its own."""
+"""A Lambda function with its own role and log group."""
 
 import os
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ Environment = Mapping[str, pulumi.Input[str]]
 
 
 def metrics_namespace() -> str:
-    """Where CloudWatch keeps what the functions measure: by stack, for an account may hold several."""
+    """Returns the namespace of the functions' own metrics: one per stack."""
     return f"{pulumi.get_project()}/{pulumi.get_stack()}"
 
 
 class LambdaFunction(pulumi.ComponentResource):
-    """The function whose code is in `functions/<name>/`. It may log, trace, and do what `grants` allow.
+    """The function of the folder `functions/<name>/`. It may log, trace, and do what `grants` allow.
 
     `timeout` is in seconds. The function depends on all its policies: on an update, new code would otherwise
     run before its permission exists. Therefore grants are arguments, and none can be added later.
@@ -54,11 +54,11 @@ class LambdaFunction(pulumi.ComponentResource):
         self.memory_mb = settings.memory_mb
         role = aws.iam.Role(
             f"{name}-role",
-            description=f"What the function {name} may do",
+            description=f"Permissions of the function {name}",
             assume_role_policy=iam.trust("lambda.amazonaws.com"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # Declared, because a group that Lambda makes by itself keeps its logs for ever and is never deleted.
+        # Declared, because Lambda creates a group without retention, and nothing deletes it.
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             name=log_group_name("lambda", pulumi.get_project(), pulumi.get_stack(), name),
@@ -66,7 +66,7 @@ class LambdaFunction(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         telemetry = iam.policy(
-            # Lambda names the streams itself, so all streams of this one group is the narrowest there is.
+            # Lambda names the streams, so all streams of this group are the narrowest resource.
             iam.allow(
                 ["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]
             ),
@@ -105,10 +105,10 @@ class LambdaFunction(pulumi.ComponentResource):
                 }
             ),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(
-                # Powertools writes JSON, which Lambda passes on as it is; with JSON its own lines become
-                # queryable too. The metrics are log lines without a level (embedded metric format), which
-                # Lambda takes for INFO and would drop above it. `functions/shared/` applies the stack's
-                # level to our lines, and keeps libraries at WARNING: at DEBUG, botocore logs secrets.
+                # Powertools writes JSON, which Lambda passes on unchanged. With JSON, Lambda's own lines are
+                # queryable too. Metrics are log lines without a level (embedded metric format): Lambda treats
+                # them as INFO, and drops them above it. `functions/shared/` applies the stack's level to the
+                # functions' lines, and keeps libraries at WARNING: at DEBUG, botocore logs secrets.
                 log_format="JSON",
                 application_log_level="DEBUG" if settings.log_level == "DEBUG" else "INFO",
                 system_log_level=settings.system_log_level,

@@ -1,4 +1,4 @@
-"""IAM policy documents, written the same way everywhere."""
+"""IAM policy documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-# X-Ray has no resources to name in a policy: AWS offers nothing narrower than "*" for these actions.
+# X-Ray has no narrower resource than "*" for these actions.
 XRAY_WRITE: dict[str, Any] = {
     "Effect": "Allow",
     "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
@@ -30,17 +30,17 @@ Grants = Sequence[Grant]
 
 
 def policy(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
-    """A policy document of these statements, whose values may be outputs, as JSON."""
+    """Returns a policy document of these statements as JSON. Their values may be outputs."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
 
 
 def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    """A statement that allows exactly these actions on exactly these resources."""
+    """Returns a statement that allows exactly these actions on exactly these resources."""
     return {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
 
 
 def trust(service: str, condition: Mapping[str, Any] | None = None) -> pulumi.Output[str]:
-    """The trust policy of a role that only `service` may assume."""
+    """Returns the trust policy of a role that only `service` may assume."""
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
     return policy(statement | ({"Condition": condition} if condition else {}))
 

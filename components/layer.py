@@ -1,4 +1,4 @@
-"""The one Lambda layer with the third-party packages that all functions share."""
+"""The Lambda layer with the third-party packages of all functions."""
 
 import os
 
@@ -9,7 +9,7 @@ from components import packaging
 
 
 class DependencyLayer(pulumi.ComponentResource):
-    """Publishes what functions/requirements.txt pins; a new version whenever the contents change."""
+    """Publishes the packages of functions/requirements.txt, as a new version when the contents change."""
 
     arn: pulumi.Output[str]
 

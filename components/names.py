@@ -1,6 +1,6 @@
-"""Names that Pulumi makes none up for, and what fits into those that it does.
+"""Physical names that the program sets, and the limits of those that Pulumi generates.
 
-Imports no SDK, for other programs ask here what to grant on.
+Imports no SDK, because the bootstrap project imports it too.
 """
 
 import hashlib
@@ -14,8 +14,11 @@ _ROLE_LENGTH: Final = 64
 
 
 def sampling_rule_name(project: str, stack: str) -> str:
-    """The stack's X-Ray sampling rule: `<project>-<stack>`, and if that is too long for AWS its beginning and
-    a digest of all of it, for a rule's name is unique in an account and region."""
+    """Returns the name of the stack's X-Ray sampling rule: `<project>-<stack>`.
+
+    A name that is too long for AWS becomes its beginning and a digest of the whole. Rule names are unique in
+    an account and region.
+    """
     name = f"{project}-{stack}"
     if len(name) <= _SAMPLING_RULE_LENGTH:
         return name
@@ -24,12 +27,18 @@ def sampling_rule_name(project: str, stack: str) -> str:
 
 
 def log_group_name(place: str, project: str, stack: str, name: str) -> str:
-    """The log group of a part of the stack under AWS's own `place` (`lambda`, `vendedlogs/states`). Slashes,
-    so that no pattern for a stack's groups covers those of one whose name begins alike."""
+    """Returns the name of a log group under AWS's own `place` (`lambda`, `vendedlogs/states`).
+
+    It has slashes, so a pattern for one stack's groups does not match a stack whose name starts with the same
+    letters.
+    """
     return f"/aws/{place}/{project}/{stack}/{name}"
 
 
 def longest_stack_name(project: str, functions: Iterable[str]) -> int:
-    """How many characters a stack's name may have, so that auto-naming (Pulumi.yaml) fits it and six digits
-    into the name of each function's role; no other kind of resource has less room."""
+    """Returns the largest length of a stack's name.
+
+    Auto-naming (Pulumi.yaml) puts it and six digits into the name of each function's role. No other kind of
+    resource has a shorter limit.
+    """
     return _ROLE_LENGTH - max(len(f"{project}-{function}-role--123456") for function in functions)

@@ -1,11 +1,11 @@
-"""What is uploaded to Lambda: each function's own code, and the one layer with the third-party packages.
+"""The files that are uploaded to Lambda: each function's own code, and the layer with third-party packages.
 
-Both are the same bytes on every machine, so that a preview shows a difference only where the code differs.
-Function archives hold own code only and are listed file by file; the layer is built from the hash-locked
-wheels of functions/requirements.txt, once, into `.build/` (ignored by git), and again when that file changes.
-The wheels stay beside it, so that building it anew needs no network.
+Both have the same bytes on every machine, so a preview shows a difference only if the code differs. A
+function's archive has its own code only, listed file by file. The layer is built from the hash-locked wheels
+of functions/requirements.txt into `.build/` (ignored by git), and again when that file changes. The wheels
+stay beside it, so a second build needs no network.
 
-`python -m components.packaging` builds the layer ahead, so that later runs of the program need no network.
+`python -m components.packaging` builds the layer ahead. Later runs of the program need no network then.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = "python3.13"
 ARCHITECTURE: Final = "arm64"
 
-# Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): every manylinux up to 2_34 fits, oldest first.
+# Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): every manylinux up to 2_34 works, oldest first.
 _WHEEL_PLATFORMS: Final = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
 
-# Raise it when the code below puts other files into the layer: one that was built before is then built anew.
+# Raise it when the code below puts other files into the layer. Earlier layers are then built again.
 _LAYER_FORMAT: Final = 1
 
-# Seconds. A layer that nobody used for so long is removed when another one is built; a run that started
-# before the pins changed has read its own by then.
+# Seconds. A layer that was unused for this long is removed when another one is built. A run that started
+# before the pins changed has read its layer by then.
 _LAYER_LIFETIME: Final = 3600
 
-# Files from elsewhere in the repository that a function carries in its own folder.
+# Other files of the repository that packaging adds to a function's folder.
 _CARRIED: Final[Mapping[str, Mapping[str, str]]] = {"service_api": {"openapi.json": "docs/openapi.json"}}
 
 _CODE_SUFFIXES: Final = frozenset({".py"})
@@ -45,18 +45,18 @@ _DATA_SUFFIXES: Final = frozenset({".json", ".html"})
 
 
 class PackagingError(Exception):
-    """Something cannot be packaged; the message is one sentence that says what to do."""
+    """Something cannot be packaged. The message is one sentence with what to do."""
 
 
 # --- The functions' own code ---
 
 
 def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
-    """The files of one function's archive: name in the archive -> file, sorted by name.
+    """Returns the files of one function's archive: name in the archive -> file, sorted by name.
 
-    These are the function's folder and `functions/shared/`, code and data, under the same paths as in the
-    repository, so that imports read the same in a test and in Lambda. Raises PackagingError when the function
-    has no handler, or where a file is neither code nor data that a function may read, or is missing.
+    They are the function's folder and `functions/shared/`, code and data, under their paths in the
+    repository. So imports are the same in a test and in Lambda. Raises PackagingError if the function has no
+    handler, or if a file is missing or neither code nor data.
     """
     functions = root / "functions"
     if not (functions / name / "handler.py").is_file():
@@ -97,7 +97,7 @@ def _own_files(folder: Path) -> Iterator[Path]:
 
 
 def _hash_of_files(files: Mapping[str, Path]) -> str:
-    """SHA-256 over names and contents; time, mode and place of the files do not count."""
+    """Returns the SHA-256 over names and contents. Time, mode and place of the files do not count."""
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(f"{name}\0{hashlib.sha256(files[name].read_bytes()).hexdigest()}\n".encode())
@@ -108,15 +108,15 @@ def _hash_of_files(files: Mapping[str, Path]) -> str:
 
 
 def layer_folder(root: Path = PROJECT_ROOT) -> Path:
-    """The folder whose contents are the layer (`python/...`), built first if it is missing, stale or damaged.
+    """Returns the folder with the contents of the layer (`python/...`).
 
-    Builds at the same time, and one that is cut off, leave either a whole layer or none. Raises
-    PackagingError when the wheels cannot be had.
+    Builds it first if it is missing, stale or damaged. A concurrent or interrupted build leaves either a
+    whole layer or none. Raises PackagingError if the wheels cannot be downloaded.
     """
     requirements = root / "functions" / "requirements.txt"
     target = root / ".build" / f"layer-{_layer_key(requirements)}"
     with contextlib.suppress(OSError):
-        os.utime(target)  # in use: no neighbor removes it now
+        os.utime(target)  # in use: no other process removes it now
     if not _is_whole(target):
         _build_layer(requirements, target)
         _remove_stale(target)
@@ -124,7 +124,7 @@ def layer_folder(root: Path = PROJECT_ROOT) -> Path:
 
 
 def _layer_key(requirements: Path) -> str:
-    """Changes with all that decides what is in the layer: pins, platform, and how it is put together."""
+    """Returns a key that changes with all inputs of the layer: pins, platform, and this code."""
     try:
         pins = requirements.read_bytes()
     except OSError as error:
@@ -164,7 +164,7 @@ def _build_layer(requirements: Path, target: Path) -> None:
 
 
 def _put_in_place(new: Path, target: Path) -> None:
-    """Rename `new` to `target` in one step; a damaged one there goes first, a neighbor's whole one stays."""
+    """Renames `new` to `target` in one step. Removes a damaged target first, and keeps a whole one."""
     if target.exists() and not _is_whole(target):
         target.rename(new.with_name("damaged"))
     try:
@@ -175,9 +175,9 @@ def _put_in_place(new: Path, target: Path) -> None:
 
 
 def _remove_stale(target: Path) -> None:
-    """Remove the layers beside `target` that nobody used for long, and what builds that were killed left."""
+    """Removes layers beside `target` that were unused for long, and the remains of killed builds."""
     for other in target.parent.glob("layer-*"):
-        with contextlib.suppress(FileNotFoundError):  # a neighbor was faster
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
             if other != target and time.time() - other.stat().st_mtime > _LAYER_LIFETIME:
                 shutil.rmtree(other, ignore_errors=True)
 
@@ -186,16 +186,16 @@ def _refuse_markers(requirements: Path) -> None:
     if ";" in "".join(
         line for line in requirements.read_text("utf-8").splitlines() if not line.startswith("#")
     ):
-        # pip would evaluate it for this machine, not for Lambda, and two machines could build two layers.
+        # pip would evaluate it for this machine and not for Lambda. Two machines could build two layers.
         raise PackagingError(f"{requirements.name} of the layer must be free of environment markers (';').")
 
 
 def _get_wheels(requirements: Path, folder: Path, build: Path) -> None:
-    """Put the wheels for Lambda into `folder`: those of earlier builds if they are all there, else new ones.
+    """Puts the wheels for Lambda into `folder`: those of earlier builds if all exist, else downloaded ones.
 
-    Each one is checked against its hash, wherever it comes from.
+    Each one is checked against its hash.
     """
-    # By the name of a finished one: a neighbor's download may be under way.
+    # By the names of finished downloads: another process may be downloading.
     kept = [f"--find-links={wheels}" for wheels in sorted(build.glob(f"layer-{'[0-9a-f]' * 12}/wheels"))]
     if kept and not _download(requirements, folder, "--no-index", *kept):
         return
@@ -210,7 +210,7 @@ def _get_wheels(requirements: Path, folder: Path, build: Path) -> None:
 
 
 def _download(requirements: Path, folder: Path, *sources: str) -> list[str]:
-    """Run pip, under this very interpreter, and answer its errors."""
+    """Runs pip with this interpreter, and returns its errors."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
     command += ["--implementation", "cp", "--python-version", RUNTIME.removeprefix("python")]
@@ -225,7 +225,7 @@ def _download(requirements: Path, folder: Path, *sources: str) -> list[str]:
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
-    """Unzip what Lambda imports. No installation: pip's scripts and records differ between machines."""
+    """Unzips what Lambda imports. pip installs scripts and records that differ between machines."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             if member.is_dir() or not _belongs_into_layer(PurePosixPath(member.filename)):
@@ -236,17 +236,17 @@ def _unpack(wheel: Path, folder: Path) -> None:
 
 
 def _belongs_into_layer(path: PurePosixPath) -> bool:
-    """Leave out what no import reads. Licenses and METADATA stay: owed the ones, asked for the other."""
+    """Returns whether an import needs the file. Licenses and METADATA also stay."""
     top = path.parts[0]
     if top.endswith(".data"):  # command line scripts
         return False
-    if top.endswith(".dist-info"):  # RECORD would list files that are not there
+    if top.endswith(".dist-info"):  # RECORD lists files that are left out
         return path.name == "METADATA" or "licen" in str(path).lower()
     return path.suffix != ".pyi" and path.name != "py.typed" and "__pycache__" not in path.parts
 
 
 def zip_files(files: Mapping[str, Path], target: Path) -> int:
-    """Write `files` as a zip like the one that Lambda gets, and answer its size in bytes."""
+    """Writes `files` as a zip like Lambda's, and returns its size in bytes."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(name), files[name].read_bytes(), zipfile.ZIP_DEFLATED, 9)
@@ -254,7 +254,7 @@ def zip_files(files: Mapping[str, Path], target: Path) -> int:
 
 
 def main() -> int:
-    """Build the layer, say where it is and how large."""
+    """Builds the layer, and prints its folder and size."""
     try:
         folder = layer_folder()
     except PackagingError as error:

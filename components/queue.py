@@ -44,9 +44,9 @@ class Queue(pulumi.ComponentResource):
         queue = aws.sqs.Queue(
             name,
             visibility_timeout_seconds=VISIBILITY_PER_TIMEOUT * settings.consumer_timeout_seconds,
-            # Long polling: no empty answers to pay for.
+            # Long polling: fewer empty responses are billed.
             receive_wait_time_seconds=20,
-            # Shorter than the dead letters', because a message keeps its age when it moves there.
+            # Shorter than that of the dead letters, because a message keeps its age when it moves.
             message_retention_seconds=4 * _DAY,
             redrive_policy=pulumi.Output.json_dumps(
                 {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": max_receive_count}
@@ -73,11 +73,11 @@ class Queue(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "arn": self.arn, "deadLetterUrl": self.dead_letter_url})
 
     def grant_send(self) -> Grant:
-        """Permission to send messages."""
+        """Returns the permission to send messages."""
         return Grant(purpose=f"sends-to-{self._name}", actions=["sqs:SendMessage"], resources=[self.arn])
 
     def grant_receive(self) -> Grant:
-        """Permission to receive and delete messages, which Lambda uses for the function that it feeds."""
+        """Returns the permission to receive and delete messages, which Lambda uses for its function."""
         return Grant(
             purpose=f"receives-from-{self._name}",
             actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
@@ -85,11 +85,11 @@ class Queue(pulumi.ComponentResource):
         )
 
     def grant_metrics(self) -> Grant:
-        """Permission to read the queue's metrics, which show how far its consumer is behind."""
+        """Returns the permission to read the queue's metrics."""
         return Grant(
             purpose=f"reads-metrics-of-{self._name}",
             actions=["cloudwatch:GetMetricStatistics"],
-            # CloudWatch has no ARN for a metric that a policy could name: this allows reading all of them.
+            # CloudWatch has no ARNs for metrics: this allows reading all of them.
             resources=["*"],
         )
 

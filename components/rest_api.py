@@ -16,7 +16,7 @@ from components.settings.api import ApiSettings, UsagePlan
 
 STAGE: Final = "v1"
 
-# One line per request. The key is named by its id, which is no secret.
+# One line per request. It has the id of the key, which is no secret.
 _ACCESS_LOG: Final = json.dumps(
     {
         "requestId": "$context.requestId",
@@ -81,7 +81,7 @@ class RestApi(pulumi.ComponentResource):
             name,
             description=description,
             endpoint_configuration=aws.apigateway.RestApiEndpointConfigurationArgs(types="REGIONAL"),
-            # Bytes from which answers are compressed for clients that accept it: /docs is 1.7 MB.
+            # Bytes above which responses are compressed for clients that accept it: /docs is 1.7 MB.
             minimum_compression_size="1024",
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -121,7 +121,7 @@ class RestApi(pulumi.ComponentResource):
             triggers={"contents": pulumi.Output.json_dumps(self._fingerprint).apply(_digest)},
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # A snapshot holds what exists by then, and no request may come before it may be answered.
+                # A snapshot has what exists by then. No request may arrive before its function may be called.
                 depends_on=[*self._deployed, *permissions],
             ),
         )
@@ -154,13 +154,13 @@ class RestApi(pulumi.ComponentResource):
         )
 
     def _sample_traces(self) -> None:
-        """Decide here, where a request comes in, whether it is traced; all that it causes follows."""
+        """Samples traces here, where a request arrives. All later segments follow this decision."""
         aws.xray.SamplingRule(
             self._name,
             rule_name=sampling_rule_name(pulumi.get_project(), pulumi.get_stack()),
             priority=1000,
             version=1,
-            # The first of each second, so that a quiet API is traced too, and a share of the others.
+            # The first request of each second, for an API with little traffic, and a share of the others.
             reservoir_size=1 if self._settings.tracing_percent else 0,
             fixed_rate=self._settings.tracing_percent / 100,
             resource_arn=self.stage_arn,
@@ -213,7 +213,7 @@ class RestApi(pulumi.ComponentResource):
         self._fingerprint.append([route.method, route.path, route.key_required, route.function.invoke_arn])
 
     def _resource(self, path: str) -> pulumi.Output[str]:
-        """The id of the path's resource; the first call declares it, and those above it."""
+        """Returns the id of the path's resource. The first call declares it and its parents."""
         if path not in self.resource_ids:
             above, _, part = path.rpartition("/")
             self.resource_ids[path] = aws.apigateway.Resource(
@@ -226,12 +226,12 @@ class RestApi(pulumi.ComponentResource):
         return self.resource_ids[path]
 
     def _child_name(self, path: str, method: str = "") -> str:
-        """Such as `orderflow-get-users-userId`."""
+        """Returns a name such as `orderflow-get-users-userId`."""
         parts = path.replace("{", "").replace("}", "").split("/")
         return "-".join(part for part in (self._name, method.lower(), *parts) if part)
 
     def _add_preflight(self, path: str, methods: list[str]) -> None:
-        """Answer OPTIONS without a key and without a Lambda: browsers send no key with it."""
+        """Answers OPTIONS without a key and without a Lambda: browsers send no key with it."""
         name = self._child_name(path, "options")
         child = pulumi.ResourceOptions(parent=self)
         headers = api_responses.preflight_headers(self._settings.cors_origins, methods)
@@ -293,7 +293,7 @@ class RestApi(pulumi.ComponentResource):
             self._fingerprint.append([response_type, problem.status, headers, template])
 
     def _permit(self, function: LambdaFunction) -> aws.lambda_.Permission:
-        """Let this API call the function, from this stage only: other stages are not ours to permit."""
+        """Lets this stage of the API call the function. Other stages belong to other projects."""
         return aws.lambda_.Permission(
             f"{self._name}-invokes-{function.name}",
             action="lambda:InvokeFunction",
@@ -304,10 +304,11 @@ class RestApi(pulumi.ComponentResource):
         )
 
     def _access_log(self) -> aws.apigateway.StageAccessLogSettingsArgs | None:
-        """Where the stage logs its requests, if it does.
+        """Returns the log of the stage's requests, or None.
 
-        AWS writes such logs under one role of the whole account and region, so that role is not ours to
-        declare: removing one stack would silence all others. Without it AWS refuses the stage.
+        AWS writes access logs under one role for the whole account and region. The program does not declare
+        that role, because removing one stack would stop the logs of all others. Without the role AWS refuses
+        the stage.
         """
         if self._settings.access_log_days is None:
             return None
@@ -320,7 +321,7 @@ class RestApi(pulumi.ComponentResource):
         return aws.apigateway.StageAccessLogSettingsArgs(destination_arn=log_group.arn, format=_ACCESS_LOG)
 
     def _limit_stage(self) -> None:
-        """Limit each method to what all plans together may use; that also bounds the routes without a key."""
+        """Limits each method to the sum of all plans. That also limits the routes without a key."""
         plans = self._settings.usage_plans.values()
         aws.apigateway.MethodSettings(
             self._name,
@@ -328,7 +329,7 @@ class RestApi(pulumi.ComponentResource):
             stage_name=self.stage_name,
             method_path="*/*",
             settings=aws.apigateway.MethodSettingsSettingsArgs(
-                # Those of each method are billed as custom metrics. The stage's come without.
+                # Metrics per method are billed as custom metrics. Those of the stage are free.
                 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
                 metrics_enabled=False,
                 throttling_burst_limit=sum(plan.burst for plan in plans),
@@ -338,7 +339,7 @@ class RestApi(pulumi.ComponentResource):
         )
 
     def _add_usage_plan(self, name: str, limits: UsagePlan) -> None:
-        """One API key and what it may use. AWS makes the key's value, which stays out of all outputs."""
+        """Declares one API key and its limits. AWS makes the key's value, which is in no output."""
         child = pulumi.ResourceOptions(parent=self)
         key = aws.apigateway.ApiKey(name, description=f"Key of the usage plan {name}", opts=child)
         plan = aws.apigateway.UsagePlan(

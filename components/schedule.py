@@ -1,4 +1,4 @@
-"""A function that EventBridge Scheduler invokes again and again."""
+"""A function that EventBridge Scheduler invokes periodically."""
 
 import pulumi
 import pulumi_aws as aws
@@ -10,8 +10,8 @@ from components.function import LambdaFunction
 class Schedule(pulumi.ComponentResource):
     """Invokes the function every so many minutes.
 
-    A run that fails is not repeated, and leaves no dead letter: it carries no data, and the next run does the
-    same work. Monitoring notices failed and missing runs.
+    A failed run is not repeated, and leaves no dead letter: it has no data, and the next run does the same
+    work. Monitoring covers failed and missing runs.
     """
 
     every_minutes: int
@@ -27,12 +27,12 @@ class Schedule(pulumi.ComponentResource):
         super().__init__("orderflow:schedule:Schedule", name, None, opts)
         self.every_minutes = every_minutes
         child = pulumi.ResourceOptions(parent=self)
-        # A group of its own, because the role can only be tied to a group (below).
+        # Its own group, because the role can only be bound to a group (below).
         group = aws.scheduler.ScheduleGroup(name, opts=child)
         role = aws.iam.Role(
             f"{name}-role",
-            description=f"What the schedule {name} may do",
-            # Against the confused deputy. AWS asks for the ARN of the group here, never of the schedule:
+            description=f"Permissions of the schedule {name}",
+            # Against the confused deputy. AWS requires the ARN of the group here, not of the schedule:
             # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
             assume_role_policy=iam.trust(
                 "scheduler.amazonaws.com",
@@ -51,7 +51,7 @@ class Schedule(pulumi.ComponentResource):
             policy=iam.policy(iam.allow(["lambda:InvokeFunction"], [function.arn])),
             opts=child,
         )
-        # Lambda queues a scheduled invocation and would repeat a failed one twice, or run one hours late.
+        # By default Lambda repeats a failed invocation twice, or runs it hours late.
         aws.lambda_.FunctionEventInvokeConfig(
             name,
             function_name=function.arn,

@@ -1,4 +1,4 @@
-"""A DynamoDB table, its indexes, how it is protected, and who may read and write it."""
+"""A DynamoDB table with its indexes, protection and grants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WriteAction = Literal["PutItem", "UpdateItem", "DeleteItem"]
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """A global secondary index over two string attributes. Keys only, so most updates cost it nothing."""
+    """A global secondary index over two string attributes. It has keys only: most updates do not write it."""
 
     name: str
     hash_key: str
@@ -24,10 +24,10 @@ class Index:
 
 
 class Table(pulumi.ComponentResource):
-    """A table whose items are found by one string attribute, `key`.
+    """A table whose items have one string attribute, `key`, as their key.
 
-    It is encrypted at rest under DynamoDB's own key, which AWS does for every table and at no cost; a key in
-    KMS would cost a request per call and add control that nobody here uses.
+    DynamoDB encrypts every table at rest with its own key, free of charge. A key in KMS would cost a request
+    per call, and its additional control is not needed here.
     """
 
     name: pulumi.Output[str]
@@ -49,7 +49,7 @@ class Table(pulumi.ComponentResource):
         attributes = dict.fromkeys(
             [key, *(part for index in indexes for part in (index.hash_key, index.range_key))]
         )
-        # Left out when billed per request: the provider would show a difference at every preview.
+        # None with PAY_PER_REQUEST: otherwise the provider shows a difference at every preview.
         provisioned = settings.billing_mode == "PROVISIONED"
         read_capacity = settings.read_capacity if provisioned else None
         write_capacity = settings.write_capacity if provisioned else None
@@ -94,15 +94,15 @@ class Table(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "arn": self.arn})
 
     def grant_read(self, *actions: ReadAction) -> Grant:
-        """Permission to read items by exactly these actions."""
+        """Returns the permission to read items by exactly these actions."""
         return self._grant("reads", actions)
 
     def grant_write(self, *actions: WriteAction) -> Grant:
-        """Permission to write items by exactly these actions; a transaction needs those of its parts."""
+        """Returns the permission to write items by exactly these actions, also in a transaction."""
         return self._grant("writes", actions)
 
     def grant_query(self, index: str) -> Grant:
-        """Permission to query one index, and not the table itself. Raises KeyError for an unknown index."""
+        """Returns the permission to query one index, not the table. Raises KeyError for an unknown index."""
         return Grant(
             purpose=f"queries-{self._name}-{self._indexes[index].name}",
             actions=["dynamodb:Query"],

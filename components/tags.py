@@ -1,4 +1,4 @@
-"""Tags on everything that can carry them, set in one place so that no resource is forgotten."""
+"""Tags on every resource that supports them, set in one place."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ import pulumi
 
 
 def tag_everything(tags: Mapping[str, str]) -> None:
-    """Give `tags` to every resource declared from now on that takes tags; a resource's own tags win."""
+    """Gives `tags` to every taggable resource declared after this. A resource's own tags take precedence."""
 
     def add_tags(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        # The SDK lists a `tags` property, set or not, exactly for the resources that take tags.
+        # The SDK has a `tags` property, set or not, exactly on taggable resources.
         if "tags" not in args.props:
             return None
         own: Any = args.props["tags"]

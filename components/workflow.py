@@ -1,4 +1,4 @@
-"""A Step Functions state machine from an ASL file, with the role under which it calls its tasks."""
+"""A Step Functions state machine from an ASL file, with the role that invokes its tasks."""
 
 import json
 import re
@@ -15,8 +15,7 @@ from components.names import log_group_name
 from components.packaging import PROJECT_ROOT
 from components.settings.workflow import WorkflowSettings
 
-# A state machine's logs go over deliveries, which have no ARN that a policy could name: AWS documents exactly
-# these actions on "*".
+# The deliveries of a state machine's logs have no ARN. AWS documents exactly these actions on "*".
 _LOG_DELIVERY: Final = {
     "Effect": "Allow",
     "Action": [
@@ -32,23 +31,23 @@ _LOG_DELIVERY: Final = {
     "Resource": "*",
 }
 
-# Sampling rules belong to the account; X-Ray has no narrower resource for them either.
+# Sampling rules belong to the account, and X-Ray has no narrower resource for them.
 _XRAY_SAMPLING: Final = {
     "Effect": "Allow",
     "Action": ["xray:GetSamplingRules", "xray:GetSamplingTargets"],
     "Resource": "*",
 }
 
-# Only names in braces: JSONata's own `$states` and `$parse(...)` stay as they are.
+# Only names in braces: JSONata's own `$states` and `$parse(...)` are not replaced.
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z][A-Za-z0-9]*)\}")
 
 
 class DefinitionError(pulumi.RunError):
-    """A state machine's file does not fit what it is filled with; the message is one sentence."""
+    """A state machine's file and its values do not match. The message is one sentence."""
 
 
 def placeholders(definition: str) -> set[str]:
-    """The names that stand as `${name}` in an ASL text."""
+    """Returns the names that are written as `${name}` in an ASL text."""
     return set(_PLACEHOLDER.findall(definition))
 
 
@@ -59,15 +58,15 @@ def placeholder_of(function: str) -> str:
 
 
 def fill_in(definition: str, values: Mapping[str, str]) -> str:
-    """The ASL text with every `${name}` replaced, without insignificant white space.
+    """Returns the ASL text with every `${name}` replaced, without insignificant white space.
 
-    Raises DefinitionError for a name without a value, a value without a place, and a text that is not JSON.
+    Raises DefinitionError for a name without a value, an unused value, and a text that is not JSON.
     """
     names = placeholders(definition)
     if unknown := names - values.keys():
-        raise DefinitionError(f"The state machine asks for ${{{min(unknown)}}}, which nobody fills in.")
+        raise DefinitionError(f"The state machine uses ${{{min(unknown)}}}, which has no value.")
     if unused := values.keys() - names:
-        raise DefinitionError(f"The state machine has no place for ${{{min(unused)}}}.")
+        raise DefinitionError(f"The state machine does not use ${{{min(unused)}}}.")
     filled = _PLACEHOLDER.sub(lambda match: values[match[1]], definition)
     try:
         return json.dumps(json.loads(filled), separators=(",", ":"), ensure_ascii=False)
@@ -78,8 +77,8 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
 class Workflow(pulumi.ComponentResource):
     """The state machine of the file `statemachines/<name>.asl.json`.
 
-    `tasks` are the functions that it calls; it may invoke exactly these. The file refers to their ARNs by
-    `placeholder_of` their names, and to the partition by `${partition}`.
+    It may invoke exactly `tasks`. The file refers to their ARNs by `placeholder_of` their names, and to the
+    partition by `${partition}`.
     """
 
     arn: pulumi.Output[str]
@@ -100,7 +99,7 @@ class Workflow(pulumi.ComponentResource):
         self.tasks = tasks
         child = pulumi.ResourceOptions(parent=self)
         text = (PROJECT_ROOT / "statemachines" / f"{name}.asl.json").read_text("utf-8")
-        # Before anything is declared, and in a preview too, where the ARNs are not known yet.
+        # Checked before any resource is declared, and in a preview, where the ARNs are unknown.
         arns = {placeholder_of(task.name): task.arn for task in tasks}
         fill_in(text, dict.fromkeys(["partition", *arns], "checked"))
 
@@ -109,7 +108,7 @@ class Workflow(pulumi.ComponentResource):
         region = aws.get_region_output().region
         role = aws.iam.Role(
             f"{name}-role",
-            description=f"What the state machine {name} may do",
+            description=f"Permissions of the state machine {name}",
             # Against the confused deputy: only for state machines of this name in this stack. The exact ARN,
             # which auto-naming ends in six digits, is unknown before the machine exists, and the machine
             # cannot exist without its role.
@@ -134,7 +133,7 @@ class Workflow(pulumi.ComponentResource):
         )
         log_group = aws.cloudwatch.LogGroup(
             f"{name}-logs",
-            # Under this prefix AWS grants the delivery by itself, and no resource policy outgrows its limit.
+            # Under this prefix AWS grants the delivery, so no resource policy can exceed its size limit.
             name=log_group_name("vendedlogs/states", pulumi.get_project(), pulumi.get_stack(), name),
             retention_in_days=settings.log_retention_days,
             opts=child,
@@ -176,11 +175,14 @@ class Workflow(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
     def grant_start(self) -> Grant:
-        """Permission to start executions."""
+        """Returns the permission to start executions."""
         return Grant(purpose=f"starts-{self._name}", actions=["states:StartExecution"], resources=[self.arn])
 
     def grant_describe(self) -> Sequence[Grant]:
-        """Permission to describe executions; none for EXPRESS, whose executions cannot be described."""
+        """Returns the permission to describe executions.
+
+        EXPRESS executions cannot be described, so there is none.
+        """
         if self.type != "STANDARD":
             return ()
         # The ARN of an execution ends in its name, which is not known here. All executions of this machine

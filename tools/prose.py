@@ -15,7 +15,6 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -178,16 +177,10 @@ def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
 
 
 def check(paths: Sequence[str], root: Path = ROOT) -> list[Finding]:
-    """Check the tracked files under these paths; all of the repository when there are none.
-
-    Without paths, the folders listed under `[tool.prose] not-yet` in pyproject.toml are left out.
-    """
-    skipped = [*_SKIPPED]
-    if not paths:
-        skipped += tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["prose"]["not-yet"]
+    """Checks the tracked files under these paths, or in the whole repository without paths."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *paths,
-         *(f":(top,exclude,glob){pattern}" for pattern in skipped)],
+         *(f":(top,exclude,glob){pattern}" for pattern in _SKIPPED)],
         cwd=root, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     files = [name for name in listed.split("\0") if name and (root / name).is_file()]

@@ -9,7 +9,8 @@ from components.settings.loader import SettingsError, Values, check_region, not_
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 # Secrets Manager adds a hyphen and six characters to the name. IAM compares the whole ARN, so without them
-# the function would be denied: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+# the function would be denied:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
 _SECRET_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:\S+-[A-Za-z0-9]{6}"
 )

@@ -87,7 +87,7 @@ class Values:
         return value
 
     def refuse_unknown(self, given_keys: Iterable[str]) -> None:
-        """Raises SettingsError for a key that no setting reads: it is misspelt."""
+        """Raises SettingsError for a key that no setting reads."""
         for key in sorted(set(given_keys) - self._read):
             raise SettingsError(f"{key}: is not a key. Use one of {', '.join(sorted(self._read))}.")
 

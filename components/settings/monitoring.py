@@ -1,4 +1,4 @@
-"""Settings of the alarms: who receives them, where the runbook is, and their thresholds."""
+"""Settings of the alarms: their receiver, their runbook, and their thresholds."""
 
 import re
 from dataclasses import dataclass

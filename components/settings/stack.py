@@ -89,8 +89,8 @@ class StackSettings:
     def load(cls) -> "StackSettings":
         """Reads the settings of the stack that Pulumi runs.
 
-        Raises SettingsError as `read` does, for a name of the stack that AWS does not accept, and for a stack
-        that protects its data and whose alarms have no receiver. A preview only warns of the last.
+        Raises SettingsError as `read` does, and for a name of the stack that AWS does not accept. Also raises
+        it for a stack that protects its data and whose alarms have no receiver. A preview only warns of that.
         """
         config, functions = pulumi.Config(), function_names()
         _check_stack_name(pulumi.get_stack(), longest_stack_name(config.name, functions))

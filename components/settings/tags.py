@@ -6,7 +6,8 @@ from typing import Final
 
 from components.settings.loader import SettingsError, Values, as_text, not_allowed, shown
 
-# What all services accept: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+# What all services accept:
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 _TAG: Final = re.compile(r"(?!aws:)[\w .:/=+@-]*", re.IGNORECASE)
 _TAG_CHARACTERS: Final = "letters, digits, spaces and _.:/=+-@, not starting with aws:"
 _TAGS_PER_RESOURCE: Final = 50

@@ -1,1 +1,1 @@
-"""Workflow task: take the goods off the shelf and have them shipped."""
+"""Workflow task: reserves the stock of an order and has it shipped."""

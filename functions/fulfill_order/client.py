@@ -1,15 +1,15 @@
-"""The fulfillment system outside: one signed HTTPS request per order. The contract is `docs/fulfillment.md`.
+"""The client of the fulfillment system: one signed HTTPS request per order (`docs/fulfillment.md`).
 
 A request is a POST of `{"orderId", "attempt", "items": [{"productId", "quantity", "title"}]}` with the
 headers
 
-- `Idempotency-Key`: the order's id. The other side ships at most once per key, and answers a repeat with the
-  first shipment (2xx or 409).
+- `Idempotency-Key`: the order's id. The fulfillment system ships at most once per key. It answers a repeat
+  with the first shipment (2xx or 409).
 - `X-Orderflow-Timestamp`: seconds since 1970 (UTC) at which the request was signed.
 - `X-Orderflow-Signature`: `v1=` and, in hex, the HMAC-SHA256 under the shared secret of the timestamp, a full
-  stop, and the body, byte for byte. The other side refuses a timestamp more than five minutes off; a replay
-  within them is a repeat, and ships nothing.
-- `X-Correlation-Id`: the id of the client's request that began it all.
+  stop, and the bytes of the body. The fulfillment system refuses a timestamp more than five minutes off. A
+  replay within them is a repeat, and ships nothing.
+- `X-Correlation-Id`: the id of the client's request.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from functions.shared.observability import logger
 
 # Seconds that a shipment may take in all, if the function's timeout leaves as many.
 TIMEOUT = 4.0
-# Seconds after which the secret is read again, so that a rotation is noticed.
+# Seconds after which the secret is read again, to notice a rotation.
 SECRET_LIFETIME = 300.0
-# More than any answer that makes sense.
+# The limit of a response.
 MAX_ANSWER_BYTES = 16 * 1024
 
-# The signature or the credentials are not accepted: our configuration is wrong, and not the order. Failing
-# orders for it would cost their stock; so they wait, and are tried again once it is mended.
+# The signature is not accepted: the configuration is wrong, and not the order. So the order stays open and is
+# retried.
 _MISCONFIGURED = frozenset({401, 403})
-# 4xx that say "later", not "no": Request Timeout, Too Early, Too Many Requests.
+# 4xx after which a retry may succeed: Request Timeout, Too Early, Too Many Requests.
 _TRANSIENT = frozenset({408, 425, 429})
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Parcel(msgspec.Struct, frozen=True, rename="camel"):
-    """One product to ship, and how many of it."""
+    """A product to ship, and its quantity."""
 
     product_id: str
     quantity: int
@@ -60,7 +60,7 @@ class Parcel(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ShipmentRequest(msgspec.Struct, frozen=True, rename="camel"):
-    """What the other side is asked to ship. Of two requests with one id, the higher attempt is the newer."""
+    """The body of a request. Of two requests with one id, the higher attempt is the newer."""
 
     order_id: str
     attempt: int
@@ -68,14 +68,14 @@ class ShipmentRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """The document by which the other side refuses an order. No proxy in between answers with `refused`."""
+    """The document of a refusal. `refused` distinguishes it from the answers of proxies."""
 
     refused: Literal[True]
     detail: str = ""
 
 
 class Reply(NamedTuple):
-    """An HTTP answer: its status, and at most a little more than `MAX_ANSWER_BYTES` of its body."""
+    """An HTTP response: its status, and at most `MAX_ANSWER_BYTES` + 1 bytes of its body."""
 
     status: int
     body: bytes
@@ -85,7 +85,7 @@ Transport = Callable[[SplitResult, bytes, dict[str, str], float], Reply]
 
 
 class SigningSecret:
-    """The shared secret, from Secrets Manager; kept for a while, and never logged."""
+    """The shared secret, from Secrets Manager. It is cached, and never logged."""
 
     def __init__(self, client: Callable[[], Any], arn: str) -> None:
         self._client = client
@@ -94,13 +94,13 @@ class SigningSecret:
         self._read_at = -SECRET_LIFETIME
 
     def value(self) -> bytes:
-        """The secret as it was at most `SECRET_LIFETIME` ago. Raises botocore's errors."""
+        """Returns the secret as it was at most `SECRET_LIFETIME` ago. Raises botocore's errors."""
         if time.monotonic() - self._read_at >= SECRET_LIFETIME:
             self.renew()
         return self._value
 
     def renew(self) -> bool:
-        """Read the secret now. Returns whether it is another one than before."""
+        """Reads the secret now. Returns whether it changed."""
         before = self._value
         self._value = self._client().get_secret_value(SecretId=self._arn)["SecretString"].encode()
         self._read_at = time.monotonic()
@@ -108,7 +108,7 @@ class SigningSecret:
 
 
 class FulfillmentClient:
-    """The fulfillment system behind a URL."""
+    """The client of the fulfillment system at a URL."""
 
     def __init__(self, url: SplitResult, secret: SigningSecret, transport: Transport) -> None:
         self.name = f"{url.netloc}{url.path}".lower()
@@ -117,16 +117,15 @@ class FulfillmentClient:
         self._transport = transport
 
     def prepare(self) -> None:
-        """Do what may fail before an order is handed over, so that afterwards only the outcome is unknown."""
+        """Does what may fail before an order is handed over. After that only the outcome is unknown."""
         self._secret.value()
 
     def ship(
         self, order_id: str, attempt: int, lines: Sequence[OrderLine], *, correlation_id: str
     ) -> Shipment:
-        """Have the goods of an order shipped, once however often it is asked.
+        """Requests the shipment of an order. A repeat ships nothing twice.
 
-        Raises `FulfillmentRefused` for a definitive no, and `FulfillmentUnavailable` when the outcome is not
-        known.
+        Raises `FulfillmentRefused` for a refusal, and `FulfillmentUnavailable` if the outcome is unknown.
         """
         ends_at = time.monotonic() + min(TIMEOUT, deadline.seconds_left())
         parcels = [Parcel(line.product_id, line.quantity, line.title) for line in lines]
@@ -154,13 +153,16 @@ class FulfillmentClient:
 
 
 def sign(secret: bytes, timestamp: str, body: bytes) -> str:
-    """The value of `X-Orderflow-Signature`."""
+    """Returns the value of `X-Orderflow-Signature`."""
     return "v1=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def read_reply(reply: Reply) -> Shipment:
-    """Returns the shipment. Raises `FulfillmentRefused` for a `Refusal`, which only the other side can send,
-    and `FulfillmentUnavailable` for every answer that leaves the outcome open."""
+    """Returns the shipment.
+
+    Raises `FulfillmentRefused` for a `Refusal`, and `FulfillmentUnavailable` for every response that leaves
+    the outcome open.
+    """
     status = reply.status
     if 200 <= status < 300 or status == 409:
         with contextlib.suppress(MalformedJson):
@@ -170,7 +172,7 @@ def read_reply(reply: Reply) -> Shipment:
         logger.error("the fulfillment system does not accept our signature", status=status)
     elif 400 <= status < 500 and status not in _TRANSIENT:
         with contextlib.suppress(MalformedJson):
-            # The word is what counts: a detail in another encoding does not turn a refusal into a shipment.
+            # A detail in another encoding must not hide a refusal.
             refusal = decode_json(reply.body.decode("utf-8", "replace"), Refusal)
             detail = f": {refusal.detail[:200]}" if refusal.detail else ""
             raise FulfillmentRefused(f"the fulfillment system refused the order ({status}){detail}")
@@ -178,10 +180,10 @@ def read_reply(reply: Reply) -> Shipment:
 
 
 def read_url(text: str, *, allow_http: bool) -> SplitResult:
-    """The fulfillment system's URL, checked.
+    """Returns the fulfillment system's URL, checked.
 
-    Only https, for a signature protects an order from change and not from being read; `allow_http` lets
-    plain http through to this very machine. Raises `InvalidEnvironmentVariable`.
+    It must be https, because a signature protects an order from changes and not from readers. With
+    `allow_http`, plain http to this machine is allowed. Raises `InvalidEnvironmentVariable`.
     """
     url = urlsplit(text)
     is_plain_but_local = allow_http and url.scheme == "http" and url.hostname in _LOOPBACK
@@ -191,11 +193,11 @@ def read_url(text: str, *, allow_http: bool) -> SplitResult:
 
 
 def open_transport() -> Transport:
-    """Requests over a connection of their own, with TLS verified. No redirect is followed."""
+    """Returns a transport with one connection per request and verified TLS. It follows no redirect."""
     tls = ssl.create_default_context()
 
     def post(url: SplitResult, body: bytes, headers: dict[str, str], seconds: float) -> Reply:
-        """Raises `FulfillmentUnavailable` when there is no whole answer within that time."""
+        """Sends a request. Raises `FulfillmentUnavailable` without a whole response within that time."""
         ends_at = time.monotonic() + seconds
         host = url.hostname or ""
         connection: HTTPConnection
@@ -219,11 +221,13 @@ def open_transport() -> Transport:
 
 @contextlib.contextmanager
 def _cut_off_at(ends_at: float, connected: socket.socket) -> Any:
-    """End whatever waits on a socket when the time is up: the socket's own timeout begins anew with every
-    byte that trickles in."""
+    """Closes a socket when the time is up.
+
+    The socket's own timeout starts again with every byte that arrives.
+    """
 
     def cut() -> None:
-        with contextlib.suppress(OSError):  # it was closed meanwhile
+        with contextlib.suppress(OSError):  # it is closed already
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.0, ends_at - time.monotonic()), cut)

@@ -1,4 +1,4 @@
-"""How a validated order becomes a shipment."""
+"""Reserves the stock of a validated order and ships it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.shared.persistence.reservations import Reservations
 
 
 class FulfillmentSystem(Protocol):
-    """Ships the goods, when they are not shipped in place."""
+    """The system that ships orders, if they are not shipped in place."""
 
     name: str
     """Its URL without scheme and query. An order stays with the system of this name."""
@@ -35,12 +35,11 @@ def fulfill(
     system: FulfillmentSystem | None,
     at: str,
 ) -> Shipment:
-    """Reserves the goods and ships them: by the fulfillment system, or in place without one.
+    """Reserves the stock of an order and ships it: by the fulfillment system, or in place without one.
 
     A repeat ships nothing twice. An order that another fulfillment system has stays there: it may be shipped
-    already. Raises `OrderRejected` (stock), `OrderCancelled`, `Superseded`,
-    `StoreContention`, `NotFound`, and with a fulfillment system `FulfillmentRefused` and
-    `FulfillmentUnavailable`.
+    already. Raises `OrderRejected` (stock), `OrderCancelled`, `Superseded`, `StoreContention`, `NotFound`,
+    and with a fulfillment system `FulfillmentRefused` and `FulfillmentUnavailable`.
     """
     if system is not None:
         system.prepare()

@@ -14,7 +14,7 @@ def _open_fulfillment_system() -> FulfillmentSystem | None:
     url = optional("FULFILLMENT_URL")
     if url is None:
         return None
-    from functions.fulfill_order import client  # only then: others do not pay for it at a cold start
+    from functions.fulfill_order import client  # imported only if needed, because it costs a cold start
 
     return client.FulfillmentClient(
         client.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),

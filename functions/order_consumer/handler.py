@@ -1,4 +1,4 @@
-"""The consumer of the orders queue: every message starts the workflow of one attempt of one order."""
+"""The consumer of the orders queue: each message starts the workflow of one attempt of one order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_fail
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> Any:
-    """Start an execution per message; only the messages that failed come back (ReportBatchItemFailures)."""
+    """Starts an execution per message. Returns the messages that failed (ReportBatchItemFailures)."""
     deadline.start(context)
     return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
 
@@ -47,9 +47,9 @@ def _start(record: SQSRecord) -> None:
 
 
 def start_execution(message: OrderMessage, body: str) -> str:
-    """Start the workflow for one attempt of an order; a second start of the same attempt is a success.
+    """Starts the workflow for one attempt of an order. A second start of the same attempt succeeds.
 
-    Answers what was done, in words. Raises botocore's errors, after which a redelivery is safe.
+    Returns a log message. Raises botocore's errors, after which a redelivery is safe.
     """
     try:
         _step_functions.start_execution(

@@ -1,1 +1,1 @@
-"""HTTP: place, read, list and cancel orders."""
+"""HTTP: places, reads, lists and cancels orders."""

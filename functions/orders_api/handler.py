@@ -29,13 +29,13 @@ _lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), requ
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request."""
+    """Answers one request."""
     return api.handle(event, context)
 
 
 @api.route("POST", "/orders", takes=NewOrder, raises=(IdempotencyKeyReused,))
 def create_order(body: NewOrder) -> Answer[OrderView]:
-    """Place an order: 201, or 200 with the first order when this is a repeat."""
+    """Place an order: 201, or 200 with the first order for a repeat."""
     order, is_new = place_order(
         body,
         key=_idempotency_key(),
@@ -53,13 +53,13 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
 
 @api.route("GET", "/orders/<order_id>")
 def get_order(order_id: str) -> Answer[OrderView]:
-    """One order, with its history."""
+    """Get one order, with its history."""
     return Answer(HTTPStatus.OK, view(_orders.get(order_id)))
 
 
 @api.route("GET", "/users/<user_id>/orders")
 def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
-    """A page of a user's orders, newest first."""
+    """Get a page of a user's orders, newest first."""
     page = _orders.list_of_user(user_id, *api.page())
     return Answer(
         HTTPStatus.OK,
@@ -69,7 +69,7 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
 
 @api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,))
 def cancel_order(order_id: str) -> Answer[OrderView]:
-    """Cancel an order, unless its goods are reserved already: then 409."""
+    """Cancel an order. 409 if its stock is reserved already."""
     move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
     order, changed = _lifecycle.make_final_move(move)
     if changed:

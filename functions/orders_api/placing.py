@@ -1,4 +1,4 @@
-"""How an order is accepted: stored first, then put on the queue."""
+"""Accepts an order: stores it, then sends it to the queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def place_order(
 ) -> tuple[Order, bool]:
     """Accepts an order, once per idempotency key. Returns it, and whether it is new.
 
-    A stored order is accepted, even if the queue does not take it: it is in the index of open orders, and the
+    A stored order is accepted, even if the queue does not take it. It is in the index of open orders, and the
     requeue sends it. A client's repeat sends an order that is still PENDING again, because its first message
     may be lost. Raises `InvalidInput`, and `IdempotencyKeyReused` if the key came with another order before.
     """

@@ -1,4 +1,4 @@
-"""What a client sees of an order: all that is the client's business, and nothing of how we work."""
+"""The order as clients get it: without attempts, reservations and other internals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, Order
 
 
 class OrderView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An order as the API answers it. `total` and `currency` are absent while the order is not priced yet."""
+    """An order in the API. `total` and `currency` are absent until the order is priced."""
 
     order_id: str
     user_id: str
@@ -24,5 +24,5 @@ class OrderView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 def view(order: Order) -> OrderView:
-    """The client's view of an order."""
+    """Returns the client's view of an order."""
     return OrderView(**{field: getattr(order, field) for field in OrderView.__struct_fields__})

@@ -1,1 +1,1 @@
-"""HTTP: create, read, list, change and delete products."""
+"""HTTP: creates, reads, lists, changes and deletes products."""

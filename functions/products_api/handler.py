@@ -24,7 +24,7 @@ _default_currency = required("DEFAULT_CURRENCY")
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request."""
+    """Answers one request."""
     return api.handle(event, context)
 
 
@@ -49,13 +49,13 @@ def create_product(body: NewProduct) -> Answer[Product]:
 
 @api.route("GET", "/products")
 def list_products() -> Answer[Page[Product]]:
-    """A page of the catalog."""
+    """Get a page of the catalog."""
     return Answer(HTTPStatus.OK, _products.page(*api.page()))
 
 
 @api.route("GET", "/products/<product_id>")
 def get_product(product_id: str) -> Answer[Product]:
-    """One product."""
+    """Get one product."""
     return _one(_products.get(product_id))
 
 
@@ -63,8 +63,8 @@ def get_product(product_id: str) -> Answer[Product]:
 def change_product(product_id: str, body: ProductPatch) -> Answer[Product]:
     """Change the fields that were sent, and no others.
 
-    A new stock must name the version it is based on, for reservations change the stock all the time.
-    `If-Match: *` names none.
+    A new stock needs `If-Match` with the version that it is based on, because reservations change the stock.
+    `If-Match: *` names no version.
     """
     changes = msgspec.to_builtins(body)
     if not changes:
@@ -77,7 +77,7 @@ def change_product(product_id: str, body: ProductPatch) -> Answer[Product]:
 
 @api.route("DELETE", "/products/<product_id>")
 def delete_product(product_id: str) -> Answer[None]:
-    """Delete a product; orders that were priced keep its title and price."""
+    """Delete a product. Priced orders keep its title and price."""
     _products.delete(product_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
 

@@ -1,1 +1,1 @@
-"""Workflow task: put the goods of a refused order back on the shelf."""
+"""Workflow task: releases the reservation of a refused order."""

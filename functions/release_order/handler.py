@@ -1,4 +1,4 @@
-"""The ReleaseOrder task: undoes what FulfillOrder reserved, after a definitive refusal."""
+"""The ReleaseOrder task: releases what FulfillOrder reserved, after a refusal."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ _reservations = Reservations(_dynamodb, required("ORDERS_TABLE"), required("PROD
 
 @task_handler(Task)
 def lambda_handler(task: Task) -> None:
-    """Returns the goods to the stock. An order that holds none does not change."""
+    """Releases the reservation. An order without one does not change."""
     release(task.order_id, task.attempt, orders=_orders, reservations=_reservations, at=clock.now())

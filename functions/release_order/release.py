@@ -1,4 +1,4 @@
-"""Returns the goods of a refused order."""
+"""Releases the reservation of a refused order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.shared.persistence.reservations import Reservations
 def release(
     order_id: str, attempt: int, *, orders: OrderRepository, reservations: Reservations, at: str
 ) -> None:
-    """Returns the goods of a refused order to the stock, once, also when it was handed over.
+    """Returns the stock of a refused order, once, also if the order was handed over.
 
     Raises `OrderCancelled`, `Superseded`, `StoreContention`, `NotFound`.
     """

@@ -1,1 +1,1 @@
-"""Scheduled: finds the orders that nobody works on any more, and gets them going again."""
+"""Scheduled: gives each stalled order a new attempt, or fails it."""

@@ -1,4 +1,4 @@
-"""How far the consumer of the orders queue is behind."""
+"""The backlog of the orders queue."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _LOOK_BACK_MINUTES = 10
 
 
 class Backlog:
-    """How far the consumer of the orders queue is behind."""
+    """The backlog of the orders queue."""
 
     def __init__(self, client: Any, queue_url: str) -> None:
         self._client = client
         self._queue_name = queue_url.rsplit("/", 1)[1]
 
     def age(self, at: str) -> float:
-        """Returns the age in seconds of the oldest waiting message, or 0 when none is known.
+        """Returns the age in seconds of the oldest waiting message, or 0 without a value.
 
         It is a metric only, not an attribute of the queue. A queue that was idle for long has no value.
         Raises botocore's errors.

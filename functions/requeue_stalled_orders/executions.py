@@ -1,4 +1,4 @@
-"""Whether the execution of a stalled order still runs."""
+"""Reads whether the execution of a stalled order still runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invoked by a schedule: continues every accepted order that stalled."""
+"""Invoked by a schedule: processes every stalled order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.reservations import Reservations
 
-# Milliseconds that must be left to begin with another order. They are enough for it and for the last batch
-# of messages, even if every call reaches its timeout.
+# Milliseconds that must be left to process another order. They are enough for it and for the last batch of
+# messages, even if every call reaches its timeout.
 _RESERVE = 20_000
 
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
@@ -40,15 +40,15 @@ _is_running = (
 def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
     """Processes stalled orders. Returns the number of orders per outcome, and whether all were processed.
 
-    Does nothing while the consumer of the queue is as far behind. Those orders wait for their turn, and must
-    not use up attempts.
+    Does nothing while the oldest message of the queue is as old as a stalled order. The orders on the queue
+    must not use up attempts.
     """
     deadline.start(context)
     at = clock.now()
     age = _backlog.age(at)
     if age >= _stalled_after_minutes * 60:
         logger.warning("the queue is behind, no order is requeued", oldest_message_seconds=age)
-        _measure(Counter())  # or the alarm on a missing schedule would ring
+        _measure(Counter())  # otherwise the alarm on a missing schedule would start
         return {"skipped": True}
     requeue = Requeue(
         orders=_orders,

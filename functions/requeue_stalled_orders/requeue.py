@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
     REQUEUED = "requeued"  # its next attempt is on the queue
     EXHAUSTED = "exhausted"  # its attempts are used up: FAILED
-    FINISHED = "finished"  # it was final; its event went out again
+    FINISHED = "finished"  # it was final; its event was published again
     RUNNING = "running"  # its execution runs: unchanged
     MOVED_ON = "movedOn"  # another writer changed it: unchanged
     FAILED = "failed"  # something went wrong; it stays in the index for the next run

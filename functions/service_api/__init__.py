@@ -1,1 +1,1 @@
-"""HTTP: health, and the contract of the API."""
+"""HTTP: the health of the service, and the contract of the API."""

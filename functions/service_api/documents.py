@@ -1,7 +1,7 @@
-"""What the API serves about itself: the contract, and a page that renders it and tries it out.
+"""The documents of the API: the contract, and a page that renders it.
 
-Both are read at the first request for them, so that the health route pays nothing for them. The page is one
-document that needs no other host: the Swagger UI that Powertools ships is in the layer already.
+Both are read at the first request for them, so the health route does not pay for them. The page needs no
+other host: the Swagger UI that Powertools ships is in the layer already.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import aws_lambda_powertools
 
-# In the repository the contract is docs/openapi.json; packaging puts it beside this module.
+# In the repository the contract is docs/openapi.json. Packaging copies it beside this module.
 CONTRACT = Path(__file__).with_name("openapi.json")
 
-# Read by path: importing Powertools' own module for it would bring in pydantic.
+# Read by path: Powertools' own module for it imports pydantic.
 _SWAGGER_UI = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
 
-# The contract's address is relative to the page's, and the routes' to the contract's: so the page calls the
+# The contract's URL is relative to the page's, and the routes' to the contract's. So the page calls the
 # stage, or the domain, that it came from. Nothing is sent to swagger.io's validator, and no key is stored.
 _START = """\
 SwaggerUIBundle({
@@ -51,7 +51,7 @@ _PAGE = """\
 </html>
 """
 
-# Only the page's own scripts run, they talk to the page's own host, and no other site may frame it.
+# Only the page's own scripts run, they call only the page's own host, and no other site may frame it.
 _POLICY = (
     "default-src 'none'; script-src {library} {start}; style-src {style}; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -69,13 +69,13 @@ class Document(NamedTuple):
 
 @cache
 def contract() -> Document:
-    """The OpenAPI document."""
+    """Returns the OpenAPI document."""
     return _document(CONTRACT.read_text("utf-8"), "application/json", {})
 
 
 @cache
 def page() -> Document:
-    """The page that renders the contract."""
+    """Returns the page that renders the contract."""
     parts = {
         "style": (_SWAGGER_UI / "swagger-ui.min.css").read_text("utf-8"),
         "library": (_SWAGGER_UI / "swagger-ui-bundle.min.js").read_text("utf-8"),
@@ -91,6 +91,6 @@ def _digest(text: str) -> str:
 
 def _document(text: str, content_type: str, headers: dict[str, str]) -> Document:
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
-    # Five minutes after a deployment everybody sees its documents.
+    # Clients get the documents of a deployment after five minutes.
     kept = {"ETag": etag, "Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
     return Document(text, content_type, etag, kept | headers)

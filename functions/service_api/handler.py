@@ -1,4 +1,4 @@
-"""The routes that need no key: they read nothing and tell nothing that is not public."""
+"""The routes that need no key: they read no data, and return public information only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functions.shared.observability import logger
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What answers, in which stack, and which code it runs (the first digits of its hash)."""
+    """The service's name, its stack, and the version of its code (the first digits of its hash)."""
 
     status: str
     service: str
@@ -28,25 +28,25 @@ _health = Health("ok", "orderflow", required("STACK_NAME"), required("SERVICE_VE
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request."""
+    """Answers one request."""
     return api.handle(event, context)
 
 
 @api.route("GET", "/")
 def health() -> Answer[Health]:
-    """Whether the service answers, which stack it is, and which code it runs."""
+    """Get the health of the service, its stack, and the version of its code."""
     return Answer(HTTPStatus.OK, _health)
 
 
 @api.route("GET", "/openapi.json")
 def openapi() -> Answer[str]:
-    """This document."""
+    """Get this document."""
     return _answer(documents.contract())
 
 
 @api.route("GET", "/docs")
 def docs() -> Answer[str]:
-    """This document as a page for people, from which requests can be tried with a key."""
+    """Get this document as a page, which can send requests with a key."""
     return _answer(documents.page())
 
 

@@ -1,8 +1,8 @@
 """Clients for AWS, made once per service and process.
 
-Low-level clients of botocore, without boto3: its resources are not used here, and importing them costs a
-cold start. What else makes a start and a call cheaper stands here too, through botocore's own settings and
-components; `python -m bench cold first warm` shows what each is worth.
+These are low-level clients of botocore. boto3's resources are not used here, and importing them costs a cold
+start. Further settings make a start and a call cheaper, by documented means of botocore.
+`python -m bench cold first warm` measures them.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _CONFIG = Config(
     read_timeout=_READ_SECONDS,
     # `total_max_attempts` counts the first try.
     retries={"mode": "standard", "total_max_attempts": 2},
-    # Our own code makes the parameters, tests run it, and AWS checks them again.
+    # The tests run every call, and AWS checks the parameters again.
     parameter_validation=False,
-    # botocore puts its own together anew at every call.
+    # botocore builds its own again at every call.
     user_agent=f"orderflow botocore/{botocore.__version__}",
 )
 
-# Refusals that pass by themselves. Other 4xx (access denied, a bad parameter) are ours to repair.
+# Errors after which a retry may succeed. Other 4xx (access denied, a bad parameter) need a repair.
 _PASSING_CODES = frozenset(
     {
         "InternalServerError",
@@ -67,10 +67,10 @@ def _check_time(**_: Any) -> None:
 
 
 class _ModelFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
-    """Reads botocore's files, two megabytes of JSON for one client, several times as fast as `json` does."""
+    """Reads botocore's files: two megabytes of JSON per client, several times as fast as `json`."""
 
     def load_file(self, file_path: str) -> Any:
-        """The content of a file, named without its suffix; None when there is none."""
+        """Returns the content of a file, named without its suffix, or None."""
         plain = Path(f"{file_path}.json")
         if plain.is_file():
             return msgspec.json.decode(plain.read_bytes())
@@ -88,7 +88,7 @@ class _Models(Loader):  # type: ignore[misc]
         self.wanted: list[str] = []
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  botocore's signature
-        """The services for which a client was asked."""
+        """Returns the services of which a client was made."""
         return self.wanted
 
 
@@ -100,14 +100,16 @@ _session.register("before-send", _check_time)
 
 @cache
 def client(service: str) -> Any:
-    """The client of an AWS service, by its name in botocore ("dynamodb"). Region and endpoint come from the
-    environment, as everywhere in Lambda."""
+    """Returns the client of an AWS service, by its name in botocore ("dynamodb").
+
+    Region and endpoint come from the environment.
+    """
     _models.wanted.append(service)
     return _session.create_client(service, config=_CONFIG)
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a failed call may well succeed a moment later: no answer, a server's error, or throttling."""
+    """Returns whether a failed call may succeed later: no response, a server error, or throttling."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or error.response["Error"]["Code"] in _PASSING_CODES

@@ -1,4 +1,4 @@
-"""The time, as every record and every answer has it."""
+"""The time, as all records and responses have it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 
 def now() -> str:
-    """The present time: UTC, ISO 8601, milliseconds, `Z` (`2026-01-31T08:00:00.000Z`)."""
+    """Returns the present time: UTC, ISO 8601, milliseconds, `Z` (`2026-01-31T08:00:00.000Z`)."""
     return _write(datetime.now(UTC))
 
 
 def minutes_before(at: str, minutes: int) -> str:
-    """The time that many minutes before `at`, written the same way."""
+    """Returns the time that many minutes before `at`, in the same format."""
     return _write(datetime.fromisoformat(at) - timedelta(minutes=minutes))
 
 
 def seconds_between(start: str, end: str) -> float:
-    """Seconds from one time to another."""
+    """Returns the seconds from one time to another."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def pause(seconds: float) -> None:
-    """Waits. Backing off before another try of a call is the only reason to."""
+    """Waits before the next try of a call."""
     time.sleep(seconds)
 
 

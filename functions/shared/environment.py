@@ -1,4 +1,4 @@
-"""What the Pulumi program tells a function through its environment."""
+"""The environment variables of a function, set by the Pulumi program."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 
 
 class MissingEnvironmentVariable(RuntimeError):
-    """A function was started without a variable that it needs."""
+    """A variable that the function needs is missing."""
 
 
 class InvalidEnvironmentVariable(RuntimeError):
-    """A function was started with a variable whose value it cannot work with."""
+    """The value of a variable cannot be used."""
 
 
 def optional(name: str) -> str | None:
-    """The value of an environment variable, or None when it is absent or empty."""
+    """Returns the value of an environment variable, or None if it is absent or empty."""
     return os.environ.get(name) or None
 
 
 def required(name: str) -> str:
-    """The value of an environment variable.
+    """Returns the value of an environment variable.
 
-    Called while the module is imported, so that a function with a wrong configuration fails at its start and
-    not with the first order. Raises `MissingEnvironmentVariable`, naming the variable.
+    Modules call it at import. So a function with a wrong configuration fails at its start, and not at the
+    first order. Raises `MissingEnvironmentVariable` with the name of the variable.
     """
     value = os.environ.get(name, "")
     if not value:

@@ -1,6 +1,7 @@
-"""The domain events that tell other systems what became of an order.
+"""The order events, for other systems.
 
-At least once, in no guaranteed order; a repeat carries the same `eventId`. The contract is `docs/events.md`.
+Each event is sent at least once, in no guaranteed order. A repeat has the same `eventId`. The contract is
+`docs/events.md`.
 """
 
 from __future__ import annotations
@@ -44,15 +45,17 @@ class EventBus:
     """The stack's EventBridge bus."""
 
     def __init__(self, client: Callable[[], Any], bus_name: str) -> None:
-        """`client` makes the EventBridge client at the first event, for not every invocation sends one."""
+        """`client` makes the EventBridge client at the first event: not every invocation sends one."""
         self._client = client
         self._bus_name = bus_name
 
     def announce(self, order: Order, changes: Iterable[StatusChange]) -> None:
-        """Send the events of up to ten changes. Raises `DependencyUnavailable` or botocore's errors, after
-        which some may be out."""
+        """Sends the events of up to ten changes.
+
+        Raises `DependencyUnavailable` or botocore's errors. Some events may be sent then.
+        """
         answer = self._client().put_events(Entries=[self._entry(order, change) for change in changes])
-        # PutEvents answers 200 also when it took nothing.
+        # PutEvents returns 200 also if it accepted no event.
         if answer["FailedEntryCount"]:
             codes = sorted({entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry})
             raise DependencyUnavailable(f"the event bus did not take the event: {', '.join(codes)}")

@@ -1,7 +1,7 @@
-"""HTTP at the edge: routes, bodies, answers, and errors as RFC 9457 problem documents.
+"""HTTP: routes, bodies, responses, and errors as RFC 9457 problem documents.
 
-A handler of a route gets a decoded, validated body and returns an `Answer`; whatever it raises becomes a
-problem document here, in one place.
+The handler of a route gets a decoded, validated body and returns an `Answer`. Every exception that it raises
+becomes a problem document here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from functions.shared.violations import FieldError, violations
 
 MAX_BODY_BYTES = 64 * 1024
 
-# What an id in a path can look like (as `Identifier` in a body): for anything else there is no record.
+# The format of an id in a path, as `Identifier` in a body. No record has another id.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -36,22 +36,22 @@ class MalformedBody(errors.DomainError):
 
 
 class BodyTooLarge(errors.DomainError):
-    """The body is larger than any request that makes sense."""
+    """The body is larger than allowed."""
 
 
 class UnsupportedMediaType(errors.DomainError):
-    """The body is said to be something other than JSON."""
+    """The Content-Type of the body is not JSON."""
 
 
 class InvalidBody(errors.InvalidInput):
-    """The body is JSON, but not what the route takes; `fields` has one entry per mistake."""
+    """The body is JSON, but not of the type of the route. `fields` has one entry per mistake."""
 
     def __init__(self, fields: list[FieldError]) -> None:
         super().__init__(fields[0].message, fields[0].field)
         self.fields = fields
 
 
-# The one table from error to status. What is not in it is a 500, and its text stays inside.
+# The status of each error. Every other exception is a 500 without its text.
 STATUS: dict[type[Exception], HTTPStatus] = {
     MalformedBody: HTTPStatus.BAD_REQUEST,
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
@@ -66,13 +66,13 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     errors.VersionRequired: HTTPStatus.PRECONDITION_REQUIRED,
 }
 
-# The errors that are no one's mistake: status, code, detail.
+# Errors without a domain exception: status, code, detail.
 NO_ROUTE = (HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
 UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the service is busy: try again in a moment")
 INTERNAL_ERROR = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal_error",
-    "this is our fault; the request id helps us find it",
+    "internal error: contact support with this request id",
 )
 
 # RFC 9110 renamed two statuses; Python does so from 3.13 on.
@@ -85,7 +85,7 @@ T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An error as RFC 9457 describes it; `code` is for programs, `detail` for people."""
+    """An error as RFC 9457 describes it. Programs read `code`, people read `detail`."""
 
     type: str
     title: str
@@ -97,7 +97,7 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True):
-    """What a route answers: a status, a body (a struct, a text sent as it is, or None), and headers."""
+    """The response of a route: a status, a body (a struct, a text sent as it is, or None), and headers."""
 
     status: HTTPStatus
     body: T | None = None
@@ -109,7 +109,7 @@ Handler = Callable[..., Answer[Any]]
 
 
 class Route(NamedTuple):
-    """A route as it was registered; the contract (`docs/openapi.json`) is made from these."""
+    """A registered route. The contract (`docs/openapi.json`) is made from these."""
 
     method: str
     path: str
@@ -139,8 +139,11 @@ class Api:
         takes: type[msgspec.Struct] | None = None,
         raises: tuple[type[errors.DomainError], ...] = (),
     ) -> Callable[[Handler], Handler]:
-        """Register a route. Path parameters are written `<order_id>` and passed by name; `takes` is the type
-        of the body, passed as `body`; `raises` names the errors that no other route has, for the contract."""
+        """Registers a route. Path parameters are written `<order_id>` and passed by name.
+
+        `takes` is the type of the body, which is passed as `body`. `raises` are the errors that no other
+        route has, for the contract.
+        """
 
         def register(handler: Handler) -> Handler:
             self.routes.append(Route(method, path, handler, takes, raises))
@@ -162,37 +165,37 @@ class Api:
         return register
 
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one request of API Gateway. Writes one log line."""
+        """Answers one request of API Gateway. Writes one log line."""
         deadline.start(context)
         answer = self._resolver.resolve(event, context)
         if not self._any_origin:
-            # The answer to one origin is not the answer to another, whatever cache stands between.
+            # A cache must not serve the response for one origin to another.
             answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
         logger.info(
             "request", method=event["httpMethod"], resource=event.get("resource"), status=answer["statusCode"]
         )
         return answer
 
-    # --- what a route may ask of the request --------------------------------------------------------------
+    # --- the request, for routes --------------------------------------------------------------------------
 
     def header(self, name: str) -> str | None:
-        """A header of the request, whatever the case of its name."""
+        """Returns a header of the request by its name in any case, or None."""
         headers = self._resolver.current_event.headers or {}
         value = headers.get(name)
         return value if value is None else str(value)
 
     @property
     def request_id(self) -> str:
-        """The id that API Gateway gave the request; it is the correlation id of all that follows from it."""
+        """Returns API Gateway's id of the request, which is the correlation id of all that follows."""
         return str(self._resolver.current_event.request_context.request_id)
 
     @property
     def location(self) -> str:
-        """The path of the request as the client sent it, stage included."""
+        """Returns the path of the request as the client sent it, with the stage."""
         return str(self._resolver.current_event.request_context.path).rstrip("/")
 
     def page(self) -> tuple[int, str | None]:
-        """The `limit` and `nextToken` of a request for a list. Raises `InvalidInput`."""
+        """Returns the `limit` and `nextToken` of a request for a list. Raises `InvalidInput`."""
         parameters = self._resolver.current_event.query_string_parameters or {}
         limit = parameters.get("limit", str(DEFAULT_LIMIT))
         if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
@@ -200,18 +203,20 @@ class Api:
         return int(limit), parameters.get("nextToken")
 
     def if_match(self) -> set[int] | None:
-        """The versions that `If-Match` names (RFC 9110, section 13.1.1): None for no header and for `*`, an
-        empty set when none of its tags can be one of ours."""
+        """Returns the versions in `If-Match` (RFC 9110, section 13.1.1).
+
+        None means no header or `*`. An empty set means that none of its tags can be a version of this API.
+        """
         header = self.header("if-match")
         if header is None or header.strip() == "*":
             return None
         tags = (re.fullmatch(r'"([0-9]{1,15})"', tag.strip()) for tag in header.split(",")[:50])
         return {int(tag[1]) for tag in tags if tag}
 
-    # --- how it is done -----------------------------------------------------------------------------------
+    # --- the resolver -------------------------------------------------------------------------------------
 
     def _decode_body(self, kind: type[msgspec.Struct]) -> msgspec.Struct:
-        # API Gateway takes a request without a Content-Type for JSON, and so do we.
+        # As in API Gateway, a request without a Content-Type is JSON.
         media_type = (self.header("content-type") or "application/json").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaType(f"expected a body of type application/json, not {media_type}")
@@ -253,7 +258,7 @@ class Api:
         self, status: HTTPStatus, code: str, detail: str, field_errors: list[FieldError] | None = None
     ) -> Response[str]:
         body = problem(status, code, detail, self.request_id, field_errors)
-        # Seconds. Whatever was busy is rarely so for longer.
+        # Seconds. Contention and throttling rarely last longer.
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         return _to_response(Answer(status, body, headers, "application/problem+json"))
 
@@ -265,7 +270,7 @@ def problem(
     request_id: str,
     field_errors: list[FieldError] | None = None,
 ) -> Problem:
-    """The problem document of an error; `detail` is a clause, and becomes a sentence."""
+    """Returns the problem document of an error. `detail` is a clause, and becomes a sentence."""
     return Problem(
         type="about:blank",
         title=_TITLES.get(status, status.phrase),
@@ -278,19 +283,19 @@ def problem(
 
 
 def code(error: type[Exception]) -> str:
-    """An error's name as programs read it: `TooLateToCancel` is `too_late_to_cancel`."""
+    """Returns an error's name for programs: `TooLateToCancel` is `too_late_to_cancel`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
 
 
 def summary(fields: list[FieldError]) -> str:
-    """The mistakes of a request in one clause."""
+    """Returns the mistakes of a request in one clause."""
     if len(fields) == 1:
         return f"invalid {fields[0].field}: {fields[0].message}"
     return f"{len(fields)} fields are invalid: {', '.join(error.field for error in fields)}"
 
 
 def etag(version: int) -> str:
-    """The entity tag of a record's version."""
+    """Returns the entity tag of a record's version."""
     return f'"{version}"'
 
 

@@ -1,4 +1,4 @@
-"""Decodes JSON from outside: requests, page tokens, messages, and the fulfillment system's answers."""
+"""Decodes JSON from outside: requests, page tokens, messages, and the fulfillment system's responses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class MalformedJson(ValueError):
-    """The text is not JSON, or not of the expected type; the message says where."""
+    """The text is not JSON, or not of the expected type. The message has the position."""
 
 
 def decode_json(raw: bytes | str, kind: type[T]) -> T:
     """Returns the document as `kind`, without a byte order mark (RFC 8259, section 8.1).
 
-    Raises `MalformedJson` for everything else that a sender can get wrong: syntax, types, an encoding other
-    than UTF-8, and nesting that is too deep to decode.
+    Raises `MalformedJson` for every mistake of a sender: syntax, types, an encoding other than UTF-8, and
+    nesting that is too deep to decode.
     """
     mark = _BYTE_ORDER_MARK if isinstance(raw, str) else _BYTE_ORDER_MARK.encode()
     try:

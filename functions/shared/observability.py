@@ -12,11 +12,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 logger = Logger()
 metrics = Metrics()
 
-# Powertools lets Lambda's application log level override its own, which must stay at INFO or below for the
-# metrics. So the level of our lines is set on the standard logger beneath.
+# Lambda's application log level overrides that of Powertools, and must stay at INFO or below for the metrics.
+# So the level of this project's lines is set on the underlying standard logger.
 logging.getLogger(logger.service).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
-# Keys of the logger by which a record is searched for.
+# Keys of the logger that operators search for.
 _SEARCHED = ("order_id", "attempt", "correlation_id")
 
 
@@ -28,12 +28,11 @@ def emit(
     properties: Mapping[str, object] | None = None,
     **dimensions: str,
 ) -> None:
-    """Emits durations in seconds, counts of one and counts of many, in one record of CloudWatch's embedded
-    metric format.
+    """Emits metrics in one record of CloudWatch's embedded metric format.
 
-    With `properties` the record takes the place of a log line: it carries them, and the order, attempt and
-    correlation id of the logger. Dimensions must have few possible values: every combination is a metric of
-    its own, and is billed.
+    They are durations in seconds, counts of one, and totals. With `properties` the record replaces a log
+    line: it has them, and the order, attempt and correlation id of the logger. Dimensions must have few
+    possible values: every combination is billed as a metric.
     """
     if properties:
         keys = logger.get_current_keys()

@@ -22,26 +22,25 @@ class OrderMessage(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def execution_name(self) -> str:
-        """The name of the execution that this message asks for: one per attempt of an order."""
+        """The name of the execution of this message: one per attempt of an order."""
         return f"{self.order_id}-{self.attempt}"
 
 
 class OrderQueue:
-    """The queue on which accepted orders wait for the workflow."""
+    """The queue of accepted orders."""
 
     def __init__(self, client: Any, queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
 
     def send(self, message: OrderMessage) -> None:
-        """Ask for an attempt. Raises botocore's errors; sending twice is harmless."""
+        """Requests an attempt. Raises botocore's errors. A second message for an attempt is harmless."""
         self._client.send_message(QueueUrl=self._queue_url, MessageBody=msgspec.json.encode(message).decode())
 
     def send_all(self, messages: Sequence[OrderMessage]) -> list[OrderMessage]:
-        """Ask for up to `MAX_BATCH` attempts in one request.
+        """Requests up to `MAX_BATCH` attempts in one call.
 
-        Returns those that the queue did not take, though asked twice. Raises botocore's errors when it took
-        none.
+        Returns those that the queue refused twice. Raises botocore's errors if it took none.
         """
         waiting = list(messages)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the Lambdas behind the state machine's tasks have in common."""
+"""The common code of the state machine's tasks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from functions.shared.observability import emit, logger
 
 T = TypeVar("T", bound="Task")
 
-# What the state machine catches by name: with these a task answers, and does not fail.
+# Errors that the state machine catches by name: expected outcomes of a task.
 _OUTCOMES = (OrderRejected, OrderCancelled, Superseded, FulfillmentRefused)
 
 
 class Task(msgspec.Struct, frozen=True, rename="camel"):
-    """What every task is told: which order, in which attempt, and the id of the request that began it."""
+    """The payload of every task: the order, its attempt, and the id of the request that placed it."""
 
     order_id: str
     attempt: int
@@ -35,12 +35,12 @@ class Task(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def task_handler(kind: type[T]) -> Callable[[Callable[[T], object]], Callable[[dict[str, Any], Any], Any]]:
-    """Make a Lambda handler of a function from a task to its result.
+    """Makes a Lambda handler of a function that takes a task and returns its result.
 
-    One log line per invocation says how it ended, with the order, the attempt and the correlation id. For
-    what the state machine catches by name that line is a metric too: Lambda counts it as an error.
-    Errors of the domain leave by their own names, for the state machine to catch; a service's failure that
-    may pass leaves as `DependencyUnavailable`, which it retries; a malformed payload is `InvalidInput`.
+    Each invocation writes one log line with the outcome, the order, the attempt and the correlation id. For
+    errors that the state machine catches by name the line is a metric too, because Lambda counts them as
+    errors. The domain's errors keep their names, for the state machine. A transient failure of a service
+    becomes `DependencyUnavailable`, which the state machine retries. A malformed payload is `InvalidInput`.
     """
 
     def decorate(run: Callable[[T], object]) -> Callable[[dict[str, Any], Any], Any]:

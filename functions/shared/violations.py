@@ -1,7 +1,7 @@
-"""What is wrong with a body, field by field, in words for people.
+"""The mistakes of a body, one per field.
 
-msgspec checks bodies fast and stops at the first mistake; only a body that it refused is looked through here,
-and what was expected is told from the very types.
+msgspec checks bodies fast and stops at the first mistake. Only a body that it refused is checked here,
+against the same types.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-# A body of 64 KB can hold thousands of mistakes; nobody reads more of them, nor longer names.
+# A body of 64 KB can have thousands of mistakes, and names of any length.
 _MOST = 20
 _LONGEST_PATH = 200
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One field of a request that is wrong: its path in the JSON, and what was expected."""
+    """A mistake in one field: its path in the JSON, and the expected value."""
 
     field: str
     message: str
 
 
 def violations(value: object, kind: type[msgspec.Struct]) -> list[FieldError]:
-    """The mistakes in a decoded body that is no `kind`, in the order of its fields, up to 20."""
+    """Returns up to 20 mistakes of a decoded body that is no `kind`, in the order of its fields."""
     found = (FieldError(path[:_LONGEST_PATH] or "body", message) for path, message in _look(value, kind, ""))
     return list(islice(found, _MOST))
 
@@ -69,13 +69,13 @@ def _fits_length(value: list[Any], expected: inspect.ListType) -> bool:
 
 
 def _element_of(kind: Any) -> Any:
-    """The type of the elements of `list[T]`, also where it is annotated."""
+    """Returns the type of the elements of `list[T]`, also if it is annotated."""
     plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     return get_args(plain)[0]
 
 
 def _words(expected: inspect.Type) -> str:
-    """A type in words: `a whole number from 1 to 1000`."""
+    """Returns a type in words: `a whole number from 1 to 1000`."""
     if isinstance(expected, inspect.Metadata):
         return _bounded((expected.extra_json_schema or {})["description"], expected.type)
     if isinstance(expected, inspect.UnionType):

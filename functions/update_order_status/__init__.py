@@ -1,1 +1,1 @@
-"""Workflow task: move an order to its next state and announce it."""
+"""Workflow task: moves an order to its next status and publishes the event."""

@@ -21,7 +21,7 @@ _lifecycle = OrderLifecycle(
 
 
 class MoveTask(Task, frozen=True, rename="camel"):
-    """The task with the wanted state and what belongs to it."""
+    """The task with the new status and its data."""
 
     status: OrderStatus
     reason: str | None = None
@@ -30,7 +30,7 @@ class MoveTask(Task, frozen=True, rename="camel"):
 
 
 class Moved(msgspec.Struct, frozen=True, rename="camel"):
-    """What the state machine's log shows of the move."""
+    """The result of the move, for the state machine's log."""
 
     order_id: str
     status: OrderStatus
@@ -38,7 +38,7 @@ class Moved(msgspec.Struct, frozen=True, rename="camel"):
 
 @task_handler(MoveTask)
 def lambda_handler(task: MoveTask) -> Moved:
-    """Move the order; a repeat changes nothing, announces again, and succeeds."""
+    """Moves the order. A repeat changes nothing, publishes the event again, and succeeds."""
     move = Move(
         order_id=task.order_id,
         to=task.status,

@@ -1,1 +1,1 @@
-"""HTTP: register, read, list, change and delete users."""
+"""HTTP: registers, reads, lists, changes and deletes users."""

@@ -23,7 +23,7 @@ _users = records.users(aws.client("dynamodb"), required("USERS_TABLE"))
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request."""
+    """Answers one request."""
     return api.handle(event, context)
 
 
@@ -40,13 +40,13 @@ def create_user(body: NewUser) -> Answer[User]:
 
 @api.route("GET", "/users")
 def list_users() -> Answer[Page[User]]:
-    """A page of all users."""
+    """Get a page of all users."""
     return Answer(HTTPStatus.OK, _users.page(*api.page()))
 
 
 @api.route("GET", "/users/<user_id>")
 def get_user(user_id: str) -> Answer[User]:
-    """One user."""
+    """Get one user."""
     return _one(_users.get(user_id))
 
 
@@ -61,7 +61,7 @@ def change_user(user_id: str, body: UserPatch) -> Answer[User]:
 
 @api.route("DELETE", "/users/<user_id>")
 def delete_user(user_id: str) -> Answer[None]:
-    """Delete a user; the user's orders stay."""
+    """Delete a user. The user's orders stay."""
     _users.delete(user_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
 

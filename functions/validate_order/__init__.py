@@ -1,1 +1,1 @@
-"""Workflow task: is this order one that can be fulfilled, and what does it cost?"""
+"""Workflow task: checks whether an order can be fulfilled, and prices it."""

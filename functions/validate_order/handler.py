@@ -1,4 +1,4 @@
-"""The ValidateOrder task: reads the order, its user and its products, and answers what it costs."""
+"""The ValidateOrder task: reads the order, its user and its products, and returns the prices."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 
 @task_handler(Task)
 def lambda_handler(task: Task) -> Pricing:
-    """Answer the order's priced lines, total and currency, or raise `OrderRejected`."""
+    """Returns the order's priced lines, total and currency. Raises what `validate` raises."""
     return validate(task.order_id, task.attempt, orders=_orders, users=_users, products=_products)

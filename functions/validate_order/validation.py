@@ -1,4 +1,4 @@
-"""Whether an order can be fulfilled, and what it costs."""
+"""Checks whether an order can be fulfilled, and prices it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def validate(
     users: Records[User],
     products: Records[Product],
 ) -> Pricing:
-    """The prices of an order, taken from the products and never from the client.
+    """Returns the prices of an order, from the products and never from the request.
 
-    An order that was priced before keeps its prices and is not judged again, over any retry. Raises
+    An order that was priced before keeps its prices, and is not checked again by a retry. Raises
     `OrderRejected` (unknown user or product, mixed currencies), `OrderCancelled`, `Superseded`, `NotFound`.
     """
     order = _current(orders, order_id, attempt)
@@ -34,10 +34,10 @@ def validate(
 
 
 def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
-    """The order as this attempt should see it.
+    """Returns the order as this attempt expects it.
 
-    An eventually consistent read costs half and is nearly always current; it is trusted only when it shows
-    what this attempt expects.
+    An eventually consistent read costs half and is nearly always current. If it shows something else than
+    this attempt expects, a consistent read decides.
     """
     order = orders.find(order_id, consistent=False)
     if order is None or order.attempt != attempt or not order.is_open:
@@ -50,6 +50,6 @@ def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
 def _read_products(products: Records[Product], ids: list[str]) -> dict[str, Product]:
     found = products.find_many(ids, consistent=False)
     missing = [product_id for product_id in ids if product_id not in found]
-    if missing:  # perhaps only too new for an eventually consistent read
+    if missing:  # it may be too new for an eventually consistent read
         found |= products.find_many(missing, consistent=True)
     return found

@@ -30,13 +30,13 @@ def test_every_name_in_braces_is_replaced_and_jsonata_is_not_changed() -> None:
 
 def test_a_placeholder_without_a_value_is_an_error_that_names_it() -> None:
     with pytest.raises(
-        DefinitionError, match=r"^The state machine asks for \$\{taskArn\}, which nobody fills in\.$"
+        DefinitionError, match=r"^The state machine uses \$\{taskArn\}, which has no value\.$"
     ):
         fill_in(TEMPLATE, {"partition": "aws"})
 
 
 def test_a_value_without_a_placeholder_is_an_error_that_names_it() -> None:
-    with pytest.raises(DefinitionError, match=r"^The state machine has no place for \$\{otherArn\}\.$"):
+    with pytest.raises(DefinitionError, match=r"^The state machine does not use \$\{otherArn\}\.$"):
         fill_in(TEMPLATE, {**VALUES, "otherArn": "x"})
 
 

@@ -92,8 +92,7 @@ def test_sentences_end_at_their_mark_at_a_blank_line_and_at_a_list_item() -> Non
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with one finding in each of two folders, of which one is not clean yet."""
-    (tmp_path / "pyproject.toml").write_text('[tool.prose]\nnot-yet = ["old/**"]\n')
+    """A repository with one finding in each of two folders."""
     for folder in ("old", "new"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "page.md").write_text("nobody\n")
@@ -101,8 +100,8 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_that_is_not_clean_yet_is_checked_when_it_is_named(repository: Path) -> None:
-    assert [found.path for found in check([], repository)] == ["new/page.md"]
+def test_all_folders_or_only_the_named_ones_are_checked(repository: Path) -> None:
+    assert [found.path for found in check([], repository)] == ["new/page.md", "old/page.md"]
     assert [found.path for found in check(["old"], repository)] == ["old/page.md"]
 
 
@@ -115,7 +114,7 @@ def test_the_command_prints_the_place_of_a_finding_and_fails(
 
 def test_the_command_passes_without_a_finding(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
     (repository / "new" / "page.md").write_text("Fine.\n")
-    assert main([], repository) == 0
+    assert main(["new"], repository) == 0
     assert capsys.readouterr().out == ""
 
 

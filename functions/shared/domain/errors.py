@@ -43,7 +43,7 @@ class InvalidInput(DomainError):
 
 
 class InvalidPageToken(DomainError):
-    """This list did not issue the `nextToken`."""
+    """The list did not issue this `nextToken`."""
 
 
 class NotFound(DomainError):

@@ -1,4 +1,4 @@
-"""Ids of orders, users, products and events: what they look like, and how they are made from names."""
+"""Ids of orders, users, products and events: their format, and how they are made from names."""
 
 from __future__ import annotations
 

@@ -46,7 +46,8 @@ class Conditions(NamedTuple):
 
 
 # FULFILLED requires a held reservation. REJECTED and CANCELLED require that none is held. An order that was
-# handed to a fulfillment system and whose outcome is unknown may fail with its goods held, for an operator.
+# handed to a fulfillment system may fail with a held reservation: its outcome is unknown, an operator
+# decides.
 CONDITIONS: Mapping[OrderStatus, Conditions] = {
     OrderStatus.PENDING: Conditions(stock=StockRule.ANY),
     OrderStatus.VALIDATED: Conditions(stock=StockRule.ANY),
@@ -146,9 +147,9 @@ def raise_unless_repeated(order: Order, move: Move) -> None:
 
 
 def raise_unless_reserved(order: Order, attempt: int) -> None:
-    """Explains why the store refused to reserve goods for `attempt` of `order`.
+    """Explains why the store refused to reserve stock for `attempt` of `order`.
 
-    Returns when the goods are held already. Otherwise raises `OrderCancelled` or `Superseded`.
+    Returns if the order holds its stock already. Otherwise raises `OrderCancelled` or `Superseded`.
     """
     is_validated = order.status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)
     if order.attempt == attempt and order.holds_stock and is_validated:

@@ -31,7 +31,7 @@ OPEN_STATUSES = (OrderStatus.PENDING, OrderStatus.VALIDATED)
 
 
 class ReservationState(StrEnum):
-    """Whether an order's goods are taken from the stock."""
+    """Whether the stock of an order is reserved."""
 
     HELD = "HELD"
     RELEASED = "RELEASED"
@@ -66,7 +66,7 @@ class Reservation(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class Shipment(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
-    """The id under which the goods are shipped."""
+    """The id of a shipment."""
 
     shipment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -112,7 +112,7 @@ class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def holds_stock(self) -> bool:
-        """Whether goods are taken from the stock for this order."""
+        """Whether stock is reserved for this order."""
         return self.reservation is not None and self.reservation.state is ReservationState.HELD
 
     @property
@@ -155,7 +155,7 @@ class NewOrder(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
     """Returns the order for a client's request.
 
-    Raises `InvalidInput` when one product stands on two lines.
+    Raises `InvalidInput` if one product is on two lines.
     """
     seen: set[str] = set()
     for index, line in enumerate(new.items):

@@ -1,4 +1,4 @@
-"""What an order costs, from the products and never from the client."""
+"""Prices an order from the products, and never from the request."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functions.shared.domain.products import Product
 
 
 def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricing:
-    """Returns what the lines cost at the products' present prices.
+    """Returns the prices of the lines at the products' present prices.
 
-    Raises `OrderRejected` when a product is unknown or the products have different currencies.
+    Raises `OrderRejected` if a product is unknown or the products have different currencies.
     """
     unknown = [line.product_id for line in lines if line.product_id not in products]
     if unknown:

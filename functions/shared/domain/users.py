@@ -1,4 +1,4 @@
-"""A user who places orders: its data, and what a client may set."""
+"""A user who places orders, and the fields that a client may set."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-# Deliberately loose: one @ with something on both sides. Whether mail arrives only a mail can tell. 254 is
-# the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by
-# one, for `\s` means something else in every language that reads the contract.
+# One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP
+# (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by one, because `\s` differs between the
+# languages that read the contract.
 Email = Annotated[
     str,
     msgspec.Meta(
@@ -22,7 +22,7 @@ Email = Annotated[
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
-    """A user as it is stored."""
+    """A stored user."""
 
     user_id: str
     name: str
@@ -33,14 +33,14 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NewUser(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A user as a client registers it."""
+    """A client's request for a user."""
 
     name: Name
     email: Email
 
 
 class UserPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """The fields of a user that a client may change; what is unset stays as it is."""
+    """The fields of a user that a client may change. An unset field stays."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET

@@ -1,1 +1,1 @@
-"""Users, products and orders in DynamoDB. The only place that knows table layouts and expressions."""
+"""Users, products and orders in DynamoDB. Only this package contains table layouts and expressions."""

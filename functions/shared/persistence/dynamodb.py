@@ -1,7 +1,7 @@
-"""DynamoDB's wire format and expressions, as little of them as we need.
+"""DynamoDB's wire format and expressions, as far as they are needed here.
 
-boto3 has a serializer, but importing boto3 costs more than the rest of a cold start's own code; what is
-stored here is strings, whole numbers, booleans, lists and maps, and nothing else.
+boto3 has a serializer, but its import costs more than the rest of a cold start's own code. Only strings,
+whole numbers, booleans, lists and maps are stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Item = dict[str, AttributeValue]
 
 
 def to_value(value: object) -> AttributeValue:
-    """One value in DynamoDB's typed JSON. Raises `TypeError` for a type that is never stored."""
+    """Returns one value in DynamoDB's typed JSON. Raises `TypeError` for a type that is never stored."""
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bool):
@@ -37,17 +37,17 @@ def to_value(value: object) -> AttributeValue:
 
 
 def to_item(attributes: Mapping[str, object]) -> Item:
-    """A whole item in DynamoDB's typed JSON."""
+    """Returns an item in DynamoDB's typed JSON."""
     return {name: to_value(value) for name, value in attributes.items()}
 
 
 def struct_to_item(record: msgspec.Struct) -> Item:
-    """A struct of the domain as an item; fields at their default (None) are left out."""
+    """Returns a struct of the domain as an item, without fields at their default (None)."""
     return to_item(msgspec.to_builtins(record))
 
 
 def from_value(value: AttributeValue) -> Any:
-    """The plain value of one attribute."""
+    """Returns the plain value of one attribute."""
     ((kind, content),) = value.items()
     if kind == "N":
         return int(content)
@@ -59,13 +59,16 @@ def from_value(value: AttributeValue) -> Any:
 
 
 def from_item(item: Item) -> dict[str, Any]:
-    """The plain attributes of an item."""
+    """Returns the plain attributes of an item."""
     return {name: from_value(value) for name, value in item.items()}
 
 
 class UpdateExpression:
-    """Builds one UpdateItem: every name and value goes in through a placeholder, for many of our attribute
-    names (status, items, total) are reserved words of DynamoDB."""
+    """Builds one UpdateItem.
+
+    Names and values are placeholders, because many attribute names here (status, items, total) are reserved
+    words of DynamoDB.
+    """
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -76,14 +79,14 @@ class UpdateExpression:
         self._assigned: dict[str, AttributeValue] = {}
 
     def name(self, path: str) -> str:
-        """The placeholder of an attribute, or of a path into a map (`reservation.state`)."""
+        """Returns the placeholder of an attribute, or of a path into a map (`reservation.state`)."""
         parts = path.split(".")
         for part in parts:
             self._names[f"#{part}"] = part
         return ".".join(f"#{part}" for part in parts)
 
     def value(self, value: object) -> str:
-        """The placeholder of a value."""
+        """Returns the placeholder of a value."""
         typed = to_value(value)
         for placeholder, known in self._values.items():
             if known == typed:
@@ -99,35 +102,35 @@ class UpdateExpression:
         return self
 
     def append(self, path: str, element: object) -> UpdateExpression:
-        """Append one element to a list."""
+        """Appends one element to a list."""
         name = self.name(path)
         self._sets.append(f"{name} = list_append({name}, {self.value([element])})")
         return self
 
     def add(self, path: str, amount: int) -> UpdateExpression:
-        """Add a (possibly negative) amount to a number that is there."""
+        """Adds a (possibly negative) amount to an existing number."""
         name = self.name(path)
         self._sets.append(f"{name} = {name} {'+' if amount >= 0 else '-'} {self.value(abs(amount))}")
         return self
 
     def count(self, path: str) -> UpdateExpression:
-        """Count a number up by one, from zero if it is not there."""
+        """Increments a number by one, from zero if it does not exist."""
         name = self.name(path)
         self._sets.append(f"{name} = if_not_exists({name}, {self.value(0)}) + {self.value(1)}")
         return self
 
     def remove(self, *paths: str) -> UpdateExpression:
-        """Remove attributes."""
+        """Removes attributes."""
         self._removes.extend(self.name(path) for path in paths)
         return self
 
     def require(self, condition: str) -> UpdateExpression:
-        """Add a condition, written with placeholders from `name` and `value`."""
+        """Adds a condition, written with placeholders from `name` and `value`."""
         self._conditions.append(condition)
         return self
 
     def require_exists(self, path: str) -> UpdateExpression:
-        """Require that an attribute is there."""
+        """Requires that an attribute exists."""
         return self.require(f"attribute_exists({self.name(path)})")
 
     def require_absent(self, path: str) -> UpdateExpression:
@@ -135,11 +138,11 @@ class UpdateExpression:
         return self.require(f"attribute_not_exists({self.name(path)})")
 
     def require_equal(self, path: str, value: object) -> UpdateExpression:
-        """Require that an attribute has this value."""
+        """Requires that an attribute has this value."""
         return self.require(f"{self.name(path)} = {self.value(value)}")
 
     def require_one_of(self, path: str, values: Sequence[object]) -> UpdateExpression:
-        """Require that an attribute has one of these values."""
+        """Requires that an attribute has one of these values."""
         return self.require(f"{self.name(path)} IN ({', '.join(self.value(value) for value in values)})")
 
     def is_shown_by(self, item: Item) -> bool:
@@ -147,7 +150,7 @@ class UpdateExpression:
         return all(_at(item, path) == value for path, value in self._assigned.items())
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of UpdateItem, and of an Update in TransactWriteItems, that this makes."""
+        """Returns the parameters of UpdateItem, and of an Update in TransactWriteItems."""
         update = []
         if self._sets:
             update.append("SET " + ", ".join(self._sets))
@@ -186,12 +189,12 @@ def write(operation: Callable[..., Any], **parameters: Any) -> Any:
 
 
 def is_condition_failure(error: ClientError) -> bool:
-    """Whether a single write was refused by its own condition."""
+    """Returns whether the condition of a single write did not hold."""
     return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
 
 
 def item_before(error: ClientError) -> Item | None:
-    """The item as the refused write found it, if there was one (ReturnValuesOnConditionCheckFailure)."""
+    """Returns the item as the refused write found it, or None (ReturnValuesOnConditionCheckFailure)."""
     item: Item | None = error.response.get("Item")
     return item or None
 

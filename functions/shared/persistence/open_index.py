@@ -9,7 +9,7 @@ from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import Item, UpdateExpression
 from functions.shared.persistence.order_items import OrderItems
 
-# The index has this many partitions, each good for 1,000 writes a second.
+# One partition takes 1,000 writes a second.
 OPEN_SHARDS = tuple(str(shard) for shard in range(8))
 
 

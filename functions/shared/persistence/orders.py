@@ -126,7 +126,7 @@ class OrderRepository:
             return MoveResult(order, changed=False)
 
     def retry(self, order: Order, *, at: str) -> Order:
-        """Puts a failed order back to PENDING with its next attempt. It keeps its prices and its goods.
+        """Puts a failed order back to PENDING with its next attempt. It keeps its prices and its reservation.
 
         Raises `Superseded` when the order is no longer in the attempt that `order` shows, or did not fail.
         """

@@ -1,4 +1,4 @@
-"""Lists by pages: the opaque `nextToken`, and the page itself."""
+"""Pages of lists, and the opaque `nextToken`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from functions.shared.persistence.dynamodb import Item, from_item, to_item
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
-# Ids and times: all that our keys are made of. DynamoDB would refuse others, some only for their length.
+# Ids and times: keys have no other values. DynamoDB refuses others, some only because of their length.
 _KEY_VALUE = re.compile(r"[A-Za-z0-9_:.-]{1,64}")
 
 T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel", omit_defaults=True):
-    """One page of a list, and the token of the next (absent at the end)."""
+    """One page of a list, and the token of the next page (absent at the end)."""
 
     items: list[T]
     next_token: str | None = None
@@ -35,9 +35,9 @@ class _Token(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def encode_token(list_name: str, last_key: Item | None) -> str | None:
-    """The token that continues `list_name` behind `last_key` (DynamoDB's LastEvaluatedKey).
+    """Returns the token that continues `list_name` after `last_key` (DynamoDB's LastEvaluatedKey).
 
-    It is opaque, not secret: it holds keys that the client has just been shown.
+    It is opaque, not secret: it contains keys that the client has just received.
     """
     if not last_key:
         return None
@@ -48,10 +48,10 @@ def encode_token(list_name: str, last_key: Item | None) -> str | None:
 def decode_token(
     list_name: str, key_names: frozenset[str], token: str | None, **fixed: str
 ) -> dict[str, Any]:
-    """The ExclusiveStartKey parameter that a token stands for, empty without a token.
+    """Returns the ExclusiveStartKey parameter of a token; empty without a token.
 
-    `fixed` are keys that have one value throughout the list. Raises `InvalidPageToken` when this list never
-    handed it out: it is malformed, of another list or user, or does not name exactly the keys of the list.
+    `fixed` are keys with one value throughout the list. Raises `InvalidPageToken` if the list cannot have
+    issued it: it is malformed, of another list or user, or has other keys than the list.
     """
     if token is None:
         return {}

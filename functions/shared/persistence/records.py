@@ -1,4 +1,4 @@
-"""Users and products: records with a version, changed field by field."""
+"""Users and products: records with a version, which change field by field."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def batch_get(
 
 
 class Records(Generic[T]):
-    """One table of versioned records, each under one string key."""
+    """One table of versioned records with a string key."""
 
     def __init__(self, client: Any, table: str, key_name: str, kind: type[T]) -> None:
         self._client = client
@@ -68,8 +68,10 @@ class Records(Generic[T]):
         self._kind = kind
 
     def create(self, record: T) -> None:
-        """Store a new record. Its id is fresh, so a record that is there already was put by a retry of this
-        very call and is left as it is."""
+        """Stores a new record.
+
+        Its id is new, so an existing record was written by an earlier try of this call, and is kept.
+        """
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -81,26 +83,26 @@ class Records(Generic[T]):
                 raise
 
     def find(self, record_id: str, *, consistent: bool = True) -> T | None:
-        """The record, or None. An eventually consistent read costs half."""
+        """Returns the record, or None. An eventually consistent read costs half."""
         answer = self._client.get_item(
             TableName=self._table, Key=self._key(record_id), ConsistentRead=consistent
         )
         return self._read(answer["Item"]) if "Item" in answer else None
 
     def get(self, record_id: str) -> T:
-        """The record as it is now. Raises `NotFound`."""
+        """Returns the record as it is now. Raises `NotFound`."""
         record = self.find(record_id)
         if record is None:
             raise NotFound(f"there is no {self._noun} {record_id}")
         return record
 
     def find_many(self, record_ids: Iterable[str], *, consistent: bool) -> dict[str, T]:
-        """Those of up to 100 records that exist, by id."""
+        """Returns those of up to 100 records that exist, by id."""
         items = batch_get(self._client, self._table, self._key_name, record_ids, consistent=consistent)
         return {item[self._key_name]["S"]: self._read(item) for item in items}
 
     def page(self, limit: int, token: str | None) -> Page[T]:
-        """One page of all records, in no particular order. Reads `limit` items, however large the table is.
+        """Returns one page of all records, in no particular order. Reads `limit` items.
 
         Raises `InvalidPageToken`.
         """
@@ -207,10 +209,10 @@ class Records(Generic[T]):
 
 
 def users(client: Any, table: str) -> Records[User]:
-    """The users in this table."""
+    """Returns the users in this table."""
     return Records(client, table, "userId", User)
 
 
 def products(client: Any, table: str) -> Records[Product]:
-    """The products in this table."""
+    """Returns the products in this table."""
     return Records(client, table, "productId", Product)

@@ -45,10 +45,10 @@ class Reservations:
         at: str,
         handed_over_to: str | None = None,
     ) -> Order | None:
-        """Takes the goods of a validated order from the stock: all lines or none, once per order.
+        """Reserves the stock of a validated order: all lines or none, once per order.
 
-        Returns None when the goods were taken, or the order when it holds its goods already. Raises
-        `OrderRejected` (stock, or a product that is gone), `OrderCancelled`, `Superseded`, `NotFound`, and
+        Returns None when the stock was reserved, or the order if it holds its stock already. Raises
+        `OrderRejected` (stock, or a deleted product), `OrderCancelled`, `Superseded`, `NotFound`, and
         `StoreContention`, after which a retry is safe.
         """
         reservation = Reservation(state=ReservationState.HELD, attempt=attempt, handed_over_to=handed_over_to)
@@ -83,7 +83,7 @@ class Reservations:
         return None
 
     def hand_over(self, order_id: str, attempt: int, *, to: str, at: str) -> None:
-        """Records that the fulfillment system `to` is about to get an order that holds its goods.
+        """Records that the fulfillment system `to` is about to receive an order that holds its stock.
 
         Raises `Superseded` when the order is no longer in this attempt.
         """
@@ -98,11 +98,11 @@ class Reservations:
         self._items.update_or_superseded(order_id, update)
 
     def release(self, order: Order, *, at: str, even_if_handed_over: bool) -> bool:
-        """Returns the goods of an order to the stock, once. A deleted product is skipped.
+        """Returns the stock of an order, once. A deleted product is skipped.
 
-        Returns whether goods were returned: an order that holds none does not change. Raises `Superseded`
-        when the order is no longer in the attempt that `order` shows, or was handed over and
-        `even_if_handed_over` is False. Raises `StoreContention`, after which a retry is safe.
+        Returns whether stock was returned: an order that holds none does not change. Raises `Superseded` when
+        the order is no longer in the attempt that `order` shows, or was handed over and `even_if_handed_over`
+        is False. Raises `StoreContention`, after which a retry is safe.
         """
         lines = list(order.items)
         while True:

@@ -68,7 +68,7 @@ def test_an_unexpected_error_is_a_500_with_only_the_request_id(backend: MemoryBa
         "title": "Internal Server Error",
         "status": 500,
         "code": "internal_error",
-        "detail": "This is our fault; the request id helps us find it.",
+        "detail": "Internal error: contact support with this request id.",
         "requestId": "request-1",
     }
 
