@@ -128,7 +128,13 @@ def main() -> int:
     total = alive = 0
     for file in files:
         started = time.monotonic()
-        mutants = [mutant for mutant in mutants_of(file) if mutant.identity not in equivalents]
+        every = mutants_of(file)
+        mutants = [mutant for mutant in every if mutant.identity not in equivalents]
+        present = {mutant.identity for mutant in every}
+        stale = [listed for listed in equivalents if listed[0] == file and listed not in present]
+        for _, before, after in stale:
+            print(f"{file}: equivalents.toml lists a mutant that does not exist\n  - {before}\n  + {after}")
+        alive += len(stale)
         found = 0
         for mutant in _survivors(mutants):
             found += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +60,9 @@ def _mutant(file: str, source: str, variant: str) -> Mutant:
 
 # --- Python ---
 
+_LOGGER = m.Attribute(value=m.Name("logger"))
 # Their arguments are text for people: messages and log lines.
-_TEXT_TAKERS = m.Attribute(value=m.Name("logger")) | m.Name("print") | m.Name("text")
+_TEXT_TAKERS = _LOGGER | m.Name("print") | m.Name("text")
 
 
 def _python_variants(source: str) -> Iterator[str]:
@@ -104,6 +106,8 @@ class _Finder(cst.CSTVisitor):
             return True
         if m.matches(node, m.Arg(keyword=m.Name("frozen") | m.Name("kw_only"))):  # for readers and mypy
             return True
+        if m.matches(node, m.SimpleStatementLine([m.Expr(m.Call(func=_LOGGER))])):
+            return True
         if isinstance(node, cst.Annotation):  # msgspec reads those of a class
             return any(isinstance(parent, cst.FunctionDef) for parent in self._path)
         return m.matches(node, m.Assign(value=m.Call(func=m.Name("TypeVar")))) or (
@@ -117,7 +121,6 @@ class _Finder(cst.CSTVisitor):
             or (
                 isinstance(parent, cst.Call)
                 and isinstance(parent.func, cst.Name)
-                and parent.func.value[0].isupper()
                 and parent.func.value in _errors()
             )
             for parent in self._path
@@ -149,7 +152,9 @@ def _is_text(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.IfExp) and _is_text(node.body)
 
 
+@cache
 def _errors() -> set[str]:
+    """The names of the domain's errors."""
     tree = cst.parse_module((ROOT / "functions/shared/domain/errors.py").read_text("utf-8"))
     return {statement.name.value for statement in tree.body if isinstance(statement, cst.ClassDef)}
 

@@ -13,24 +13,25 @@ _STEPS: Final = (
 )
 _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops/test_orders.py")
 _RECORDS: Final = (f"{_F}/shared/persistence",)
+_WRITES: Final = (f"{_F}/shared/persistence/test_orders.py", *_RECORDS, *_STEPS, *_ORDERS)
 _DOMAIN: Final = (f"{_F}/shared/domain",)
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
     "functions/shared/domain/ids.py": (*_DOMAIN, f"{_F}/orders_api", f"{_F}/shared"),
-    "functions/shared/domain/moves.py": (*_DOMAIN, *_RECORDS, *_STEPS, f"{_F}/shared", *_ORDERS),
-    "functions/shared/domain/orders.py": (*_DOMAIN, *_RECORDS, *_STEPS, *_ORDERS, "tests/documents"),
+    "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
+    "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
     "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/validate_order"),
     "functions/shared/domain/products.py": (*_DOMAIN, f"{_F}/products_api", *_RECORDS, "tests/documents"),
     "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
-    "functions/shared/persistence/dynamodb.py": (*_RECORDS, *_STEPS, *_ORDERS),
-    "functions/shared/persistence/open_index.py": (*_RECORDS, *_STEPS, *_ORDERS),
-    "functions/shared/persistence/order_items.py": (*_RECORDS, *_STEPS, *_ORDERS),
-    "functions/shared/persistence/orders.py": (*_RECORDS, *_STEPS, *_ORDERS),
+    "functions/shared/persistence/dynamodb.py": _WRITES,
+    "functions/shared/persistence/open_index.py": _WRITES,
+    "functions/shared/persistence/order_items.py": _WRITES,
+    "functions/shared/persistence/orders.py": _WRITES,
     "functions/shared/persistence/pages.py": (*_RECORDS, f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (*_RECORDS, f"{_F}/products_api", f"{_F}/users_api"),
-    "functions/shared/persistence/reservations.py": (*_RECORDS, *_STEPS, *_ORDERS),
+    "functions/shared/persistence/reservations.py": _WRITES,
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),
     "functions/fulfill_order/fulfillment.py": (f"{_F}/fulfill_order",),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from functions.shared.domain.ids import event_id_for, order_id_for
+from functions.shared.domain.ids import Identifier, event_id_for, order_id_for
 from functions.shared.domain.moves import last_change_to
 from functions.shared.domain.orders import OrderStatus
 from tests.functions.shared.domain.samples import order
@@ -25,3 +26,20 @@ def test_an_event_has_the_same_id_in_each_repeat_and_other_events_have_other_ids
     ids = [event_id_for("o-1", change.number) for change in changes if change is not None]
     assert ids == [event_id_for("o-1", change.number) for change in changes if change is not None]
     assert len({*ids, *(event_id_for("o-2", change.number) for change in changes if change is not None)}) == 4
+
+
+def test_ids_are_the_same_in_every_version() -> None:
+    """A repeat may reach a newer version than the first request, and an event may be published again by one."""
+    assert order_id_for("u-1", "key") == "7baa2dd0-3b20-5299-b91f-e5f65fc486e4"
+    assert event_id_for("o-1", 2) == "67dcbb67-4c56-5592-9b46-2790db6a4893"
+
+
+@pytest.mark.parametrize("value", ["a", "A-b_9", "x" * 64])
+def test_an_identifier_may_be(value: str) -> None:
+    assert msgspec.convert(value, Identifier) == value
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a/b", "ä", "a\n", "\na", " a", "a.b"])
+def test_an_identifier_may_not_be(value: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(value, Identifier)
