@@ -29,7 +29,7 @@ def test_an_event_has_the_same_id_in_each_repeat_and_other_events_have_other_ids
 
 
 def test_ids_are_the_same_in_every_version() -> None:
-    """A repeat may reach a newer version than the first request, and an event may be published again by one."""
+    """A newer version may answer a repeated request, or publish an event again."""
     assert order_id_for("u-1", "key") == "7baa2dd0-3b20-5299-b91f-e5f65fc486e4"
     assert event_id_for("o-1", 2) == "67dcbb67-4c56-5592-9b46-2790db6a4893"
 
