@@ -6,6 +6,9 @@ import pytest
 
 from bench.costs import BUDGETS, DOCUMENT, alarm_metrics, budget, custom_metrics, document
 from bench.order_paths import OrderPath, measure_all_paths
+from local.engine.monitored import ALARM
+from local.engine.stacks import declare_test_stack
+from local.memory.state_machine import FUNCTIONS
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +60,7 @@ def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> No
             (name, "requeue_stalled_orders")
             for name in ("OrdersStalled", "OrdersRequeued", "AttemptsExhausted")
         ),
-        *(
-            ("TaskOutcomes", task)
-            for task in ("validate_order", "fulfill_order", "release_order", "update_order_status")
-        ),
+        *(("TaskOutcomes", task) for task in FUNCTIONS.values()),
     }
 
 
@@ -71,7 +71,7 @@ def test_an_alarm_is_billed_per_metric() -> None:
     assert of_alarms["api_5xx"] == 2  # errors and requests
     assert of_alarms["validate_order_errors"] == 3  # errors, outcomes and invocations
     assert of_alarms["orders_throttles"] == 1  # a query
-    assert len(of_alarms) == 37
+    assert set(of_alarms) == {alarm.name for alarm in declare_test_stack("prod").of_type(ALARM)}
 
 
 def test_the_page_of_costs_is_up_to_date() -> None:

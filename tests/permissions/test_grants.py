@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components.packaging import function_names
 from local.engine.program import ProgramRun, Resource
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
@@ -16,6 +17,7 @@ from local.memory.permissions import (
     Place,
     grants_of_role,
 )
+from local.memory.state_machine import FUNCTIONS
 from policy.resources import (
     API_INTEGRATION,
     EVENT_SOURCE_MAPPING,
@@ -62,8 +64,7 @@ def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack:
     machine = run.get(STATE_MACHINE, "order_fulfillment")
     states = json.loads(machine.inputs["definition"])["States"].values()
     named = {state["Arguments"]["FunctionName"] for state in states if state["Type"] == "Task"}
-    tasks = ("validate_order", "fulfill_order", "release_order", "update_order_status")
-    assert named == arns(run, *tasks)
+    assert named == arns(run, *FUNCTIONS.values())
     grants = grants_of_role(run, "order_fulfillment-role")
     invokes = {grant for grant in grants if not grant.action.startswith(("logs:", "xray:"))}
     assert invokes == {Permission("lambda:InvokeFunction", arn) for arn in named}
@@ -115,7 +116,7 @@ def test_the_api_may_invoke_exactly_the_functions_of_its_routes_from_its_stage(s
         for integration in run.of_type(API_INTEGRATION)
         if integration.inputs.get("uri") == function.outputs["invokeArn"]
     }
-    assert invoked == arns(run, "users_api", "orders_api", "products_api", "service_api")
+    assert invoked == arns(run, *(name for name in function_names() if name.endswith("_api")))
     stage = run.get(REST_API, "orderflow").outputs["executionArn"] + "/v1/*"
     permissions = [
         (item.inputs["action"], item.inputs["principal"], item.inputs["function"], item.inputs["sourceArn"])
