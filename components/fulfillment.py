@@ -13,7 +13,6 @@ def fulfillment_environment(settings: FulfillmentSettings | None) -> Mapping[str
     return {
         "FULFILLMENT_URL": settings.url,
         "FULFILLMENT_SECRET_ARN": settings.secret_arn,
-        "FULFILLMENT_ALLOW_HTTP": str(settings.allow_http).lower(),
     }
 
 

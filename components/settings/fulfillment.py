@@ -22,7 +22,6 @@ class FulfillmentSettings:
 
     url: str
     secret_arn: str
-    allow_http: bool  # to this machine, in the local run
 
     @classmethod
     def read(cls, values: Values, region: str | None) -> "FulfillmentSettings | None":
@@ -35,7 +34,7 @@ class FulfillmentSettings:
             return None
         _check_url(url, allow_http)
         _check_secret_arn(secret_arn, region)
-        return cls(url=url, secret_arn=secret_arn, allow_http=allow_http)
+        return cls(url=url, secret_arn=secret_arn)
 
 
 def _check_url(text: str, allow_http: bool) -> None:

@@ -24,14 +24,13 @@ import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Literal, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import msgspec
 
 from functions.shared import deadline
 from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
 from functions.shared.domain.orders import OrderLine, Shipment
-from functions.shared.environment import InvalidEnvironmentVariable
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 
@@ -47,8 +46,6 @@ MAX_ANSWER_BYTES = 16 * 1024
 _MISCONFIGURED = frozenset({401, 403})
 # 4xx after which a retry may succeed: Request Timeout, Too Early, Too Many Requests.
 _TRANSIENT = frozenset({408, 425, 429})
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Parcel(msgspec.Struct, frozen=True, rename="camel"):
@@ -177,19 +174,6 @@ def read_reply(reply: Reply) -> Shipment:
             detail = f": {refusal.detail[:200]}" if refusal.detail else ""
             raise FulfillmentRefused(f"the fulfillment system refused the order ({status}){detail}")
     raise FulfillmentUnavailable(f"the fulfillment system answered {status}")
-
-
-def read_url(text: str, *, allow_http: bool) -> SplitResult:
-    """Returns the fulfillment system's URL, checked.
-
-    It must be https, because a signature protects an order from changes and not from readers. With
-    `allow_http`, plain http to this machine is allowed. Raises `InvalidEnvironmentVariable`.
-    """
-    url = urlsplit(text)
-    is_plain_but_local = allow_http and url.scheme == "http" and url.hostname in _LOOPBACK
-    if not url.hostname or not (url.scheme == "https" or is_plain_but_local) or url.username is not None:
-        raise InvalidEnvironmentVariable("FULFILLMENT_URL must be an https URL without credentials")
-    return url
 
 
 def open_transport() -> Transport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from functions.fulfill_order.fulfillment import FulfillmentSystem, fulfill
 from functions.shared import aws, clock
 from functions.shared.domain.orders import OrderLine, Shipment
@@ -17,7 +19,7 @@ def _open_fulfillment_system() -> FulfillmentSystem | None:
     from functions.fulfill_order import client  # imported only if needed, because it costs a cold start
 
     return client.FulfillmentClient(
-        client.read_url(url, allow_http=optional("FULFILLMENT_ALLOW_HTTP") == "true"),
+        urlsplit(url),
         client.SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
         client.open_transport(),
     )

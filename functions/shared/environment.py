@@ -9,10 +9,6 @@ class MissingEnvironmentVariable(RuntimeError):
     """A variable that the function needs is missing."""
 
 
-class InvalidEnvironmentVariable(RuntimeError):
-    """The value of a variable cannot be used."""
-
-
 def optional(name: str) -> str | None:
     """Returns the value of an environment variable, or None if it is absent or empty."""
     return os.environ.get(name) or None

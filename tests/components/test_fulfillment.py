@@ -19,5 +19,4 @@ def test_a_fulfillment_system_adds_the_permission_to_read_one_secret() -> None:
     assert {key: value for key, value in variables.items() if key.startswith("FULFILLMENT_")} == {
         "FULFILLMENT_URL": "https://fulfillment.example/orders",
         "FULFILLMENT_SECRET_ARN": secret,
-        "FULFILLMENT_ALLOW_HTTP": "false",
     }

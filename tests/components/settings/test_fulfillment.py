@@ -59,6 +59,24 @@ def test_a_mistake_names_the_key_the_value_and_what_to_use(changes: dict[str, An
     assert mistake(**changes) == message
 
 
+@pytest.mark.parametrize(
+    ("url", "allow_http"),
+    [
+        ("http://partner.example/orders", False),
+        ("http://partner.example/orders", True),
+        ("http://127.0.0.1:8787/", False),
+        ("http://127.0.0.1.example:8787/", True),
+        ("https://user:password@partner.example/", False),
+        ("https://", False),
+        ("ftp://partner.example/", True),
+        ("partner.example", True),
+    ],
+)
+def test_a_url_that_is_not_https_or_has_credentials_is_refused(url: str, allow_http: bool) -> None:
+    changes: dict[str, Any] = {"fulfillmentSecretArn": SECRET_ARN, "fulfillmentAllowHttp": allow_http}
+    assert mistake(fulfillmentUrl=url, **changes).startswith("fulfillmentUrl: ")
+
+
 def test_a_secret_of_another_region_is_refused() -> None:
     config = {"fulfillmentUrl": "https://partner.example", "fulfillmentSecretArn": SECRET_ARN}
     assert read(region="us-east-1", **config).fulfillment

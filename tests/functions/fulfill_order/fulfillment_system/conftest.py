@@ -42,7 +42,6 @@ def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch)
     backend.cloud.iam.granted = grants(**FULFILLMENT_SYSTEM)
     monkeypatch.setenv("FULFILLMENT_SECRET_ARN", SECRET_ARN)
     monkeypatch.setenv("FULFILLMENT_URL", url)
-    monkeypatch.setenv("FULFILLMENT_ALLOW_HTTP", "true")
     monkeypatch.setattr(handler, "_fulfillment_system", handler._open_fulfillment_system())
 
 

@@ -7,6 +7,7 @@ import json
 import ssl
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -244,14 +245,14 @@ def test_no_log_line_and_no_error_contains_the_secret(
 
 
 def test_no_request_is_sent_to_a_server_with_an_untrusted_certificate(tmp_path: Path) -> None:
-    from functions.fulfill_order.client import open_transport, read_url
+    from functions.fulfill_order.client import open_transport
 
     partner = FulfillmentPartner(SECRET)
     with PartnerServer(partner) as server:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self_signed(tmp_path))
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-        url = read_url(f"https://localhost:{server.server_port}/", allow_http=False)
+        url = urlsplit(f"https://localhost:{server.server_port}/")
         with pytest.raises(FulfillmentUnavailable) as raised:
             open_transport()(url, b"{}", {}, 2.0)
     assert isinstance(raised.value.__cause__, ssl.SSLCertVerificationError)
