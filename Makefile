@@ -10,7 +10,22 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require
 .PHONY: help install demo run test check lint types coverage implementations references mutants bench docs lock clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-38s %s\n", "make " $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; awk -F ' +## ' '/^# python -m .* ## / { printf "%-38s %s\n", substr($$1, 3), $$2 }' $(MAKEFILE_LIST)
+	@echo; echo 'First: source .venv/bin/activate. Each "python -m" command has --help, or says what it does in its module.'
+
+# python -m local              ## Start, use and stop a stack on this machine: up, outputs, logs, down
+# python -m ops                ## Inspect and repair orders and dead letters of a stack
+# python -m local.partners.fulfillment ## Run a fulfillment system that ships, refuses or fails
+# python -m components.packaging ## Build the Lambda layer
+# python -m bench              ## Measure speed, cost and growth; --help lists the measurements
+# python -m bench.api          ## Send load to an API by its URL
+# python -m bench.faults       ## Run orders while a share of all calls fails
+# python -m tools.openapi      ## Write docs/openapi.json; --check compares it
+# python -m tools.configuration ## Write docs/configuration.md; --check compares it
+# python -m tools.prose        ## Check the words of everything that people read
+# python -m tests.mutation     ## Run the tests against mutants
+# python -m tests.times        ## Sum the test times of a JUnit report per suite
 
 # The embedded AWS and its commands. pip installs uv, which installs the rest faster than pip.
 $(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt

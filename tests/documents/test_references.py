@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -100,3 +101,10 @@ def test_every_threat_names_the_files_of_its_countermeasure() -> None:
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| threat")]
     assert len(rows) > 20
     assert [row for row in rows if "`" not in row.rsplit("|", 2)[1]] == []
+
+
+def test_the_commands_that_make_help_lists_exist() -> None:
+    text = (PROJECT_ROOT / "Makefile").read_text("utf-8")
+    modules = re.findall(r"^# python -m ([\w.]+) +## ", text, re.MULTILINE)
+    assert len(modules) > 10
+    assert [name for name in modules if find_spec(name) is None] == []
