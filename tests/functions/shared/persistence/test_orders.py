@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from functions.shared import aws
-from functions.shared.domain.errors import DomainError, NotFound, Superseded
+from functions.shared.domain.errors import DomainError, NotFound, OrderRejected, StoreContention, Superseded
 from functions.shared.domain.moves import LEGAL_MOVES, Move, MoveResult, conditions_hold
 from functions.shared.domain.orders import (
     OPEN_STATUSES,
@@ -356,3 +357,102 @@ def test_stock_is_released_by_the_current_attempt_of_an_open_or_failed_order(
                         reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over)
                 assert backend.stored_order("o-1") == before, case
                 assert backend.stock("p-1") == 5, case
+
+
+# --- transactions that DynamoDB cancels ---
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+TRANSIENT = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
+LINES = [OrderLine("p-1", 2), OrderLine("p-2", 1)]
+
+
+class CancellingClient:
+    """A client whose transactions fail: each with the next error, and those after the last one not."""
+
+    def __init__(self, *errors: ClientError) -> None:
+        self.errors = list(errors)
+        self.keys: list[list[str]] = []
+
+    def transact_write_items(self, TransactItems: list[Any]) -> None:  # noqa: N803
+        """Fails with the next error."""
+        self.keys.append([next(iter(item["Update"]["Key"].values()))["S"] for item in TransactItems])
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def failure(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}}, "TransactWriteItems")
+
+
+def cancelled(*codes: str, item: dict[str, Any] | None = None) -> ClientError:
+    """A cancelled transaction, with the reason of the order and of each product."""
+    reasons = [{"Code": code, **({"Item": item} if item else {})} for code in codes]
+    return ClientError(
+        {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons},
+        "TransactWriteItems",
+    )
+
+
+def reserve(*errors: ClientError) -> object:
+    return Reservations(CancellingClient(*errors), "orders", "products").reserve("o-1", 1, LINES, at=LATER)
+
+
+def release(*errors: ClientError) -> list[list[str]]:
+    """Releases. Returns the keys of each transaction."""
+    client = CancellingClient(*errors)
+    held = replace(order(reservation=held_reservation()), items=LINES)
+    assert Reservations(client, "orders", "products").release(held, at=LATER, even_if_handed_over=False)
+    return client.keys
+
+
+@pytest.mark.parametrize("write", [reserve, release])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_a_transient_reason_is_contention_and_not_a_lack_of_stock(
+    write: Callable[..., object], place: int, code: str
+) -> None:
+    codes = ["None", "None", "None"]
+    codes[place] = code
+    with pytest.raises(StoreContention):
+        write(cancelled(*codes))
+
+
+@pytest.mark.parametrize("write", [reserve, release])
+@pytest.mark.parametrize("code", ["TransactionInProgressException", "TransactionConflictException"])
+def test_a_transaction_that_meets_another_one_is_contention(write: Callable[..., object], code: str) -> None:
+    with pytest.raises(StoreContention):
+        write(failure(code))
+
+
+@pytest.mark.parametrize("write", [reserve, release])
+@pytest.mark.parametrize(
+    "error", [failure("AccessDeniedException"), cancelled("None", "ValidationError", "None")]
+)
+def test_any_other_failure_is_raised_as_it_is(write: Callable[..., object], error: ClientError) -> None:
+    with pytest.raises(ClientError) as raised:
+        write(error)
+    assert raised.value is error
+
+
+def test_a_conflict_on_the_order_comes_before_a_lack_of_stock() -> None:
+    """The order may have changed: whether its stock is lacking is not known."""
+    with pytest.raises(StoreContention):
+        reserve(cancelled("TransactionConflict", "ConditionalCheckFailed", "None"))
+
+
+def test_a_lack_of_stock_comes_before_a_conflict_on_another_product() -> None:
+    with pytest.raises(OrderRejected, match=r"^insufficient_stock: 1 of product p-2 ordered, 0 in stock$"):
+        reserve(
+            cancelled("None", "TransactionConflict", "ConditionalCheckFailed", item={"stock": {"N": "0"}})
+        )
+
+
+def test_a_release_is_repeated_without_the_deleted_products() -> None:
+    gone = cancelled("None", "ConditionalCheckFailed", "None")
+    assert release(gone) == [["o-1", "p-1", "p-2"], ["o-1", "p-2"]]
+    assert release(gone, cancelled("None", "ConditionalCheckFailed"))[-1] == ["o-1"]
+
+
+def test_a_release_that_meets_a_conflict_and_a_deleted_product_is_contention() -> None:
+    with pytest.raises(StoreContention):
+        release(cancelled("None", "ConditionalCheckFailed", "TransactionConflict"))
