@@ -13,7 +13,8 @@ _STEPS: Final = (
 )
 _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops/test_orders.py")
 _RECORDS: Final = (f"{_F}/shared/persistence",)
-_WRITES: Final = (f"{_F}/shared/persistence/test_orders.py", *_RECORDS, *_STEPS, *_ORDERS)
+_REPEATS: Final = "tests/crashes/test_repeated_calls.py"
+_WRITES: Final = (f"{_F}/shared/persistence/test_orders.py", *_RECORDS, *_STEPS, *_ORDERS, _REPEATS)
 _DOMAIN: Final = (f"{_F}/shared/domain",)
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {

@@ -28,6 +28,7 @@ from functions.shared.persistence.open_index import shard_of
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.reservations import Reservations
 from local.memory.backend import MemoryBackend
+from local.memory.faults import CallRecorder
 from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, held_reservation, order
 
 ATTEMPT = 2
@@ -238,6 +239,18 @@ def test_a_second_create_returns_the_stored_order_and_changes_nothing(
     assert before["openShard"] == shard_of("o-1")
     assert orders.create(replace(order(), user_id="u-2")) == read(orders)
     assert backend.stored_order("o-1") == before
+
+
+def test_an_order_is_read_consistently_unless_the_caller_saves_that(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    stored(backend, OrderStatus.PENDING)
+    recorder = CallRecorder()
+    with backend.hooked(recorder):
+        orders.get("o-1")
+        orders.find("o-1")
+        orders.find("o-1", consistent=False)
+    assert [call.parameters["ConsistentRead"] for call in recorder.calls] == [True, True, False]
 
 
 # --- reservations ---
