@@ -116,6 +116,13 @@ def test_destroy_is_refused_in_prod_until_all_protection_is_removed(
     assert workspace.resources() == []
 
 
+def test_destroy_can_keep_the_protected_tables(deployed: Deployed, tmp_path: Path) -> None:
+    workspace = deployed.copy("prod", tmp_path / "prod")
+    workspace.pulumi("destroy", "--exclude-protected")
+    assert [found.type for found in workspace.resources()] == [TABLE] * 3
+    assert "prod" in workspace.pulumi("stack", "ls").text
+
+
 def test_keys_are_encrypted_in_the_state_and_hidden_in_the_outputs(
     deployed: Deployed, tmp_path: Path
 ) -> None:
