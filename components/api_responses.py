@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-REQUEST_HEADERS: Final = ("content-type", "idempotency-key", "if-match", "x-api-key")
-EXPOSED_HEADERS: Final = ("ETag", "Location")
+REQUEST_HEADERS: Final = ("content-type", "idempotency-key", "if-match", "if-none-match", "x-api-key")
+EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
 _PREFLIGHT_SECONDS: Final = 600
 
 _ALLOW_ORIGIN: Final = "Access-Control-Allow-Origin"
@@ -16,13 +16,14 @@ _ALLOW_ORIGIN: Final = "Access-Control-Allow-Origin"
 class Problem:
     """An error of the gateway, in the shape of the functions' errors. Programs read `code`.
 
-    Without a status, each error of the family keeps its own.
+    Without a status, each error of the family keeps its own. `retry_after` is in seconds.
     """
 
     title: str
     code: str
     detail: str
     status: int | None = None
+    retry_after: int | None = None
 
 
 # By API Gateway's response type. The two defaults cover all others.
@@ -63,12 +64,15 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         title="Too Many Requests",
         code="throttled",
         detail="Too many requests at once: try again in a moment.",
+        retry_after=1,
     ),
     "QUOTA_EXCEEDED": Problem(
         status=429,
         title="Too Many Requests",
         code="quota_exceeded",
         detail="The API key has used up its requests of the day.",
+        # The quota starts again at midnight UTC, at most a day away. The gateway cannot compute the rest.
+        retry_after=3600,
     ),
     "INTEGRATION_FAILURE": Problem(
         status=502,
@@ -104,17 +108,21 @@ def problem_template(problem: Problem) -> str:
     return json.dumps({name: value for name, value in document.items() if value is not None})
 
 
-def problem_headers(origins: Sequence[str]) -> dict[str, str]:
+def problem_headers(problem: Problem, origins: Sequence[str]) -> dict[str, str]:
     """Returns the headers of a gateway's error.
 
     With several origins, pages of every origin may read it. The gateway has no conditions, so it cannot
     return the origin of the request, and the error contains no secret.
     """
     origin = origins[0] if len(origins) == 1 else "*"
-    return {
-        "gatewayresponse.header.Content-Type": "'application/problem+json'",
-        f"gatewayresponse.header.{_ALLOW_ORIGIN}": f"'{origin}'",
+    headers = {
+        "Content-Type": "application/problem+json",
+        "Cache-Control": "no-store",
+        "Access-Control-Expose-Headers": ",".join(EXPOSED_HEADERS),
+        _ALLOW_ORIGIN: origin,
+        **({} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}),
     }
+    return {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
 
 
 def preflight_headers(origins: Sequence[str], methods: Iterable[str]) -> dict[str, str]:

@@ -277,8 +277,8 @@ class RestApi(pulumi.ComponentResource):
         self._fingerprint.append(["OPTIONS", path, headers, template])
 
     def _add_problems(self) -> None:
-        headers = api_responses.problem_headers(self._settings.cors_origins)
         for response_type, problem in api_responses.PROBLEMS.items():
+            headers = api_responses.problem_headers(problem, self._settings.cors_origins)
             template = api_responses.problem_template(problem)
             response = aws.apigateway.Response(
                 f"{self._name}-{response_type.lower()}",

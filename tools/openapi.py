@@ -88,12 +88,15 @@ _PARAMETERS: Final = {
         "in": "header",
         "description": "Changes or deletes the record only if it has this version, the `ETag` of a response. "
         "Several are separated by commas; `*` matches every version.",
-        "schema": {"type": "string"},
+        "schema": {
+            "type": "string",
+            "pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,49})$',
+        },
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Returns 304 without a body if the document still has this `ETag`.",
+        "description": "Returns 304 without a body if the record or document still has this `ETag`.",
         "schema": {"type": "string"},
     },
     "IdempotencyKey": {
@@ -229,7 +232,7 @@ class Contract:
             names.append("IfMatch")
         if self._errors.IdempotencyKeyReused in route.raises:
             names.append("IdempotencyKey")
-        if route.path in TEXTS:
+        if self._has_etag(route):
             names.append("IfNoneMatch")
         return [{"$ref": f"#/components/parameters/{name}"} for name in names]
 
@@ -249,7 +252,7 @@ class Contract:
     def _successes(self, route: Any) -> list[HTTPStatus]:
         if _answer_of(route) is type(None):
             return [HTTPStatus.NO_CONTENT]
-        if route.path in TEXTS:
+        if self._has_etag(route):
             return [HTTPStatus.OK, HTTPStatus.NOT_MODIFIED]
         if route.method == "POST" and route.takes is not None:
             repeatable = self._errors.IdempotencyKeyReused in route.raises
@@ -269,10 +272,16 @@ class Contract:
         return response
 
     def _headers(self, route: Any) -> Iterator[str]:
-        if route.path in TEXTS or getattr(_answer_of(route), "__name__", "") in _VERSIONED:
+        if self._has_etag(route) or getattr(_answer_of(route), "__name__", "") in _VERSIONED:
             yield "ETag"
         if route.takes is not None and route.method == "POST":
             yield "Location"
+
+    def _has_etag(self, route: Any) -> bool:
+        """Returns whether a GET has an ETag, so that it can return 304: records and documents, not pages."""
+        return route.method == "GET" and (
+            route.path in TEXTS or getattr(_answer_of(route), "__name__", "") in {*_VERSIONED, "OrderView"}
+        )
 
     def _content(self, route: Any) -> dict[str, Any]:
         if route.path in TEXTS:
@@ -307,7 +316,7 @@ class Contract:
                 }
             },
         }
-        if "Unavailable" in names:
+        if {"Unavailable", "Throttled", "QuotaExceeded"} & set(names):
             response["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
         return response
 
@@ -317,10 +326,11 @@ class Contract:
             yield from ("MalformedBody", "BodyTooLarge", "UnsupportedMediaType", "InvalidInput")
         if self._is_page(route):
             yield from ("InvalidPageToken", "InvalidLimit")
+        yield "UnknownParameter"
         if "<" in route.path:
             yield "NotFound"
         if route.method in {"PATCH", "DELETE"}:
-            yield "VersionMismatch"
+            yield from ("MalformedIfMatch", "VersionMismatch")
         yield from (error.__name__ for error in route.raises)
         if function != OPEN_FUNCTION:
             yield from ("InvalidApiKey", "QuotaExceeded", "Unavailable")
@@ -352,6 +362,19 @@ class Contract:
                 "The `limit` is out of range.",
                 self._http.summary(limit),
                 limit,
+            ),
+        )
+        unknown = [
+            msgspec.structs.replace(WRONG_FIELDS[0], field="emial", message=DETAILS["UnknownParameter"])
+        ]
+        yield (
+            "UnknownParameter",
+            self._failure(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid_input",
+                "A query parameter is unknown, or given more than once.",
+                self._http.summary(unknown),
+                unknown,
             ),
         )
         status, code, detail = self._http.UNAVAILABLE

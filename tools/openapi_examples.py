@@ -144,6 +144,8 @@ ANSWERS: Final[dict[str, Any]] = {
 # The detail of each error, by the error's name. tests/documents/test_openapi.py compares them with the API.
 DETAILS: Final = {
     "MalformedBody": "the body is not valid JSON",
+    "MalformedIfMatch": 'expected If-Match: "3", the ETag of a response, or a list of at most 50',
+    "UnknownParameter": "unknown: expected no query parameter",
     "InvalidPageToken": "this list did not hand out the nextToken",
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",

@@ -14,7 +14,7 @@ from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, OrderStatus
 from functions.shared.environment import required
 from functions.shared.events import EventBus
-from functions.shared.http import Answer, Api
+from functions.shared.http import PAGE, Answer, Api, etag_of
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
@@ -54,10 +54,11 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
 @api.route("GET", "/orders/<order_id>")
 def get_order(order_id: str) -> Answer[OrderView]:
     """Get one order, with its history."""
-    return Answer(HTTPStatus.OK, view(_orders.get(order_id)))
+    order = view(_orders.get(order_id))
+    return Answer(HTTPStatus.OK, order, {"ETag": etag_of(order)})
 
 
-@api.route("GET", "/users/<user_id>/orders")
+@api.route("GET", "/users/<user_id>/orders", query=PAGE)
 def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
     """Get a page of a user's orders, newest first."""
     page = _orders.list_of_user(user_id, *api.page())

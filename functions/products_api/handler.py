@@ -12,7 +12,7 @@ from functions.shared import aws, clock
 from functions.shared.domain.errors import InvalidInput, VersionRequired
 from functions.shared.domain.products import NewProduct, Product, ProductPatch
 from functions.shared.environment import required
-from functions.shared.http import Answer, Api, etag
+from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records
 from functions.shared.persistence.pages import Page
@@ -47,7 +47,7 @@ def create_product(body: NewProduct) -> Answer[Product]:
     return _one(product, HTTPStatus.CREATED, Location=f"{api.location}/{product.product_id}")
 
 
-@api.route("GET", "/products")
+@api.route("GET", "/products", query=PAGE)
 def list_products() -> Answer[Page[Product]]:
     """Get a page of the catalog."""
     return Answer(HTTPStatus.OK, _products.page(*api.page()))

@@ -51,7 +51,4 @@ def docs() -> Answer[str]:
 
 
 def _answer(document: documents.Document) -> Answer[str]:
-    known = (api.header("if-none-match") or "").split(",")
-    if document.etag in {tag.strip().removeprefix("W/") for tag in known}:
-        return Answer(HTTPStatus.NOT_MODIFIED, None, document.headers)
     return Answer(HTTPStatus.OK, document.text, document.headers, document.content_type)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 
 from functions.shared import aws, deadline
 from functions.shared.domain import errors
+from functions.shared.domain.texts import EMAIL, LINE, LINES
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
@@ -27,12 +29,23 @@ from functions.shared.violations import FieldError, violations
 
 MAX_BODY_BYTES = 64 * 1024
 
+MAX_TAGS = 50
+PAGE = ("limit", "nextToken")
+EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
+# An entity tag: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_LONGEST_NAME = 200
+
 # The format of an id in a path, as `Identifier` in a body. No record has another id.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class MalformedBody(errors.DomainError):
     """The body is not JSON."""
+
+
+class MalformedIfMatch(errors.DomainError):
+    """`If-Match` is not a list of entity tags."""
 
 
 class BodyTooLarge(errors.DomainError):
@@ -54,6 +67,7 @@ class InvalidBody(errors.InvalidInput):
 # The status of each error. Every other exception is a 500 without its text.
 STATUS: dict[type[Exception], HTTPStatus] = {
     MalformedBody: HTTPStatus.BAD_REQUEST,
+    MalformedIfMatch: HTTPStatus.BAD_REQUEST,
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooLateToCancel: HTTPStatus.CONFLICT,
@@ -116,6 +130,7 @@ class Route(NamedTuple):
     handler: Handler
     takes: type[msgspec.Struct] | None
     raises: tuple[type[errors.DomainError], ...]
+    query: tuple[str, ...]
 
 
 class Api:
@@ -124,9 +139,8 @@ class Api:
     def __init__(self) -> None:
         self.routes: list[Route] = []
         first, *others = required("CORS_ORIGINS").split(",")
-        self._any_origin = first == "*"
         self._resolver = APIGatewayRestResolver(
-            cors=CORSConfig(allow_origin=first, extra_origins=others, expose_headers=["ETag", "Location"])
+            cors=CORSConfig(allow_origin=first, extra_origins=others, expose_headers=list(EXPOSED_HEADERS))
         )
         self._resolver.not_found(self._no_route)
         self._resolver.exception_handler(Exception)(self._to_problem)
@@ -138,15 +152,16 @@ class Api:
         *,
         takes: type[msgspec.Struct] | None = None,
         raises: tuple[type[errors.DomainError], ...] = (),
+        query: tuple[str, ...] = (),
     ) -> Callable[[Handler], Handler]:
         """Registers a route. Path parameters are written `<order_id>` and passed by name.
 
         `takes` is the type of the body, which is passed as `body`. `raises` are the errors that no other
-        route has, for the contract.
+        route has, for the contract. `query` are the names of the query parameters; others are refused.
         """
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(Route(method, path, handler, takes, raises))
+            self.routes.append(Route(method, path, handler, takes, raises, query))
 
             @wraps(handler)
             def run(**path_parameters: str) -> Response[str]:
@@ -155,9 +170,11 @@ class Api:
                         raise errors.NotFound(f"there is no such {name.removesuffix('_id')}")
                 if "order_id" in path_parameters:
                     logger.append_keys(order_id=path_parameters["order_id"])
+                self._check_query(query)
                 if takes is not None:
                     return _to_response(handler(body=self._decode_body(takes), **path_parameters))
-                return _to_response(handler(**path_parameters))
+                answer = handler(**path_parameters)
+                return _to_response(self._unless_known(answer) if method == "GET" else answer)
 
             self._resolver.route(path, method)(run)
             return handler
@@ -167,10 +184,9 @@ class Api:
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answers one request of API Gateway. Writes one log line."""
         deadline.start(context)
-        answer = self._resolver.resolve(event, context)
-        if not self._any_origin:
-            # A cache must not serve the response for one origin to another.
-            answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
+        answer = self._resolver.resolve({**event, "path": _path_of(event)}, context)
+        # A cache must not serve the response for one origin, or for none, to another.
+        answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
         logger.info(
             "request", method=event["httpMethod"], resource=event.get("resource"), status=answer["statusCode"]
         )
@@ -179,10 +195,11 @@ class Api:
     # --- the request, for routes --------------------------------------------------------------------------
 
     def header(self, name: str) -> str | None:
-        """Returns a header of the request by its name in any case, or None."""
-        headers = self._resolver.current_event.headers or {}
-        value = headers.get(name)
-        return value if value is None else str(value)
+        """Returns a header of the request by its name in any case, or None. Several lines are one list."""
+        event = self._resolver.current_event
+        lines = (event.raw_event.get("multiValueHeaders") or {}).items()
+        found = [value for key, values in lines if key.lower() == name for value in values]
+        return ", ".join(found) if found else (event.headers or {}).get(name)
 
     @property
     def request_id(self) -> str:
@@ -205,15 +222,40 @@ class Api:
     def if_match(self) -> set[int] | None:
         """Returns the versions in `If-Match` (RFC 9110, section 13.1.1).
 
-        None means no header or `*`. An empty set means that none of its tags can be a version of this API.
+        None means no header or `*`. An empty set means that none of its tags can be a version of this API:
+        tags are compared character by character. Raises `MalformedIfMatch`.
         """
         header = self.header("if-match")
         if header is None or header.strip() == "*":
             return None
-        tags = (re.fullmatch(r'"([0-9]{1,15})"', tag.strip()) for tag in header.split(",")[:50])
-        return {int(tag[1]) for tag in tags if tag}
+        tags = _tags(header)
+        if tags is None or len(tags) > MAX_TAGS:
+            raise MalformedIfMatch(
+                f'expected If-Match: "3", the ETag of a response, or a list of at most {MAX_TAGS}'
+            )
+        versions = (re.fullmatch(r'"(0|[1-9][0-9]{0,14})"', tag) for tag in tags)
+        return {int(version[1]) for version in versions if version}
 
     # --- the resolver -------------------------------------------------------------------------------------
+
+    def _check_query(self, allowed: tuple[str, ...]) -> None:
+        given = self._resolver.current_event.raw_event.get("multiValueQueryStringParameters") or {}
+        expected = " and ".join(allowed) or "no query parameter"
+        for name, values in given.items():
+            if name not in allowed:
+                raise errors.InvalidInput(f"unknown: expected {expected}", name[:_LONGEST_NAME])
+            if len(values) > 1:
+                raise errors.InvalidInput("given more than once: expected one value", name)
+
+    def _unless_known(self, answer: Answer[Any]) -> Answer[Any]:
+        """Returns 304 without a body if the client has this ETag (RFC 9110, section 13.1.2)."""
+        etag, known = answer.headers.get("ETag"), self.header("if-none-match")
+        if etag is None or known is None:
+            return answer
+        tags = [tag.removeprefix("W/") for tag in _tags(known) or ()]
+        if etag not in tags and known.strip() != "*":
+            return answer
+        return Answer(HTTPStatus.NOT_MODIFIED, None, answer.headers)
 
     def _decode_body(self, kind: type[msgspec.Struct]) -> msgspec.Struct:
         # As in API Gateway, a request without a Content-Type is JSON.
@@ -233,6 +275,9 @@ class Api:
             value = decode_json(raw, Any)
         except MalformedJson as error:
             raise MalformedBody("the body is not valid JSON") from error
+        for name in _texts_of(kind):
+            if isinstance(value, dict) and isinstance(value.get(name), str):
+                value[name] = value[name].strip()
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
@@ -294,9 +339,40 @@ def summary(fields: list[FieldError]) -> str:
     return f"{len(fields)} fields are invalid: {', '.join(error.field for error in fields)}"
 
 
+def _path_of(event: dict[str, Any]) -> str:
+    """Returns the path of the route. The event's own path has the base path of a custom domain."""
+    path: str = event.get("resource") or event["path"]
+    for name, value in (event.get("pathParameters") or {}).items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def _tags(header: str) -> list[str] | None:
+    """Returns the entity tags of a list (RFC 9110, section 8.8.3), or None if it is none."""
+    if not re.fullmatch(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*", header):
+        return None
+    return re.findall(_TAG, header)
+
+
+@cache
+def _texts_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Returns the fields of a body that are texts of people (`Text` in the domain), by their JSON names."""
+    properties = msgspec.json.schema_components([kind])[1][kind.__name__]["properties"]
+    return tuple(
+        name
+        for name, schema in properties.items()
+        if {EMAIL, LINE, LINES} & {part.get("pattern") for part in (schema, *schema.get("anyOf", ()))}
+    )
+
+
 def etag(version: int) -> str:
     """Returns the entity tag of a record's version."""
     return f'"{version}"'
+
+
+def etag_of(body: msgspec.Struct) -> str:
+    """Returns the entity tag of a body without a version: a hash of it."""
+    return f'"{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:16]}"'
 
 
 def _to_response(answer: Answer[Any]) -> Response[str]:
@@ -308,7 +384,8 @@ def _to_response(answer: Answer[Any]) -> Response[str]:
         body = msgspec.json.encode(answer.body).decode()
     return Response(
         status_code=answer.status.value,
-        content_type=answer.content_type,
-        headers=dict(answer.headers),
+        content_type=answer.content_type if body else None,
+        # Records are personal data. Public documents have their own Cache-Control.
+        headers={"Cache-Control": "no-store", **answer.headers},
         body=body,
     )

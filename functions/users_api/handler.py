@@ -12,7 +12,7 @@ from functions.shared import aws, clock
 from functions.shared.domain.errors import InvalidInput
 from functions.shared.domain.users import NewUser, User, UserPatch
 from functions.shared.environment import required
-from functions.shared.http import Answer, Api, etag
+from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records
 from functions.shared.persistence.pages import Page
@@ -38,7 +38,7 @@ def create_user(body: NewUser) -> Answer[User]:
     return _one(user, HTTPStatus.CREATED, Location=f"{api.location}/{user.user_id}")
 
 
-@api.route("GET", "/users")
+@api.route("GET", "/users", query=PAGE)
 def list_users() -> Answer[Page[User]]:
     """Get a page of all users."""
     return Answer(HTTPStatus.OK, _users.page(*api.page()))

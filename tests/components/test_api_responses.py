@@ -45,9 +45,20 @@ def test_the_defaults_keep_the_status_of_each_error() -> None:
 
 def test_an_error_allows_the_one_origin_or_all() -> None:
     header = "gatewayresponse.header.Access-Control-Allow-Origin"
-    assert problem_headers(["*"])[header] == "'*'"
-    assert problem_headers(TWO[:1])[header] == "'https://shop.example.com'"
-    assert problem_headers(TWO)[header] == "'*'"
+    problem = PROBLEMS["INVALID_API_KEY"]
+    assert problem_headers(problem, ["*"])[header] == "'*'"
+    assert problem_headers(problem, TWO[:1])[header] == "'https://shop.example.com'"
+    assert problem_headers(problem, TWO)[header] == "'*'"
+
+
+def test_every_429_says_when_to_try_again() -> None:
+    header = "gatewayresponse.header.Retry-After"
+    waits = {name: problem_headers(problem, ["*"]).get(header) for name, problem in PROBLEMS.items()}
+    assert waits["THROTTLED"] == "'1'"
+    assert waits["QUOTA_EXCEEDED"] == "'3600'"
+    assert {name for name, problem in PROBLEMS.items() if problem.status == 429} == {
+        name for name, wait in waits.items() if wait
+    }
 
 
 def test_a_preflight_names_origin_methods_and_headers() -> None:
@@ -55,9 +66,11 @@ def test_a_preflight_names_origin_methods_and_headers() -> None:
         "method.response.header.Access-Control-Allow-Origin": "'*'",
         "method.response.header.Access-Control-Allow-Methods": "'GET,OPTIONS,POST'",
         "method.response.header.Access-Control-Allow-Headers": (
-            "'content-type,idempotency-key,if-match,x-api-key'"
+            "'content-type,idempotency-key,if-match,if-none-match,x-api-key'"
         ),
-        "method.response.header.Access-Control-Expose-Headers": "'ETag,Location'",
+        "method.response.header.Access-Control-Expose-Headers": (
+            "'ETag,Location,Retry-After,x-amzn-RequestId'"
+        ),
         "method.response.header.Access-Control-Max-Age": "'600'",
     }
 

@@ -6,8 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Description = Annotated[str, msgspec.Meta(max_length=2000)]
+from functions.shared.domain.texts import LINE, LINES
+
+Title = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
+]
+Description = Annotated[
+    str, msgspec.Meta(max_length=2000, pattern=LINES, description="a text without control characters")
+]
 # 1,000,000.00. A total of 50 lines of 1,000 pieces is still an exact number in every JSON parser (< 2^53).
 Price = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Currency = Annotated[

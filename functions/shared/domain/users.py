@@ -6,16 +6,17 @@ from typing import Annotated
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-# One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP
-# (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by one, because `\s` differs between the
-# languages that read the contract.
+from functions.shared.domain.texts import EMAIL, LINE
+
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
+]
 Email = Annotated[
     str,
     msgspec.Meta(
         min_length=3,
         max_length=254,
-        pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+(?!\n)$",
+        pattern=EMAIL,
         description="an e-mail address",
     ),
 ]

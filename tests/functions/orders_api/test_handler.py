@@ -73,3 +73,12 @@ def test_an_invalid_idempotency_key_is_a_422(backend: MemoryBackend, key: str) -
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
     answer = backend.api.post("/orders", body, headers={"Idempotency-Key": key})
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, "Idempotency-Key")
+
+
+def test_an_order_that_the_client_has_is_not_sent_again_until_it_changes(backend: MemoryBackend) -> None:
+    order_id = backend.create_order("u-1", {"p-1": 1})
+    etag = backend.api.get(f"/orders/{order_id}").headers["etag"]
+    assert backend.api.get(f"/orders/{order_id}", headers={"If-None-Match": etag}).status == 304
+    backend.api.post(f"/orders/{order_id}/cancel")
+    changed = backend.api.get(f"/orders/{order_id}", headers={"If-None-Match": etag})
+    assert (changed.status, changed.body["status"]) == (200, "CANCELLED")

@@ -11,7 +11,7 @@ import pytest
 
 from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
-from local.memory.functions import HttpAnswer, LambdaContext
+from local.memory.functions import HttpAnswer, LambdaContext, invoke
 from tests.functions.records import RECORDS
 
 
@@ -215,4 +215,67 @@ def test_an_error_cannot_be_read_by_a_page_of_another_origin(
 def test_answers_carry_cors_headers_for_a_page_of_another_origin(backend: MemoryBackend) -> None:
     answer = backend.api.get("/users", headers={"Origin": "https://shop.example.com"})
     assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["access-control-expose-headers"] == "ETag,Location"
+    assert answer.headers["access-control-expose-headers"] == "ETag,Location,Retry-After,x-amzn-RequestId"
+
+
+@pytest.mark.parametrize("path", ["/users", "/users/u-1", "/orders/o-1", "/users/u-1/orders", "/", "/docs"])
+def test_an_unknown_query_parameter_is_a_422_that_names_it(backend: MemoryBackend, path: str) -> None:
+    answer = backend.api.get(path, query={"emial": "ada@example.com"})
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, "emial")
+
+
+def test_a_query_parameter_given_twice_is_a_422(backend: MemoryBackend) -> None:
+    event = request_event("GET", "/users") | {
+        "queryStringParameters": {"limit": "2"},
+        "multiValueQueryStringParameters": {"limit": ["1", "2"]},
+    }
+    answer = invoke("users_api", event)
+    assert answer["statusCode"] == 422
+    assert json.loads(answer["body"])["errors"][0]["field"] == "limit"
+
+
+def test_a_route_is_found_under_the_base_path_of_a_domain(backend: MemoryBackend) -> None:
+    user = backend.create_user()
+    event = request_event("GET", "/users/{userId}") | {
+        "path": f"/shop/users/{user}",
+        "pathParameters": {"userId": user},
+    }
+    answer = invoke("users_api", event)
+    assert (answer["statusCode"], json.loads(answer["body"])["userId"]) == (200, user)
+
+
+def test_if_match_in_two_header_lines_is_one_list(backend: MemoryBackend) -> None:
+    user = backend.create_user()
+    event = request_event("DELETE", "/users/{userId}") | {
+        "pathParameters": {"userId": user},
+        "headers": {"If-Match": '"7"'},
+        "multiValueHeaders": {"If-Match": ['"1"', '"7"']},
+    }
+    assert invoke("users_api", event)["statusCode"] == 204
+
+
+def test_no_cache_keeps_a_record_or_serves_it_to_another_origin(backend: MemoryBackend) -> None:
+    for path in ("/users", f"/users/{backend.create_user()}", "/users/unknown"):
+        headers = backend.api.get(path).headers
+        assert (headers["cache-control"], headers["vary"]) == ("no-store", "Origin")
+
+
+def request_event(method: str, resource: str) -> dict[str, Any]:
+    return {
+        "resource": resource,
+        "path": resource,
+        "httpMethod": method,
+        "headers": {},
+        "multiValueHeaders": {},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "body": None,
+        "isBase64Encoded": False,
+        "requestContext": {
+            "requestId": "r",
+            "stage": "v1",
+            "path": f"/v1{resource}",
+            "resourcePath": resource,
+        },
+    }

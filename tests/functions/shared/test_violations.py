@@ -14,8 +14,8 @@ from local.memory.backend import MemoryBackend
     [
         ("/users", [], "body", "expected an object with name, email"),
         ("/users", None, "body", "expected an object with name, email"),
-        ("/users", {"email": "a@b"}, "name", "missing: expected a text of 1 to 200 characters"),
-        ("/users", {"name": 1, "email": "a@b"}, "name", "expected a text of 1 to 200 characters"),
+        ("/users", {"email": "a@b"}, "name", "missing: expected a text on one line of 1 to 200 characters"),
+        ("/users", {"name": 1, "email": "a@b"}, "name", "expected a text on one line of 1 to 200 characters"),
         (
             "/users",
             {"name": "A", "email": "a b"},
@@ -24,7 +24,7 @@ from local.memory.backend import MemoryBackend
         ),
         (
             "/users",
-            {"name": "A", "email": "a@b\n"},
+            {"name": "A", "email": "a@b\nc"},
             "email",
             "expected an e-mail address of 3 to 254 characters",
         ),
@@ -38,7 +38,7 @@ from local.memory.backend import MemoryBackend
             "/products",
             {"title": "A", "price": 1, "stock": 1, "description": 1},
             "description",
-            "expected a text of at most 2000 characters or null",
+            "expected a text without control characters of at most 2000 characters or null",
         ),
         (
             "/products",

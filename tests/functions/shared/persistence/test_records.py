@@ -59,7 +59,12 @@ def test_an_empty_patch_is_a_422(backend: MemoryBackend, kind: str) -> None:
 @each_kind
 @pytest.mark.parametrize(
     ("if_match", "status"),
-    [('"1"', 200), ("*", 200), ('"7", "1"', 200), ('"2"', 412), ('W/"1"', 412), ('"abc"', 412), ("", 412)],
+    [
+        *(('"1"', 200), ("*", 200), ('"7", "1"', 200)),
+        *(('"2"', 412), ('W/"1"', 412), ('"abc"', 412), ('"01"', 412)),
+        *(("", 400), ("1", 400), ("x", 400), ('"1', 400), ('"1" "2"', 400), ('*, "1"', 400)),
+        (", ".join(['"1"'] * 51), 400),
+    ],
 )
 def test_a_patch_and_a_delete_apply_if_match(
     backend: MemoryBackend, kind: str, if_match: str, status: int
@@ -68,7 +73,60 @@ def test_a_patch_and_a_delete_apply_if_match(
     patched = backend.api.patch(path, {FIELD[kind]: "New"}, headers={"If-Match": if_match})
     assert patched.status == status
     path = path_of(kind, create(backend, kind))
-    assert backend.api.delete(path, headers={"If-Match": if_match}).status == (204 if status == 200 else 412)
+    deleted = backend.api.delete(path, headers={"If-Match": if_match})
+    assert deleted.status == (204 if status == 200 else status)
+    if status == 400:
+        assert deleted.body["code"] == "malformed_if_match"
+        assert 'If-Match: "3"' in deleted.body["detail"]
+
+
+@each_kind
+def test_a_record_that_the_client_has_is_not_sent_again(backend: MemoryBackend, kind: str) -> None:
+    path = path_of(kind, create(backend, kind))
+    again = backend.api.get(path, headers={"If-None-Match": '"1"'})
+    assert (again.status, again.body, again.headers["etag"]) == (304, None, '"1"')
+    assert "content-type" not in again.headers
+    assert backend.api.get(path, headers={"If-None-Match": '"2"'}).status == 200
+
+
+@each_kind
+def test_white_space_around_a_text_is_removed(backend: MemoryBackend, kind: str) -> None:
+    text = {**RECORDS[kind], FIELD[kind]: " \u3000Ada  Lovelace\t\n"}
+    assert backend.api.post(f"/{kind}", text).body[FIELD[kind]] == "Ada  Lovelace"
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "\t", "a\u0000b", "a\nb", "a\u007fb", "a\u0085b", "a\u202eb", "a\u2066b", "a\u200fb"],
+)
+def test_a_blank_text_or_a_control_character_is_a_422(backend: MemoryBackend, kind: str, text: str) -> None:
+    answer = backend.api.post(f"/{kind}", {**RECORDS[kind], FIELD[kind]: text})
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, FIELD[kind])
+    assert backend.count(kind) == 0
+
+
+@each_kind
+@pytest.mark.parametrize("text", ["Zoë", "山田太郎", "👩‍👩‍👧", "O'Brien-Smith, Jr.", "עדה"])
+def test_texts_of_all_scripts_are_kept(backend: MemoryBackend, kind: str, text: str) -> None:
+    assert backend.api.post(f"/{kind}", {**RECORDS[kind], FIELD[kind]: text}).body[FIELD[kind]] == text
+
+
+def test_white_space_around_an_address_is_removed(backend: MemoryBackend) -> None:
+    user = backend.api.post("/users", {"name": "Ada", "email": " ada@example.com "})
+    assert user.body["email"] == "ada@example.com"
+
+
+def test_a_description_may_have_line_breaks(backend: MemoryBackend) -> None:
+    product = {**RECORDS["products"], "description": "First.\nSecond."}
+    assert backend.api.post("/products", product).body["description"] == "First.\nSecond."
+    tab = {**RECORDS["products"], "description": "a\tb"}
+    assert backend.api.post("/products", tab).status == 422
+
+
+def test_an_unpaired_surrogate_is_refused(backend: MemoryBackend) -> None:
+    body = '{"name": "a\\ud800b", "email": "ada@example.com"}'
+    assert backend.api.post("/users", body).status == 400
 
 
 # Two fields of each kind, changed by two clients at the same time.

@@ -1,0 +1,18 @@
+"""Texts that people write: names, titles, descriptions.
+
+The API removes white space at their beginning and end. Control characters and characters that change the
+direction of the text around them are refused (Unicode Standard Annex 9, section 2).
+"""
+
+from __future__ import annotations
+
+_NO_DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+LINE = rf"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029{_NO_DIRECTION}]*(?!\n)$"
+"""The pattern of a text on one line, which is not blank."""
+LINES = rf"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f{_NO_DIRECTION}]*$"
+"""The pattern of a text with line breaks."""
+# One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP
+# (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by one, because `\s` differs between the
+# languages that read the contract.
+EMAIL = r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+(?!\n)$"
+"""The pattern of an e-mail address."""
