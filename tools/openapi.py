@@ -200,7 +200,7 @@ class Contract:
                 "required": True,
                 "content": {
                     "application/json": {
-                        "schema": _schema_ref(route.takes.__name__),
+                        "schema": _schema_ref(_public_name(route.takes.__name__)),
                         "examples": BODIES[route.takes.__name__],
                     }
                 },
@@ -409,7 +409,7 @@ class Contract:
         for route in routes:
             if route.method == "PATCH":
                 requests[route.takes.__name__]["minProperties"] = 1
-        schemas = {name: _tidy(schema) for name, schema in requests.items()}
+        schemas = {_public_name(name): _tidy(schema) for name, schema in requests.items()}
         schemas |= {_public_name(name): _tidy(_never_null(schema)) for name, schema in responses.items()}
         return dict(sorted(schemas.items()))
 
@@ -500,8 +500,12 @@ def _schema_name(kind: Any) -> str:
 
 
 def _public_name(name: str) -> str:
-    """Returns `OrderPage` for msgspec's `Page_OrderView_`: clients get the name Order."""
-    return re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
+    """Returns the name of a schema for clients: `OrderPage` for msgspec's `Page_OrderView_`.
+
+    `NewOrder` becomes `OrderRequest`: in Go, `NewOrder` is the constructor of `Order`.
+    """
+    name = re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
+    return re.sub(r"^New(\w+)$", r"\1Request", name)
 
 
 def _schema_ref(name: str) -> dict[str, str]:
@@ -514,7 +518,10 @@ def _sentence(text: str | None) -> str:
 
 
 def _tidy(value: Any, name: str = "") -> Any:
-    """Returns a schema without repeated names and Python's parts, and with the format of times."""
+    """Returns a schema without repeated names and Python's parts, and with the formats of times and money.
+
+    Generators fail at a default of null, and read money as 32 bits without `int64`.
+    """
     if isinstance(value, list):
         return [_tidy(element) for element in value]
     if not isinstance(value, dict):
@@ -530,8 +537,12 @@ def _tidy(value: Any, name: str = "") -> Any:
         tidy["type"] = "string"
     if tidy.get("required") == []:
         del tidy["required"]
+    if "default" in tidy and tidy["default"] is None:
+        del tidy["default"]
     if name in {"createdAt", "updatedAt", "at"}:
         tidy["format"] = "date-time"
+    if name in {"price", "unitPrice", "total"}:
+        tidy |= {"format": "int64", "maximum": tidy.get("maximum", 2**53 - 1)}
     return tidy
 
 

@@ -115,3 +115,26 @@ def test_every_error_is_a_problem_document_with_its_own_status() -> None:
 def test_the_contract_contains_no_python_names() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert not [word for word in ("(?!", "None ", "None)", "msgspec", "functions.", "$defs") if word in text]
+
+
+def _schemas(found: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(found, dict):
+        yield found
+        for part in found.values():
+            yield from _schemas(part)
+    elif isinstance(found, list):
+        for part in found:
+            yield from _schemas(part)
+
+
+def test_no_default_is_null_and_money_has_64_bits() -> None:
+    schemas = CONTRACT["components"]["schemas"]
+    assert [schema for schema in _schemas(schemas) if schema.get("default", 0) is None] == []
+    for owner, field in (("Product", "price"), ("Order", "total"), ("OrderLine", "unitPrice")):
+        money = schemas[owner]["properties"][field]
+        assert (money["format"], money["maximum"] <= 2**53 - 1) == ("int64", True)
+
+
+def test_no_schema_has_the_name_of_a_constructor_of_another() -> None:
+    names = set(CONTRACT["components"]["schemas"])
+    assert not names & {f"New{name}" for name in names}
