@@ -539,11 +539,15 @@ def _tidy(value: Any, name: str = "") -> Any:
         del tidy["required"]
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
+    return tidy | _format_of(name, tidy)
+
+
+def _format_of(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     if name in {"createdAt", "updatedAt", "at"}:
-        tidy["format"] = "date-time"
+        return {"format": "date-time"}
     if name in {"price", "unitPrice", "total"}:
-        tidy |= {"format": "int64", "maximum": tidy.get("maximum", 2**53 - 1)}
-    return tidy
+        return {"format": "int64", "maximum": schema.get("maximum", 2**53 - 1)}
+    return {}
 
 
 def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
