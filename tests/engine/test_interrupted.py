@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -45,11 +46,18 @@ def stop_update(workspace: Workspace, stop: signal.Signals, *, within: int) -> N
         )
         while process.poll() is None and len(account.calls()) - before < moment:
             time.sleep(0.01)
-        if stop is signal.SIGKILL:
-            os.killpg(process.pid, stop)
-        else:
-            process.send_signal(stop)
+        process.send_signal(stop)
         assert process.wait(timeout=120) != 0
+    kill_session(process.pid)
+
+
+def kill_session(session: int) -> None:
+    """Ends what a killed engine leaves behind: the language host and the program."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text("utf-8").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
 def pending_creates(workspace: Workspace) -> set[tuple[str, str]]:
