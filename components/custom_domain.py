@@ -16,7 +16,7 @@ _RENEWAL_DAYS: Final = 30
 
 
 class CustomDomain(pulumi.ComponentResource):
-    """Serves the API's stage at the root of the name. The URL under amazonaws.com still works.
+    """Serves the API's stage under the domain name. The URL under amazonaws.com still works.
 
     The certificate must be issued for this name, in the API's region: AWS checks that. `alarms` gets an alarm
     that starts before the certificate expires.
@@ -44,7 +44,12 @@ class CustomDomain(pulumi.ComponentResource):
             opts=child,
         )
         mapping = aws.apigateway.BasePathMapping(
-            name, domain_name=domain.domain_name, rest_api=api.id, stage_name=api.stage_name, opts=child
+            name,
+            domain_name=domain.domain_name,
+            base_path=settings.base_path,
+            rest_api=api.id,
+            stage_name=api.stage_name,
+            opts=child,
         )
         record = aws.route53.Record(
             name,
@@ -80,5 +85,6 @@ class CustomDomain(pulumi.ComponentResource):
             )
         )
         # The URL is known when it is served.
-        self.url = pulumi.Output.all(mapping.id, record.fqdn).apply(lambda _: f"https://{settings.name}")
+        url = f"https://{settings.name}" + (f"/{settings.base_path}" if settings.base_path else "")
+        self.url = pulumi.Output.all(mapping.id, record.fqdn).apply(lambda _: url)
         self.register_outputs({"url": self.url})

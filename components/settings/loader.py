@@ -133,11 +133,14 @@ def as_integer(key: str, value: object, low: int, high: float = math.inf) -> int
     return int(number)
 
 
-def with_members(key: str, value: object, members: Sequence[str]) -> Mapping[str, Any]:
-    """Returns an object that has exactly these members."""
-    if isinstance(value, dict) and set(value) == set(members):
+def with_members(
+    key: str, value: object, members: Sequence[str], *, optional: Sequence[str] = ()
+) -> Mapping[str, Any]:
+    """Returns an object that has exactly these members, and perhaps the optional ones."""
+    if isinstance(value, dict) and set(members) <= set(value) <= {*members, *optional}:
         return value
-    raise not_allowed(key, value, f"an object with exactly {', '.join(members)}")
+    more = f" and perhaps {', '.join(optional)}" if optional else ""
+    raise not_allowed(key, value, f"an object with exactly {', '.join(members)}{more}")
 
 
 def check_region(key: str, arn: str, region: str | None) -> None:

@@ -54,3 +54,10 @@ def test_an_alarm_starts_a_month_before_the_certificate_expires() -> None:
     assert days["metric"]["metricName"] == "DaysToExpiry"
     assert days["metric"]["dimensions"] == {"CertificateArn": DOMAIN["certificateArn"]}
     assert days["metric"]["period"] == 24 * 60 * 60
+
+
+def test_the_api_can_be_under_a_base_path() -> None:
+    run = declare_test_stack(customDomain=DOMAIN | {"basePath": "shop"})
+    (mapping,) = run.of_type("aws:apigateway/basePathMapping:BasePathMapping")
+    assert mapping.inputs["basePath"] == "shop"
+    assert run.outputs.values["apiUrl"] == "https://api.example.com/shop"

@@ -17,7 +17,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"customDomain": {"name": "api.example.com"}},
         'customDomain: {"name": "api.example.com"} is not allowed. '
-        "Use an object with exactly name, certificateArn, zoneId.",
+        "Use an object with exactly name, certificateArn, zoneId and perhaps basePath.",
     ),
     (
         {"customDomain": DOMAIN | {"name": "https://api.example.com"}},
@@ -32,6 +32,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"customDomain": DOMAIN | {"certificateArn": "api.example.com"}},
         "customDomain.certificateArn: api.example.com is not allowed. "
         "Use the ARN of a certificate in AWS Certificate Manager.",
+    ),
+    (
+        {"customDomain": DOMAIN | {"basePath": "shop/v1"}},
+        "customDomain.basePath: shop/v1 is not allowed. Use one segment of a path such as shop.",
     ),
     (
         {"customDomain": DOMAIN | {"zoneId": "example.com"}},
