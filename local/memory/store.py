@@ -262,6 +262,7 @@ class Store:
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the response to one call of DynamoDB's API. Raises ClientError."""
+        assert None not in request.values(), request  # AWS reads null as an absent parameter
         handler: Callable[[Mapping[str, Any]], dict[str, Any]] = getattr(self, f"_{xform_name(operation)}")
         try:
             return handler(request)
