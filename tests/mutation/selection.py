@@ -24,6 +24,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
     "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/validate_order"),
     "functions/shared/domain/products.py": (*_DOMAIN, f"{_F}/products_api", *_RECORDS, "tests/documents"),
+    "functions/shared/domain/texts.py": (*_DOMAIN, f"{_F}/users_api", f"{_F}/products_api", *_RECORDS),
     "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
     "functions/shared/persistence/dynamodb.py": _WRITES,
