@@ -7,6 +7,7 @@ not running (`status` only).
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from local.aws.emulator import EmulatorError
+from local.aws.emulator import SECRET_ACCESS_KEY, EmulatorError
 from local.demo import DemoError, run_demo
 from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
@@ -153,6 +154,21 @@ def outputs() -> None:
         print(json.dumps(connect().all_outputs(), indent=2, sort_keys=True))
 
 
+def env() -> None:
+    """Print the URL, the key and the AWS settings as exports for a shell: `eval "$(python -m local env)"`."""
+    with errors_as_exit_codes():
+        running = connect()
+        for name, value in {
+            "API_URL": running.api_url,
+            "API_KEY": _key(running),
+            "AWS_ENDPOINT_URL": running.endpoint.url,
+            "AWS_REGION": running.endpoint.region,
+            "AWS_ACCESS_KEY_ID": running.endpoint.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        }.items():
+            print(f"export {name}={shlex.quote(value)}")
+
+
 def logs(
     function: Annotated[
         str | None, typer.Argument(help="Only this function's lines.", show_default="all functions")
@@ -161,6 +177,9 @@ def logs(
     platform: Annotated[
         bool, typer.Option("--platform", help="Include Lambda's own START, END and REPORT lines.")
     ] = False,
+    order: Annotated[
+        str | None, typer.Option("--order", help="Only the lines of this order, one short line each.")
+    ] = None,
 ) -> None:
     """Print the functions' logs, oldest line first."""
     with errors_as_exit_codes():
@@ -172,7 +191,7 @@ def logs(
         groups = {name: group for name, group in running.log_groups.items() if function in (None, name)}
         seen: set[Line] = set()
         while True:
-            _print_new_lines(running, groups, seen, platform=platform)
+            _print_new_lines(running, groups, seen, platform=platform, order=order)
             if not follow:
                 return
             time.sleep(_FOLLOW_INTERVAL)
@@ -196,7 +215,7 @@ def demo() -> None:
         _console.print("[green]Every order ended as expected.[/]")
 
 
-for command in (up, down, status, outputs, logs, demo):
+for command in (up, down, status, outputs, env, logs, demo):
     app.command()(command)
 
 
@@ -231,12 +250,15 @@ def _show_how_to_use(running: RunningStack) -> None:
         f"curl {url}/",
         f'curl {header} -d \'{{"title": "Lamp", "price": 1999, "stock": 5}}\' {url}/products',
         f"curl {header} {url}/products",
+        f'curl {header} -d \'{{"userId": "ada", "items": [{{"productId": "<productId>", "quantity": 1}}]}}\' '
+        f"{url}/orders",
+        f"curl {header} {url}/orders/<orderId>",
     ):
         _console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def _print_new_lines(
-    running: RunningStack, groups: dict[str, str], seen: set[Line], *, platform: bool
+    running: RunningStack, groups: dict[str, str], seen: set[Line], *, platform: bool, order: str | None
 ) -> None:
     lines: list[Line] = []
     client = running.client("logs")
@@ -252,8 +274,26 @@ def _print_new_lines(
         if line in seen or (not platform and message.startswith(_PLATFORM_LINES)):
             continue
         seen.add(line)
+        if order is not None:
+            short = _line_of_order(message, order)
+            if short is None:
+                continue
+            message = short
         _console.print(f"[cyan]{name:<{width}}[/]  ", end="")
         _console.print(visible_lines(message), soft_wrap=True, markup=False)
+
+
+def _line_of_order(message: str, order: str) -> str | None:
+    """Returns a log record of an order as one short line, or None for a record of something else."""
+    try:
+        record = json.loads(message)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or record.get("order_id") != order:
+        return None
+    attempt = f"attempt {record['attempt']}: " if "attempt" in record else ""
+    outcome = f" ({record['outcome']})" if "outcome" in record else ""
+    return f"{record.get('timestamp', '')}  {attempt}{record.get('message', '')}{outcome}"
 
 
 def main() -> None:

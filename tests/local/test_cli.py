@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +44,16 @@ def _local(environment: dict[str, str], *arguments: str) -> subprocess.Completed
     )
 
 
+def _log_of(environment: dict[str, str], order: str, function: str) -> list[str]:
+    """Returns the lines of `logs --order`, when the function has written one."""
+    for _ in range(60):
+        lines = _local(environment, "logs", "--order", order).stdout.splitlines()
+        if any(line.startswith(function) for line in lines):
+            return lines
+        time.sleep(0.5)
+    raise AssertionError(lines)
+
+
 def _error(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split())
 
@@ -56,6 +67,25 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert set(outputs["apiKeys"]) == {"free", "paid"}
     assert {"endpointUrl", "region", "awsAccessKeyId", "awsSecretAccessKey", "tableNames"} <= set(outputs)
     assert requests.get(f"{outputs['apiUrl']}/", timeout=20).status_code == 200
+
+    exports = _local(environment, "env").stdout
+    shell = subprocess.run(
+        ["sh", "-c", 'eval "$0"; echo "$API_URL $API_KEY $AWS_ENDPOINT_URL"', exports],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.split() == [outputs["apiUrl"], outputs["apiKeys"]["paid"], outputs["endpointUrl"]]
+
+    order = requests.post(
+        f"{outputs['apiUrl']}/orders",
+        json={"userId": "nobody-known", "items": [{"productId": "p", "quantity": 1}]},
+        headers={"x-api-key": outputs["apiKeys"]["paid"]},
+        timeout=20,
+    ).json()["orderId"]
+    lines = _log_of(environment, order, "update_order_status")
+    assert all("order_id" not in line for line in lines)
+    assert any("validate_order" in line and "unknown_user" in line for line in lines)
 
     again = _local(environment, "up")
     assert again.returncode == 1
@@ -193,7 +223,7 @@ def test_an_instance_can_be_started_after_a_crash(environment: dict[str, str]) -
     assert _local(environment, "up", "--detach").returncode == 0
 
 
-@pytest.mark.parametrize("command", ["", "up", "down", "status", "outputs", "demo", "logs"])
+@pytest.mark.parametrize("command", ["", "up", "down", "status", "outputs", "env", "demo", "logs"])
 def test_every_command_has_a_help_text(environment: dict[str, str], command: str) -> None:
     done = _local(environment, *([command] if command else []), "--help")
 
