@@ -79,7 +79,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
 
     order = requests.post(
         f"{outputs['apiUrl']}/orders",
-        json={"userId": "nobody-known", "items": [{"productId": "p", "quantity": 1}]},
+        json={"userId": "unknown-user", "items": [{"productId": "p", "quantity": 1}]},
         headers={"x-api-key": outputs["apiKeys"]["paid"]},
         timeout=20,
     ).json()["orderId"]
