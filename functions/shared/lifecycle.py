@@ -16,10 +16,6 @@ from functions.shared.persistence.orders import OrderRepository
 
 _NOT_SENT = (DependencyUnavailable, ClientError, BotoCoreError)
 
-# An execution that makes one of these moves announced all earlier ones itself. Other final moves may follow a
-# move of a second EXPRESS execution of the same attempt, which was cut off before it announced that move.
-_ANNOUNCED_ON_THE_WAY = frozenset({OrderStatus.VALIDATED, OrderStatus.FULFILLED})
-
 
 class OrderLifecycle:
     """Changes the status of orders, with their events."""
@@ -38,7 +34,9 @@ class OrderLifecycle:
         result = self._orders.move(move)
         order = result.order
         changes = recent_changes(order)
-        if move.to in _ANNOUNCED_ON_THE_WAY:
+        # An execution that fulfills an order announced its validation itself. Another final move may follow a
+        # move of a second EXPRESS execution of the attempt, which was cut off before it announced that move.
+        if move.to is OrderStatus.FULFILLED:
             changes = [change for change in changes if change.status is move.to]
         try:
             self._announce(order, changes)

@@ -16,6 +16,7 @@ _RECORDS: Final = (f"{_F}/shared/persistence",)
 _REPEATS: Final = "tests/crashes/test_repeated_calls.py"
 _WRITES: Final = (f"{_F}/shared/persistence/test_orders.py", *_RECORDS, *_STEPS, *_ORDERS, _REPEATS)
 _DOMAIN: Final = (f"{_F}/shared/domain",)
+_FIELDS: Final = f"{_F}/shared/test_violations.py"
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
@@ -23,9 +24,17 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
     "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
     "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/validate_order"),
-    "functions/shared/domain/products.py": (*_DOMAIN, f"{_F}/products_api", *_RECORDS, "tests/documents"),
-    "functions/shared/domain/texts.py": (*_DOMAIN, f"{_F}/users_api", f"{_F}/products_api", *_RECORDS),
-    "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", *_RECORDS, "tests/documents"),
+    "functions/shared/domain/products.py": (
+        *(*_DOMAIN, f"{_F}/products_api", _FIELDS, *_RECORDS, "tests/documents"),
+    ),
+    "functions/shared/domain/texts.py": (
+        *_DOMAIN,
+        f"{_F}/users_api",
+        f"{_F}/products_api",
+        _FIELDS,
+        *_RECORDS,
+    ),
+    "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", _FIELDS, *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
     "functions/shared/persistence/dynamodb.py": _WRITES,
     "functions/shared/persistence/open_index.py": _WRITES,

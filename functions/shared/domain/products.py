@@ -6,11 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.texts import LINE, LINES
+from functions.shared.domain.texts import LINES, Line
 
-Title = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
-]
 Description = Annotated[
     str, msgspec.Meta(max_length=2000, pattern=LINES, description="a text without control characters")
 ]
@@ -39,7 +36,7 @@ class Product(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class NewProduct(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A client's request for a product. Without a currency it has the stack's default."""
 
-    title: Title
+    title: Line
     price: Price
     stock: Stock
     description: Description | None = None
@@ -54,7 +51,7 @@ class ProductPatch(
     An unset field stays. A description of null is removed.
     """
 
-    title: Title | msgspec.UnsetType = msgspec.UNSET
+    title: Line | msgspec.UnsetType = msgspec.UNSET
     description: Description | msgspec.UnsetType | None = msgspec.UNSET
     price: Price | msgspec.UnsetType = msgspec.UNSET
     currency: Currency | msgspec.UnsetType = msgspec.UNSET

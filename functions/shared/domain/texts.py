@@ -6,9 +6,17 @@ direction of the text around them are refused (Unicode Standard Annex 9, section
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+
 _NO_DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 LINE = rf"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029{_NO_DIRECTION}]*(?!\n)$"
 """The pattern of a text on one line, which is not blank."""
+Line = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
+]
+"""A name or a title."""
 LINES = rf"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f{_NO_DIRECTION}]*$"
 """The pattern of a text with line breaks."""
 # One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP

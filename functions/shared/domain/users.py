@@ -6,11 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.texts import EMAIL, LINE
+from functions.shared.domain.texts import EMAIL, Line
 
-Name = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
-]
 Email = Annotated[
     str,
     msgspec.Meta(
@@ -36,12 +33,12 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
 class NewUser(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A client's request for a user."""
 
-    name: Name
+    name: Line
     email: Email
 
 
 class UserPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """The fields of a user that a client may change. An unset field stays."""
 
-    name: Name | msgspec.UnsetType = msgspec.UNSET
+    name: Line | msgspec.UnsetType = msgspec.UNSET
     email: Email | msgspec.UnsetType = msgspec.UNSET

@@ -64,7 +64,6 @@ class OpenIndex:
         update = (
             UpdateExpression()
             .remove("openShard", "openSince")
-            .require_exists("openShard")
             .require_one_of("status", [status for status in OrderStatus if status not in OPEN_STATUSES])
         )
         self._items.update_if(order_id, update)

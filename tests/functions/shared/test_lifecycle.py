@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import OrderStatus
 from local.memory.backend import MemoryBackend
-from local.memory.cloud import Killed
+from local.memory.cloud import Hook, Killed, ServiceCall
 from local.memory.faults import FAULTS, Failing, FaultAt, refusal
 from local.memory.functions import invoke_task
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, stalled_order
@@ -34,6 +38,64 @@ def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: Memor
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]
     with pytest.raises(Exception, match="PENDING in attempt 2"):
         orders_api._lifecycle.retry(order)
+
+
+class RefusedEvent(Hook):
+    """EventBridge accepts the request, and none of its events."""
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        if call.operation == "PutEvents":
+            answer |= {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+
+
+UNSENT: Mapping[str, Hook] = {
+    "refused": Failing(refusal("AccessDeniedException"), "PutEvents"),
+    "no answer": Failing(EndpointConnectionError(endpoint_url="https://events"), "PutEvents"),
+    "not accepted": RefusedEvent(),
+}
+each_failure = pytest.mark.parametrize("hook", UNSENT.values(), ids=UNSENT)
+
+
+@each_failure
+def test_a_final_order_whose_event_is_not_sent_returns_to_the_open_index(
+    backend: MemoryBackend, hook: Hook
+) -> None:
+    order_id = backend.create_order("u-1", {"p-1": 1})
+    with backend.hooked(hook), pytest.raises(Exception, match=r"."):
+        invoke_task("update_order_status", order_id, status="FAILED", reason="broken")
+    stored = backend.stored_order(order_id)
+    assert stored["status"] == "FAILED"
+    assert stored["openShard"]
+    assert stored["openSince"] >= stored["updatedAt"]
+
+
+@each_failure
+def test_an_open_order_whose_event_is_not_sent_keeps_its_place_in_the_open_index(
+    backend: MemoryBackend, hook: Hook
+) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    since = backend.stored_order(order_id)["openSince"]
+    pricing = invoke_task("validate_order", order_id)
+    with backend.hooked(hook), pytest.raises(Exception, match=r"."):
+        invoke_task("update_order_status", order_id, status="VALIDATED", pricing=pricing)
+    stored = backend.stored_order(order_id)
+    assert (stored["status"], stored["openSince"]) == ("VALIDATED", since)
+
+
+@each_failure
+def test_a_cancel_succeeds_if_its_event_is_not_sent(backend: MemoryBackend, hook: Hook) -> None:
+    order_id = backend.create_order("u-1", {"p-1": 1})
+    with backend.hooked(hook):
+        assert backend.api.post(f"/orders/{order_id}/cancel").status == 200
+    assert backend.stored_order(order_id)["openShard"]
+
+
+def test_each_move_of_a_fulfilled_order_is_published_once(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.run_until_idle()
+    assert backend.status(order_id) == "FULFILLED"
+    events = [event["detail-type"] for event in backend.take_events()]
+    assert events == ["OrderValidated", "OrderFulfilled"]
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])

@@ -18,6 +18,7 @@ def entries(before: str) -> set[str]:
 
 
 def test_orders_are_spread_over_all_shards_and_each_keeps_its_own() -> None:
+    assert len(OPEN_SHARDS) == 8  # 1,000 writes a second each
     shards = [shard_of(f"order-{number}") for number in range(200)]
     assert set(shards) == set(OPEN_SHARDS)
     assert shards == [shard_of(f"order-{number}") for number in range(200)]
