@@ -1,6 +1,7 @@
 """The code that several functions use.
 
-Imports point inwards: handlers -> shared -> shared.persistence -> shared.domain.
+Imports point inwards: handlers -> shared -> shared.persistence -> shared.domain. `clock` imports
+nothing, and all but the domain may import it.
 """
 
 import logging
