@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -20,12 +20,11 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 
 from functions.shared import aws, deadline
 from functions.shared.domain import errors
-from functions.shared.domain.texts import EMAIL, LINE, LINES
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.persistence.pages import DEFAULT_LIMIT, MAX_LIMIT
-from functions.shared.violations import FieldError, violations
+from functions.shared.violations import MAX_PATH, FieldError, strip_texts, violations
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -34,7 +33,6 @@ PAGE = ("limit", "nextToken")
 EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
 # An entity tag: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_LONGEST_NAME = 200
 
 # The format of an id in a path, as `Identifier` in a body. No record has another id.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -243,7 +241,7 @@ class Api:
         expected = " and ".join(allowed) or "no query parameter"
         for name, values in given.items():
             if name not in allowed:
-                raise errors.InvalidInput(f"unknown: expected {expected}", name[:_LONGEST_NAME])
+                raise errors.InvalidInput(f"unknown: expected {expected}", name[:MAX_PATH])
             if len(values) > 1:
                 raise errors.InvalidInput("given more than once: expected one value", name)
 
@@ -275,9 +273,8 @@ class Api:
             value = decode_json(raw, Any)
         except MalformedJson as error:
             raise MalformedBody("the body is not valid JSON") from error
-        for name in _texts_of(kind):
-            if isinstance(value, dict) and isinstance(value.get(name), str):
-                value[name] = value[name].strip()
+        if isinstance(value, dict):
+            strip_texts(value, kind)
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
@@ -352,17 +349,6 @@ def _tags(header: str) -> list[str] | None:
     if not re.fullmatch(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*", header):
         return None
     return re.findall(_TAG, header)
-
-
-@cache
-def _texts_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Returns the fields of a body that are texts of people (`Text` in the domain), by their JSON names."""
-    properties = msgspec.json.schema_components([kind])[1][kind.__name__]["properties"]
-    return tuple(
-        name
-        for name, schema in properties.items()
-        if {EMAIL, LINE, LINES} & {part.get("pattern") for part in (schema, *schema.get("anyOf", ()))}
-    )
 
 
 def etag(version: int) -> str:

@@ -1,4 +1,4 @@
-"""The mistakes of a body, one per field.
+"""The fields of a body: trims its texts, and describes its mistakes, one per field.
 
 msgspec checks bodies fast and stops at the first mistake. Only a body that it refused is checked here,
 against the same types.
@@ -7,15 +7,18 @@ against the same types.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
 
+from functions.shared.domain.texts import EMAIL, LINE, LINES
+
 # A body of 64 KB can have thousands of mistakes, and names of any length.
 _MOST = 20
-_LONGEST_PATH = 200
+MAX_PATH = 200
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -27,8 +30,30 @@ class FieldError(msgspec.Struct, frozen=True):
 
 def violations(value: object, kind: type[msgspec.Struct]) -> list[FieldError]:
     """Returns up to 20 mistakes of a decoded body that is no `kind`, in the order of its fields."""
-    found = (FieldError(path[:_LONGEST_PATH] or "body", message) for path, message in _look(value, kind, ""))
+    found = (FieldError(path[:MAX_PATH] or "body", message) for path, message in _look(value, kind, ""))
     return list(islice(found, _MOST))
+
+
+def strip_texts(body: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """Removes white space around the texts of a decoded body: its fields of a type in `domain/texts.py`."""
+    for name in _texts_of(kind):
+        text = body.get(name)
+        if isinstance(text, str):
+            body[name] = text.strip()
+
+
+@cache
+def _texts_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    fields = msgspec.structs.fields(kind)
+    return tuple(field.encode_name for field in fields if _is_text(inspect.type_info(field.type)))
+
+
+def _is_text(expected: inspect.Type) -> bool:
+    if isinstance(expected, inspect.Metadata):
+        return _is_text(expected.type)
+    if isinstance(expected, inspect.UnionType):
+        return any(map(_is_text, expected.types))
+    return isinstance(expected, inspect.StrType) and expected.pattern in {EMAIL, LINE, LINES}
 
 
 def _look(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,7 @@ class UpdateExpression:
         self._sets: list[str] = []
         self._removes: list[str] = []
         self._conditions: list[str] = []
-        self._assigned: dict[str, AttributeValue] = {}
+        self._assigned: dict[str, str] = {}  # path -> placeholder of its new value
 
     def name(self, path: str) -> str:
         """Returns the placeholder of an attribute, or of a path into a map (`reservation.state`)."""
@@ -97,8 +97,8 @@ class UpdateExpression:
 
     def set(self, path: str, value: object) -> UpdateExpression:
         """Sets an attribute to a value."""
-        self._sets.append(f"{self.name(path)} = {self.value(value)}")
-        self._assigned[path] = to_value(value)
+        placeholder = self._assigned[path] = self.value(value)
+        self._sets.append(f"{self.name(path)} = {placeholder}")
         return self
 
     def append(self, path: str, element: object) -> UpdateExpression:
@@ -147,7 +147,7 @@ class UpdateExpression:
 
     def is_shown_by(self, item: Item) -> bool:
         """Returns whether an item has every value that this update sets."""
-        return all(_at(item, path) == value for path, value in self._assigned.items())
+        return all(_at(item, path) == self._values[new] for path, new in self._assigned.items())
 
     def parameters(self) -> dict[str, Any]:
         """Returns the parameters of UpdateItem, and of an Update in TransactWriteItems."""

@@ -121,7 +121,6 @@ class Records(Generic[T]):
 
         With `versions` only a record in one of these changes. Raises `NotFound` and `VersionMismatch`.
         """
-        update = self._change(changes, at, versions)
         # A repeat by botocore must not count the version twice.
         once = self._change(changes, at, versions)
         once.require(f"{once.name('updatedAt')} <> {once.value(at)}")
@@ -136,7 +135,7 @@ class Records(Generic[T]):
                 raise self._refused(error, record_id) from error
         # Another writer changed the record in the same millisecond.
         try:
-            return self._update(record_id, update)
+            return self._update(record_id, self._change(changes, at, versions))
         except ClientError as error:
             raise self._refused(error, record_id) from error
 
