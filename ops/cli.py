@@ -138,6 +138,24 @@ def _confirm(question: str) -> None:
     raise typer.Exit(code)
 
 
+def _change_order(
+    change: Callable[[OperatedStack, str], orders.Outcome],
+    order_id: str,
+    question: str,
+    connection: contextlib.AbstractContextManager[OperatedStack],
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Change one order, after the question about it unless `yes`, and print the outcome."""
+    if not yes:
+        _check_terminal(f"orders {change.__name__}")
+    with connection as operated:
+        if not yes:
+            _confirm(f"{orders.describe_status(operated, order_id)} {question} on stack {operated.name}?")
+        _print_outcome(change(operated, order_id), as_json=as_json)
+
+
 def _print_error(sentence: str) -> None:
     _errors.print(f"[bold red]Error:[/] {plain(sentence)}", soft_wrap=True)
 
@@ -189,12 +207,8 @@ def cancel(
     outputs: OutputsFile = None,
 ) -> None:
     """Cancel an order that has no reservation yet."""
-    if not yes:
-        _check_terminal("orders cancel")
-    with operate(stack, outputs, as_json=as_json) as operated:
-        if not yes:
-            _confirm(f"{orders.describe_status(operated, order_id)} Cancel it on stack {operated.name}?")
-        _print_outcome(orders.cancel(operated, order_id), as_json=as_json)
+    connection = operate(stack, outputs, as_json=as_json)
+    _change_order(orders.cancel, order_id, "Cancel it", connection, yes=yes, as_json=as_json)
 
 
 @orders_app.command()
@@ -206,12 +220,8 @@ def retry(
     outputs: OutputsFile = None,
 ) -> None:
     """Retry a FAILED order: set it to PENDING under a new attempt and send it to the queue."""
-    if not yes:
-        _check_terminal("orders retry")
-    with operate(stack, outputs, as_json=as_json) as operated:
-        if not yes:
-            _confirm(f"{orders.describe_status(operated, order_id)} Retry it on stack {operated.name}?")
-        _print_outcome(orders.retry(operated, order_id), as_json=as_json)
+    connection = operate(stack, outputs, as_json=as_json)
+    _change_order(orders.retry, order_id, "Retry it", connection, yes=yes, as_json=as_json)
 
 
 @orders_app.command()
@@ -223,15 +233,9 @@ def release(
     outputs: OutputsFile = None,
 ) -> None:
     """Release the reservation of a FAILED order that was not shipped and never will be."""
-    if not yes:
-        _check_terminal("orders release")
-    with operate(stack, outputs, as_json=as_json) as operated:
-        if not yes:
-            _confirm(
-                f"{orders.describe_status(operated, order_id)} Is it certain that it was not shipped and "
-                f"never will be? Release its reservation on stack {operated.name}?"
-            )
-        _print_outcome(orders.release(operated, order_id), as_json=as_json)
+    question = "Is it certain that it was not shipped and never will be? Release its reservation"
+    connection = operate(stack, outputs, as_json=as_json)
+    _change_order(orders.release, order_id, question, connection, yes=yes, as_json=as_json)
 
 
 @dlq_app.command("list")
