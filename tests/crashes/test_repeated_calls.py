@@ -6,7 +6,6 @@ and again with each fault at each call. Answers, messages, events, metrics and s
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from itertools import count
@@ -21,6 +20,7 @@ from local.memory.faults import FAULTS, FaultAt, faults_of
 from local.memory.functions import HttpAnswer
 from tests.crashes import actions
 from tests.crashes.actions import Action
+from tests.observability.emitted import emitted_in
 
 CASES = (
     *(actions.post_user, actions.patch_user, actions.patch_user_if_match),
@@ -69,19 +69,9 @@ def _effects(
         "answer": (answer.status, answer.body) if isinstance(answer, HttpAnswer) else answer,
         "messages": backend.take_messages(),
         "events": backend.take_events(),
-        "metrics": _metrics(capsys.readouterr().out),
+        "metrics": [metric.name for metric in emitted_in(capsys.readouterr().out)],
         "items": {name: list(table.items.values()) for name, table in backend.cloud.store.tables.items()},
     }
-
-
-def _metrics(output: str) -> list[str]:
-    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return [
-        metric["Name"]
-        for line in lines
-        for directive in line.get("_aws", {}).get("CloudWatchMetrics", ())
-        for metric in directive["Metrics"]
-    ]
 
 
 def _without_repeats(found: list[Any]) -> list[Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -16,26 +15,18 @@ from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
 from local.memory.backend import MemoryBackend
 from local.memory.functions import ENVIRONMENT, LambdaContext, invoke, invoke_task
+from tests.observability.emitted import Emitted, emitted_in
 from tests.statemachines.paths import task_payloads
 
 PAYLOADS = task_payloads()
 TASKS = tuple(PAYLOADS)
 
 
-class Emitted(NamedTuple):
-    """One value in a record of CloudWatch's embedded metric format."""
-
-    name: str
-    dimensions: dict[str, str]
-    unit: str
-    value: float
-
-
 @pytest.fixture
 def emitted(backend: MemoryBackend, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Emitted]]:
     """Returns the values that were emitted since the last call."""
     capsys.readouterr()
-    return lambda: [value for line in capsys.readouterr().out.splitlines() for value in _values(line)]
+    return lambda: list(emitted_in(capsys.readouterr().out))
 
 
 @pytest.fixture
@@ -46,19 +37,6 @@ def set_log_level(backend: MemoryBackend) -> Iterator[Callable[[str], None]]:
     level = logger.log_level
     yield logger.setLevel
     logger.setLevel(level)
-
-
-def _values(line: str) -> Iterator[Emitted]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return
-    for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
-        assert directive["Namespace"] == ENVIRONMENT["POWERTOOLS_METRICS_NAMESPACE"]
-        (dimensions,) = directive["Dimensions"]
-        for metric in directive["Metrics"]:
-            (value,) = record[metric["Name"]]
-            yield Emitted(metric["Name"], {name: record[name] for name in dimensions}, metric["Unit"], value)
 
 
 def create_order(backend: MemoryBackend) -> str:
