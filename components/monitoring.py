@@ -213,16 +213,14 @@ class Monitoring(pulumi.ComponentResource):
 
     def _watch_api(self, observed: MonitoredParts) -> None:
         percent, milliseconds = self._settings.error_percent, self._settings.latency_ms
+        requests = {"requests": of_api(observed.api, "Count")}
         self._alarm(
             "api_5xx",
             f"More than {percent} % of the API's responses are server errors.",
             Formula(
                 expression="100 * errors / requests",
                 label="Server errors (%)",
-                metrics={
-                    "errors": of_api(observed.api, "5XXError"),
-                    "requests": of_api(observed.api, "Count"),
-                },
+                metrics={"errors": of_api(observed.api, "5XXError"), **requests},
             ),
             AlarmCondition(above=percent, count=2, of=3),
         )
@@ -236,7 +234,7 @@ class Monitoring(pulumi.ComponentResource):
                 expression="IF(requests >= 100, p99, IF(requests >= 10, p90, 0))",
                 label="Milliseconds",
                 metrics={
-                    "requests": of_api(observed.api, "Count"),
+                    **requests,
                     **{name: of_api(observed.api, "Latency").by(name) for name in ("p99", "p90")},
                 },
             ),
@@ -250,10 +248,7 @@ class Monitoring(pulumi.ComponentResource):
                 # API Gateway counts 4xx together: it has no metric per status.
                 expression="IF(requests >= 100, 100 * refused / requests, 0)",
                 label="Refused requests (%)",
-                metrics={
-                    "refused": of_api(observed.api, "4XXError"),
-                    "requests": of_api(observed.api, "Count"),
-                },
+                metrics={"refused": of_api(observed.api, "4XXError"), **requests},
             ),
             AlarmCondition(above=_REFUSED_PERCENT, count=3, of=3),
         )

@@ -21,10 +21,11 @@ from components.workflow import placeholder_of, placeholders
 
 FILE = Path(__file__).parents[2] / "statemachines" / "order_fulfillment.asl.json"
 
+_NAMED = placeholders(FILE.read_text("utf-8"))
 FUNCTIONS = {
     placeholder: function
     for function in function_names()
-    if (placeholder := placeholder_of(function)) in placeholders(FILE.read_text("utf-8"))
+    if (placeholder := placeholder_of(function)) in _NAMED
 }
 """The tasks of the workflow: the functions that the file names, by their placeholders."""
 
