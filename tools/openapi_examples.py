@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from functions.orders_api.views import OrderView, view
+from functions.shared.domain.addresses import Address
 from functions.shared.domain.orders import (
     HistoryEntry,
     NewOrder,
@@ -112,7 +113,22 @@ BODIES: Final[dict[str, Any]] = {
         a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
     "NewOrder": _named(
-        two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)])
+        two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)]),
+        two_lamps_to_an_address=NewOrder(
+            user_id=_USER_ID,
+            items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)],
+            reference="WEB-7341",
+            metadata={"channel": "newsletter"},
+            deliver_to=Address(
+                name="Ada Lovelace",
+                lines=["12 St James's Square"],
+                postal_code="SW1Y 4JH",
+                city="London",
+                country="GB",
+                phone="+44 20 7946 0000",
+                instructions="Ring twice",
+            ),
+        ),
     ),
 }
 

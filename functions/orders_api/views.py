@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
+from functions.shared.domain.orders import (
+    HistoryEntry,
+    Order,
+    OrderContent,
+    OrderLine,
+    OrderStatus,
+    Shipment,
+)
 
-from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus, Shipment
 
-
-class OrderView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class OrderView(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     """An order in the API. `total` and `currency` are absent until the order is priced."""
 
     order_id: str

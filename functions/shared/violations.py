@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -35,36 +36,66 @@ def violations(value: object, kind: type[msgspec.Struct]) -> list[FieldError]:
 
 
 def strip_texts(body: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-    """Removes white space around the texts of a decoded body: its fields of a type in `domain/texts.py`."""
-    for name in _texts_of(kind):
-        text = body.get(name)
-        if isinstance(text, str):
-            body[name] = text.strip()
+    """Removes white space around the texts of a decoded body: its fields of a type in `domain/texts.py`.
+
+    Also in objects and lists of the body. A dictionary keeps what the client wrote: nothing interprets it.
+    """
+    for name, expected in _fields_with_texts(kind):
+        if name in body:
+            body[name] = _stripped(body[name], expected)
 
 
 @cache
-def _texts_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    fields = msgspec.structs.fields(kind)
-    return tuple(field.encode_name for field in fields if _is_text(inspect.type_info(field.type)))
+def _fields_with_texts(kind: type[msgspec.Struct]) -> tuple[tuple[str, inspect.Type], ...]:
+    fields = [
+        (field.encode_name, _only(inspect.type_info(field.type))) for field in msgspec.structs.fields(kind)
+    ]
+    return tuple((name, expected) for name, expected in fields if _has_texts(expected))
 
 
-def _is_text(expected: inspect.Type) -> bool:
-    if isinstance(expected, inspect.Metadata):
-        return _is_text(expected.type)
-    if isinstance(expected, inspect.UnionType):
-        return any(map(_is_text, expected.types))
+def _has_texts(expected: inspect.Type) -> bool:
+    if isinstance(expected, inspect.StructType):
+        return bool(_fields_with_texts(expected.cls))
+    if isinstance(expected, inspect.ListType):
+        return _has_texts(_only(expected.item_type))
     return isinstance(expected, inspect.StrType) and expected.pattern in {EMAIL, LINE, LINES}
 
 
+def _stripped(value: Any, expected: inspect.Type) -> Any:
+    if isinstance(value, str) and isinstance(expected, inspect.StrType):
+        return value.strip()
+    if isinstance(value, dict) and isinstance(expected, inspect.StructType):
+        strip_texts(value, expected.cls)
+    elif isinstance(value, list) and isinstance(expected, inspect.ListType):
+        return [_stripped(element, _only(expected.item_type)) for element in value]
+    return value
+
+
+def _only(expected: inspect.Type) -> inspect.Type:
+    """Returns a type without its annotations, and without null or unset beside it."""
+    if isinstance(expected, inspect.Metadata):
+        return _only(expected.type)
+    if isinstance(expected, inspect.UnionType):
+        return next(_only(one) for one in expected.types if not isinstance(one, inspect.NoneType))
+    return expected
+
+
 def _look(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]:
-    expected = inspect.type_info(kind)
+    present = _present(kind)
+    expected = inspect.type_info(present)
     if isinstance(expected, inspect.StructType) and isinstance(value, dict):
         yield from _look_into(value, expected.cls, f"{path}." if path else "")
     elif isinstance(expected, inspect.ListType) and isinstance(value, list) and _fits_length(value, expected):
         for index, element in enumerate(value):
-            yield from _look(element, _element_of(kind), f"{path}[{index}]")
+            yield from _look(element, _parts_of(present)[0], f"{path}[{index}]")
+    elif isinstance(expected, inspect.DictType) and isinstance(value, dict) and _fits_length(value, expected):
+        key_kind, value_kind = _parts_of(present)
+        for key, element in value.items():
+            if not _fits(key, key_kind):
+                yield path, f"expected keys that are {_words(inspect.type_info(key_kind))}"
+            yield from _look(element, value_kind, f"{path}.{key}")
     elif not _fits(value, kind):
-        yield path, f"expected {_words(expected)}"
+        yield path, f"expected {_words(inspect.type_info(kind))}"
 
 
 def _look_into(
@@ -89,14 +120,20 @@ def _fits(value: object, kind: Any) -> bool:
     return True
 
 
-def _fits_length(value: list[Any], expected: inspect.ListType) -> bool:
+def _fits_length(value: list[Any] | dict[str, Any], expected: inspect.ListType | inspect.DictType) -> bool:
     return (expected.min_length or 0) <= len(value) <= (expected.max_length or len(value))
 
 
-def _element_of(kind: Any) -> Any:
-    """Returns the type of the elements of `list[T]`, also if it is annotated."""
-    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    return get_args(plain)[0]
+def _parts_of(kind: Any) -> tuple[Any, ...]:
+    """Returns the types in `list[T]` or `dict[K, V]`, also if it is annotated."""
+    return get_args(get_args(kind)[0] if get_origin(kind) is Annotated else kind)
+
+
+def _present(kind: Any) -> Any:
+    """Returns the type of an optional value that is there: T of `T | None`."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(one for one in get_args(kind) if one not in (NoneType, msgspec.UnsetType))
+    return kind
 
 
 def _words(expected: inspect.Type) -> str:
@@ -114,6 +151,7 @@ _PLAIN: dict[type[inspect.Type], str] = {
     inspect.StrType: "a text",
     inspect.IntType: "a whole number",
     inspect.ListType: "a list",
+    inspect.DictType: "an object",
     inspect.NoneType: "null",
 }
 
@@ -121,7 +159,10 @@ _PLAIN: dict[type[inspect.Type], str] = {
 def _bounded(noun: str, expected: inspect.Type) -> str:
     if isinstance(expected, inspect.IntType):
         return f"{noun} from {expected.ge} to {expected.le}"
-    if isinstance(expected, inspect.StrType | inspect.ListType) and expected.max_length is not None:
+    if (
+        isinstance(expected, inspect.StrType | inspect.ListType | inspect.DictType)
+        and expected.max_length is not None
+    ):
         unit = "characters" if isinstance(expected, inspect.StrType) else "elements"
         if expected.min_length is None:
             return f"{noun} of at most {expected.max_length} {unit}"

@@ -8,11 +8,26 @@ from typing import Annotated
 
 import msgspec
 
+from functions.shared.domain.addresses import Address
 from functions.shared.domain.errors import InvalidInput
 from functions.shared.domain.ids import Identifier
+from functions.shared.domain.texts import LINE, LINES
 
 MAX_LINES = 50
 MAX_QUANTITY = 1000
+
+Reference = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="a text on one line")
+]
+"""The client's own number of an order."""
+_Key = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=40, pattern=LINE, description="a text on one line")
+]
+_Value = Annotated[
+    str, msgspec.Meta(max_length=200, pattern=LINES, description="a text without control characters")
+]
+Metadata = Annotated[dict[_Key, _Value], msgspec.Meta(max_length=20)]
+"""What a client stores with an order. It is never interpreted."""
 
 
 class OrderStatus(StrEnum):
@@ -79,7 +94,21 @@ class Pricing(msgspec.Struct, frozen=True, rename="camel"):
     currency: str
 
 
-class Order(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class OrderContent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What a client says about an order beside its lines. All of it is optional."""
+
+    reference: Reference | None = None
+    metadata: Metadata | None = None
+    deliver_to: Address | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The fields of this part that have a value, by name."""
+        fields = {name: getattr(self, name) for name in OrderContent.__struct_fields__}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     """An order as it is stored. Times are UTC, ISO 8601 with milliseconds. Money is in minor units."""
 
     order_id: str
@@ -140,7 +169,7 @@ class NewOrderLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_QUANTITY)]
 
 
-class NewOrder(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class NewOrder(OrderContent, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """A client's request for an order. It has no prices: these come from the products."""
 
     user_id: Identifier
@@ -176,4 +205,5 @@ def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) 
         updated_at=at,
         request_hash=new.fingerprint if with_fingerprint else None,
         open_since=at,
+        **new.content,  # type: ignore[arg-type]
     )

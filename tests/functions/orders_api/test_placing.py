@@ -32,6 +32,33 @@ def test_a_placed_order_is_pending_stored_and_queued(backend: MemoryBackend) -> 
     assert backend.take_messages() == [{"orderId": order_id, "attempt": 1, "correlationId": "request-1"}]
 
 
+def test_an_order_keeps_its_reference_metadata_and_address(backend: MemoryBackend) -> None:
+    content = {
+        "reference": "WEB-1",
+        "metadata": {"channel": "shop"},
+        "deliverTo": {
+            "name": "Ada",
+            "lines": ["12 Square"],
+            "city": "London",
+            "country": "GB",
+            "phone": "+44 20",
+        },
+    }
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}], **content}
+    placed = backend.api.post("/orders", body)
+    read = backend.api.get(f"/orders/{placed.body['orderId']}")
+    assert {name: read.body[name] for name in content} == content
+    assert placed.body == read.body
+
+
+def test_a_key_with_another_address_is_another_order(backend: MemoryBackend) -> None:
+    body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}], "reference": "WEB-1"}
+    headers = {"Idempotency-Key": "key-1"}
+    assert backend.api.post("/orders", body, headers=headers).status == 201
+    second = backend.api.post("/orders", {**body, "reference": "WEB-2"}, headers=headers)
+    assert (second.status, second.body["code"]) == (422, "idempotency_key_reused")
+
+
 def test_an_order_is_accepted_if_the_queue_does_not_exist(backend: MemoryBackend) -> None:
     body = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}]}
     with backend.hooked(Failing(refusal("AWS.SimpleQueueService.NonExistentQueue"), "SendMessage")):
