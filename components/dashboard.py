@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pulumi
 
+from components.function import LambdaFunction
 from components.metrics import (
     Metric,
     MonitoredParts,
@@ -27,7 +28,7 @@ Line = list[Any]
 Widget = dict[str, Any]
 
 _WIDTH: Final = 24  # CloudWatch's grid
-_HEIGHT: Final = 5
+_HEIGHT: Final = 4
 _PERIOD: Final = 300
 
 
@@ -39,6 +40,8 @@ def body(
     region: pulumi.Input[str],
 ) -> pulumi.Output[str]:
     """Returns the dashboard's body as JSON. `alarms` are ARNs."""
+    behind_api = observed.api.functions
+    background = [function for function in observed.functions if function not in behind_api]
     rows = [
         [_about(settings), {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(alarms)}}],
         [_orders(), _rejections(), _time_to_fulfill(), _stalled()],
@@ -48,7 +51,14 @@ def body(
             _queue(observed, settings),
             _executions(observed),
         ],
-        [_failures(observed), _durations(observed), _throttles(observed), _costs(observed)],
+        # CloudWatch has ten colors, too few for all functions in one graph.
+        [
+            _failures("Exceptions behind the API", behind_api),
+            _failures("Exceptions in the background (of a task: its findings too)", background),
+            _durations("Milliseconds behind the API (p99)", behind_api),
+            _durations("Milliseconds in the background (p99)", background),
+        ],
+        [_throttles(observed), _costs(observed)],
     ]
     return pulumi.Output.json_dumps({"widgets": list(_placed(rows, region))})
 
@@ -171,22 +181,14 @@ def _executions(observed: MonitoredParts) -> Widget:
 # --- failures and cost ---
 
 
-def _failures(observed: MonitoredParts) -> Widget:
-    return _graph(
-        "Exceptions by function (of a task: its findings too)",
-        [_line(of_function(function, "Errors"), function.name) for function in observed.functions],
-        stacked=True,
-    )
+def _failures(title: str, functions: Sequence[LambdaFunction]) -> Widget:
+    lines = [_line(of_function(function, "Errors"), function.name) for function in functions]
+    return _graph(title, lines, stacked=True)
 
 
-def _durations(observed: MonitoredParts) -> Widget:
-    return _graph(
-        "Milliseconds by function (p99)",
-        [
-            _line(of_function(function, "Duration").by("p99"), function.name)
-            for function in observed.functions
-        ],
-    )
+def _durations(title: str, functions: Sequence[LambdaFunction]) -> Widget:
+    lines = [_line(of_function(function, "Duration").by("p99"), function.name) for function in functions]
+    return _graph(title, lines)
 
 
 def _throttles(observed: MonitoredParts) -> Widget:

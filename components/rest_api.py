@@ -101,12 +101,16 @@ class RestApi(pulumi.ComponentResource):
         """
         self._routes.append(_Route(method=method, path=path, function=function, key_required=key_required))
 
+    @property
+    def functions(self) -> list[LambdaFunction]:
+        """The functions that answer the routes, each once."""
+        return list({route.function.name: route.function for route in self._routes}.values())
+
     def deploy(self) -> None:
         """Declares the routes and serves them. Called once, after the last route."""
         methods: dict[str, list[str]] = {}
         for route in self._routes:
             methods.setdefault(route.path, []).append(route.method)
-        functions = {route.function.name: route.function for route in self._routes}
         # The id of the API, for all that must be deleted before a deployment: see the class.
         self._id_for_contents = self._contents_list(methods).rest_api
         for route in self._routes:
@@ -114,7 +118,7 @@ class RestApi(pulumi.ComponentResource):
         for path, of_path in methods.items():
             self._add_preflight(path, of_path)
         self._add_problems()
-        permissions = [self._permit(function) for function in functions.values()]
+        permissions = [self._permit(function) for function in self.functions]
         deployment = aws.apigateway.Deployment(
             self._name,
             rest_api=self.id,

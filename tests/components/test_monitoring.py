@@ -308,9 +308,33 @@ def test_the_dashboard_is_valid_for_cloudwatch(stack: str) -> None:
         if widget["type"] == "metric":
             assert properties["title"]
             assert properties["view"] in ("timeSeries", "singleValue")
-            shown = [line[-1] for line in properties["metrics"] if line[-1].get("visible", True)]
-            assert 1 <= len(shown) <= 10
-            assert all(entry["label"] for entry in shown)
+            assert 1 <= len(shown_lines(widget)) <= len(properties["metrics"]) <= 500  # CloudWatch's limit
+            assert all(entry["label"] for entry in shown_lines(widget))
+
+
+@each_stack
+def test_no_graph_has_two_lines_of_one_color(stack: str) -> None:
+    """CloudWatch has ten colors for lines without their own. Its limit, 500 metrics, is far above."""
+    for widget in widgets(declare_test_stack(stack)):
+        assert len(shown_lines(widget)) <= 10, widget["properties"]["title"]
+
+
+@each_stack
+@pytest.mark.parametrize(("metric", "statistic"), [("Errors", "Sum"), ("Duration", "p99")])
+def test_each_function_has_its_line_in_one_graph(stack: str, metric: str, statistic: str) -> None:
+    lines = [
+        line[-1]["label"]
+        for widget in widgets(declare_test_stack(stack))
+        for line in widget["properties"].get("metrics", [])
+        if line[:2] == ["AWS/Lambda", metric] and line[-1]["stat"] == statistic
+    ]
+    assert sorted(lines) == sorted(function_names())
+
+
+def shown_lines(widget: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the options of the lines that a widget shows."""
+    lines = widget["properties"].get("metrics", [])
+    return [line[-1] for line in lines if line[-1].get("visible", True)]
 
 
 def test_named_metrics_have_their_dimensions_and_statistic() -> None:
