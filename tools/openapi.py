@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -60,9 +60,15 @@ Creates users, products and orders, and returns the status of orders.
 - **Errors** are problem documents (RFC 9457). `code` is for programs, `detail` and `errors` are for people.
   Give the `requestId` to support.
 - **Retries**: repeated requests with the same `Idempotency-Key` create one order.
+- **Additions**: a later release of v1 may add fields to a response, and values to a list such as `status` or
+  `code`. Ignore unknown fields, and have a branch for unknown values.
 
 The URLs of the routes are relative to the URL of this document.
 """
+
+_MAY_GROW: Final = "A later release of v1 may add values."
+# Errors with their own description and the code of `InvalidInput`.
+_SPECIAL_INPUTS: Final = frozenset({"InvalidLimit", "UnknownParameter"})
 
 _HEADERS: Final = {
     "ETag": {
@@ -410,8 +416,27 @@ class Contract:
             if route.method == "PATCH":
                 requests[route.takes.__name__]["minProperties"] = 1
         schemas = {_public_name(name): _tidy(schema) for name, schema in requests.items()}
-        schemas |= {_public_name(name): _tidy(_never_null(schema)) for name, schema in responses.items()}
+        for name, schema in responses.items():
+            if "enum" in schema:
+                schema["description"] += f" {_MAY_GROW}"
+            schemas[_public_name(name)] = _tidy(_never_null(schema))
+        schemas["Problem"]["properties"]["code"] = _schema_ref("ProblemCode")
+        schemas["ProblemCode"] = _open_enum("The error, for programs.", self._problem_codes())
+        schemas["RejectionCode"] = _open_enum(
+            "Why an order is REJECTED, for programs. `statusReason` is for people.",
+            {code.value: code.meaning for code in self._errors.RejectionCode},
+        )
         return dict(sorted(schemas.items()))
+
+    def _problem_codes(self) -> dict[str, str]:
+        """Returns the meaning of each `code`, of the functions' errors and then of the gateway's."""
+        meanings: dict[str, str] = {}
+        for name, failure in self._failures.items():
+            if name not in _SPECIAL_INPUTS:
+                meanings.setdefault(failure.code, failure.description)
+        for problem in PROBLEMS.values():
+            meanings.setdefault(problem.code, problem.detail)
+        return meanings
 
 
 # --- sources ------------------------------------------------------------------------------------------------
@@ -506,6 +531,17 @@ def _public_name(name: str) -> str:
     """
     name = re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
     return re.sub(r"^New(\w+)$", r"\1Request", name)
+
+
+def _open_enum(description: str, meanings: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the schema of a list of values to which a later version may add."""
+    values = sorted(meanings)
+    listed = "\n".join(f"- `{value}`: {meanings[value]}" for value in values)
+    return {
+        "type": "string",
+        "description": f"{description} {_MAY_GROW}\n\n{listed}",
+        "enum": values,
+    }
 
 
 def _schema_ref(name: str) -> dict[str, str]:

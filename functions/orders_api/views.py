@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.shared.domain.errors import RejectionCode
 from functions.shared.domain.orders import (
     HistoryEntry,
     Order,
@@ -25,6 +26,7 @@ class OrderView(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     total: int | None = None
     currency: str | None = None
     status_reason: str | None = None
+    rejection_code: RejectionCode | None = None
     shipment: Shipment | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.shared.domain.errors import OrderRejected
+from functions.shared.domain.errors import OrderRejected, RejectionCode
 from functions.shared.domain.moves import raise_no_longer_current
 from functions.shared.domain.orders import Order, Pricing
 from functions.shared.domain.pricing import price
@@ -29,7 +29,7 @@ def validate(
     if order.pricing is not None:
         return order.pricing
     if users.find(order.user_id, consistent=False) is None and users.find(order.user_id) is None:
-        raise OrderRejected("unknown_user", f"there is no user {order.user_id}")
+        raise OrderRejected(RejectionCode.UNKNOWN_USER, f"there is no user {order.user_id}")
     return price(order.items, _read_products(products, [line.product_id for line in order.items]))
 
 

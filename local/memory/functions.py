@@ -7,10 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's account
+_CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 # The environment of every function. On AWS the program sets it per function.
 ENVIRONMENT = {
@@ -97,6 +100,21 @@ def _function_of(path: str) -> str:
     return f"{resource}_api" if resource in {"users", "products", "orders"} else "service_api"
 
 
+@cache
+def _lists_of_values() -> dict[str, frozenset[str]]:
+    """Returns the values that the contract lists, by the field that has one of them."""
+    schemas = json.loads(_CONTRACT.read_text("utf-8"))["components"]["schemas"]
+    lists = {"code": "ProblemCode", "rejectionCode": "RejectionCode"}
+    return {name: frozenset(schemas[schema]["enum"]) for name, schema in lists.items()}
+
+
+def _check_values(body: Any) -> None:
+    """Raises AssertionError if a response of any test has a code that the contract does not list."""
+    if isinstance(body, dict):
+        for name, values in _lists_of_values().items():
+            assert body.get(name) in {None, *values}, f"{name}: {body[name]} is not in the contract"
+
+
 @dataclass(frozen=True)
 class ApiClient:
     """Sends requests to the functions as API Gateway does (REST API, Lambda proxy integration)."""
@@ -137,10 +155,12 @@ class ApiClient:
             },
         }
         answer = invoke(_function_of(path), event)
+        decoded = json.loads(answer["body"]) if answer["body"] else None
+        _check_values(decoded)
         return HttpAnswer(
             status=answer["statusCode"],
             headers={name.lower(): values[-1] for name, values in answer["multiValueHeaders"].items()},
-            body=json.loads(answer["body"]) if answer["body"] else None,
+            body=decoded,
         )
 
     def get(self, path: str, **kwargs: Any) -> HttpAnswer:

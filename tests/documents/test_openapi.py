@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
 from local.memory.functions import HttpAnswer
 
-CONTRACT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))
+DOCS = Path(__file__).parents[2] / "docs"
+CONTRACT = json.loads((DOCS / "openapi.json").read_text("utf-8"))
+PAGE = (DOCS / "api.md").read_text("utf-8")
 EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["examples"].items()}
 # API Gateway answers these. tests/e2e tests them.
 GATEWAY_ERRORS = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
@@ -78,6 +81,23 @@ def test_an_error_is_answered_as_in_the_contract(backend: MemoryBackend, name: s
 
 def test_every_error_of_the_contract_has_a_test_here_or_is_answered_by_the_gateway() -> None:
     assert set(EXAMPLES) == set(REQUESTS) | GATEWAY_ERRORS
+
+
+def test_the_page_lists_every_code_of_an_error_with_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}[^|]*) \| ((?:`[a-z_]+`(?:, )?)+) \|", PAGE, re.MULTILINE)
+    statuses: dict[str, str] = {}
+    for status, codes in rows:
+        statuses |= {code: statuses.get(code, "") + status for code in re.findall(r"[a-z_]+", codes)}
+    assert set(statuses) == set(CONTRACT["components"]["schemas"]["ProblemCode"]["enum"])
+    for example in EXAMPLES.values():
+        assert str(example["status"]) in statuses[example["code"]]
+
+
+def test_the_page_lists_every_reason_of_a_rejection_with_its_meaning() -> None:
+    schema = CONTRACT["components"]["schemas"]["RejectionCode"]
+    rows = re.findall(r"^\| `([a-z_]+)` \| ([A-Z].*) \|$", PAGE, re.MULTILINE)
+    assert rows == re.findall(r"^- `([a-z_]+)`: (.*)$", schema["description"], re.MULTILINE)
+    assert [code for code, _ in rows] == schema["enum"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.settings.functions import LOG_LEVELS
-from functions.shared.domain.errors import DomainError, OrderRejected, Superseded
+from functions.shared.domain.errors import DomainError, OrderRejected, RejectionCode, Superseded
 from local.engine.monitored import Named, named_metrics
 from local.engine.stacks import declare_test_stack
 from local.memory import state_machine as machine
@@ -188,7 +188,7 @@ def test_exactly_the_errors_that_the_workflow_catches_by_name_are_counted(
 
     @task_handler(Task)
     def handler(_task: Task) -> None:
-        raise kind("x", "y") if kind is OrderRejected else kind("x")
+        raise kind(RejectionCode.UNKNOWN_USER, "y") if kind is OrderRejected else kind("x")
 
     with pytest.raises(kind):
         handler({"orderId": "o-1", "attempt": 1, "correlationId": "c"}, LambdaContext())

@@ -23,6 +23,39 @@ The class names are a contract. Step Functions receives a Lambda's exception by 
 the messages: they never contain table names, ARNs or texts of other exceptions.
 """
 
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class RejectionCode(StrEnum):
+    """Why an order is REJECTED, for programs. `meaning` is for people.
+
+    The API's contract and the schemas of the events list these. They are few: a metric has them as a
+    dimension.
+    """
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """Adds a code with its meaning."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    @classmethod
+    def of(cls, reason: str | None) -> RejectionCode | None:
+        """Returns the code with which the reason of a rejection begins, or None."""
+        name = (reason or "").partition(":")[0]
+        return next((code for code in cls if code.value == name), None)
+
+    UNKNOWN_USER = "unknown_user", "The user does not exist."
+    UNKNOWN_PRODUCT = "unknown_product", "A product does not exist."
+    MIXED_CURRENCIES = "mixed_currencies", "The products have different currencies."
+    INSUFFICIENT_STOCK = "insufficient_stock", "A product has less stock than was ordered."
+
 
 class DomainError(Exception):
     """Base of all errors of the domain. The message says what was wrong and what was expected."""
@@ -72,10 +105,10 @@ class TooLateToCancel(DomainError):
 class OrderRejected(DomainError):
     """The order cannot be fulfilled, and a retry cannot help.
 
-    The message is `<code>: <explanation>`. The codes are few, because a metric has them as a dimension.
+    The message is `<code>: <explanation>`.
     """
 
-    def __init__(self, code: str, explanation: str) -> None:
+    def __init__(self, code: RejectionCode, explanation: str) -> None:
         super().__init__(f"{code}: {explanation}")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from functions.shared.domain.addresses import Address
-from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.errors import InvalidInput, RejectionCode
 from functions.shared.domain.ids import Identifier
 from functions.shared.domain.texts import LINE, LINES
 
@@ -133,6 +133,11 @@ class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     def is_open(self) -> bool:
         """Whether the order waits for work."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def rejection_code(self) -> RejectionCode | None:
+        """The code of the reason of a REJECTED order, or None."""
+        return RejectionCode.of(self.status_reason) if self.status is OrderStatus.REJECTED else None
 
     @property
     def attempts_used(self) -> int:

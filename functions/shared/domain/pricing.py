@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from functions.shared.domain.errors import OrderRejected
+from functions.shared.domain.errors import OrderRejected, RejectionCode
 from functions.shared.domain.orders import OrderLine, Pricing
 from functions.shared.domain.products import Product
 
@@ -16,10 +16,12 @@ def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricin
     """
     unknown = [line.product_id for line in lines if line.product_id not in products]
     if unknown:
-        raise OrderRejected("unknown_product", f"there is no product {', '.join(unknown)}")
+        raise OrderRejected(RejectionCode.UNKNOWN_PRODUCT, f"there is no product {', '.join(unknown)}")
     currencies = sorted({products[line.product_id].currency for line in lines})
     if len(currencies) > 1:
-        raise OrderRejected("mixed_currencies", f"one order has one currency, not {' and '.join(currencies)}")
+        raise OrderRejected(
+            RejectionCode.MIXED_CURRENCIES, f"one order has one currency, not {' and '.join(currencies)}"
+        )
     priced = [
         OrderLine(
             product_id=line.product_id,

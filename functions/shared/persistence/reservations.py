@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.shared.domain.errors import OrderRejected, StoreContention, Superseded
+from functions.shared.domain.errors import OrderRejected, RejectionCode, StoreContention, Superseded
 from functions.shared.domain.moves import raise_unless_reserved
 from functions.shared.domain.orders import (
     OPEN_STATUSES,
@@ -179,8 +179,9 @@ def _raise_if_transient(reasons: Sequence[dict[str, Any]], error: ClientError) -
 
 def _out_of_stock(line: OrderLine, product: dict[str, AttributeValue] | None) -> OrderRejected:
     if not product:
-        return OrderRejected("unknown_product", f"there is no product {line.product_id} any more")
+        return OrderRejected(RejectionCode.UNKNOWN_PRODUCT, f"there is no product {line.product_id} any more")
     in_stock = from_item(product)["stock"]
     return OrderRejected(
-        "insufficient_stock", f"{line.quantity} of product {line.product_id} ordered, {in_stock} in stock"
+        RejectionCode.INSUFFICIENT_STOCK,
+        f"{line.quantity} of product {line.product_id} ordered, {in_stock} in stock",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.shared.domain.errors import DomainError, InvalidInput, NotFound, OrderRejected
+from functions.shared.domain.errors import DomainError, InvalidInput, NotFound, OrderRejected, RejectionCode
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,10 @@ from functions.shared.domain.errors import DomainError, InvalidInput, NotFound, 
         (NotFound("there is no order o-1"), "there is no order o-1"),
         (InvalidInput("too long"), "too long"),
         (InvalidInput("too long", "items[0]"), "too long"),
-        (OrderRejected("unknown_product", "there is no product p"), "unknown_product: there is no product p"),
+        (
+            OrderRejected(RejectionCode.UNKNOWN_PRODUCT, "there is no product p"),
+            "unknown_product: there is no product p",
+        ),
     ],
 )
 def test_the_text_of_an_error_is_its_message(error: DomainError, message: str) -> None:
@@ -23,3 +26,16 @@ def test_the_text_of_an_error_is_its_message(error: DomainError, message: str) -
 def test_an_invalid_input_names_its_field_or_none() -> None:
     assert InvalidInput("too long", "items[0]").field == "items[0]"
     assert InvalidInput("too long").field is None
+
+
+@pytest.mark.parametrize("code", RejectionCode)
+def test_the_code_of_a_rejection_is_read_from_its_reason(code: RejectionCode) -> None:
+    assert RejectionCode.of(str(OrderRejected(code, "insufficient_stock: or so"))) is code
+    assert code.meaning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "reason", [None, "", "sold_out: a code of a later version", "insufficient_stocks: x"]
+)
+def test_a_reason_without_a_known_code_has_none(reason: str | None) -> None:
+    assert RejectionCode.of(reason) is None
