@@ -160,7 +160,10 @@ users_api = function(
 products_api = function(
     "products_api",
     {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
-    [products.grant_read("GetItem", "Scan"), products.grant_write("PutItem", "UpdateItem", "DeleteItem")],
+    [
+        products.grant_read("GetItem", "BatchGetItem", "Scan"),
+        products.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+    ],
     timeout=settings.api.timeout_seconds,
 )
 
@@ -199,6 +202,7 @@ api.route("GET", "/products", products_api)
 api.route("GET", "/products/{productId}", products_api)
 api.route("PATCH", "/products/{productId}", products_api)
 api.route("DELETE", "/products/{productId}", products_api)
+api.route("POST", "/quotes", products_api)
 api.route("POST", "/orders", orders_api)
 api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)

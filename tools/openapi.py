@@ -40,6 +40,9 @@ FUNCTIONS: Final = sorted(
 # The routes whose response is a file, and its media type.
 TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}
 
+# Responses of a POST that stores nothing.
+_COMPUTED: Final = frozenset({"Quote"})
+
 # Responses with an ETag: records with a version.
 _VERSIONED: Final = frozenset({"User", "Product"})
 
@@ -260,7 +263,7 @@ class Contract:
             return [HTTPStatus.NO_CONTENT]
         if self._has_etag(route):
             return [HTTPStatus.OK, HTTPStatus.NOT_MODIFIED]
-        if route.method == "POST" and route.takes is not None:
+        if self._creates(route):
             repeatable = self._errors.IdempotencyKeyReused in route.raises
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
         return [HTTPStatus.OK]
@@ -280,8 +283,15 @@ class Contract:
     def _headers(self, route: Any) -> Iterator[str]:
         if self._has_etag(route) or getattr(_answer_of(route), "__name__", "") in _VERSIONED:
             yield "ETag"
-        if route.takes is not None and route.method == "POST":
+        if self._creates(route):
             yield "Location"
+
+    def _creates(self, route: Any) -> bool:
+        return (
+            route.method == "POST"
+            and route.takes is not None
+            and getattr(_answer_of(route), "__name__", "") not in _COMPUTED
+        )
 
     def _has_etag(self, route: Any) -> bool:
         """Returns whether a GET has an ETag, so that it can return 304: records and documents, not pages."""

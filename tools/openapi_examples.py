@@ -17,6 +17,7 @@ from functions.shared.domain.orders import (
     OrderStatus,
     Shipment,
 )
+from functions.shared.domain.pricing import NewQuote, quote
 from functions.shared.domain.products import NewProduct, Product, ProductPatch
 from functions.shared.domain.users import NewUser, User, UserPatch
 from functions.shared.persistence.pages import Page, encode_token
@@ -27,6 +28,7 @@ REQUEST_ID: Final = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 _USER_ID: Final = "0d2f7f5c-3f0e-4a57-9d5e-2f4a5f1f2b60"
 _PRODUCT_ID: Final = "7b1e8a34-5c5e-4b0f-8f0a-6e1c9b7d2a11"
 _ORDER_ID: Final = "5f0c6a3e-9a64-5e0e-8d3e-1d6b1a0f7c11"
+_SHADE_ID: Final = "c2a0f1de-8f0b-4c57-9f7d-0a4b8e5d3c22"
 _AT: Final = "2026-01-31T08:00:00.000Z"
 _LATER: Final = "2026-01-31T08:00:01.250Z"
 
@@ -48,6 +50,9 @@ _product: Final = Product(
     version=1,
     created_at=_AT,
     updated_at=_AT,
+)
+_shade: Final = msgspec.structs.replace(
+    _product, product_id=_SHADE_ID, title="Lamp shade", description=None, price=899, stock=1
 )
 _pending: Final = Order(
     order_id=_ORDER_ID,
@@ -94,6 +99,13 @@ def _page(list_name: str, record: User | Product | OrderView, key: dict[str, str
     return msgspec.to_builtins(Page(items=[record], next_token=token))
 
 
+_lines: Final = [
+    NewOrderLine(product_id=_PRODUCT_ID, quantity=2),
+    NewOrderLine(product_id=_SHADE_ID, quantity=3),
+    NewOrderLine(product_id="no-such-product", quantity=1),
+]
+_quote: Final = quote(_lines, {_PRODUCT_ID: _product, _SHADE_ID: _shade})
+
 # By the name of the body's type.
 BODIES: Final[dict[str, Any]] = {
     "NewUser": _named(a_user=NewUser(name="Ada Lovelace", email="ada@example.com")),
@@ -112,6 +124,7 @@ BODIES: Final[dict[str, Any]] = {
         no_description=ProductPatch(description=None),
         a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
+    "NewQuote": _named(three_lines=NewQuote(items=_lines)),
     "NewOrder": _named(
         two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)]),
         two_lamps_to_an_address=NewOrder(
@@ -146,6 +159,7 @@ ANSWERS: Final[dict[str, Any]] = {
     "change_product": msgspec.to_builtins(
         msgspec.structs.replace(_product, price=1799, version=2, updated_at=_LATER)
     ),
+    "create_quote": msgspec.to_builtins(_quote),
     "create_order": msgspec.to_builtins(view(_pending)),
     "get_order": msgspec.to_builtins(view(_fulfilled)),
     "list_orders_of_user": _page(

@@ -1,1 +1,1 @@
-"""HTTP: creates, reads, lists, changes and deletes products."""
+"""HTTP: creates, reads, lists, changes and deletes products, and quotes their prices."""

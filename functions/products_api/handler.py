@@ -10,7 +10,10 @@ import msgspec
 
 from functions.shared import aws, clock
 from functions.shared.domain.errors import InvalidInput, VersionRequired
+from functions.shared.domain.orders import check_distinct
+from functions.shared.domain.pricing import NewQuote, quote
 from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.domain.quotes import Quote
 from functions.shared.environment import required
 from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
@@ -80,6 +83,18 @@ def delete_product(product_id: str) -> Answer[None]:
     """Delete a product. Priced orders keep its title and price."""
     _products.delete(product_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
+
+
+@api.route("POST", "/quotes", takes=NewQuote)
+def create_quote(body: NewQuote) -> Answer[Quote]:
+    """Get the prices and the availability of lines today.
+
+    A quote is not stored. It reserves no stock and promises no price.
+    """
+    check_distinct(body.items)
+    return Answer(
+        HTTPStatus.OK, quote(body.items, _products.find_each(line.product_id for line in body.items))
+    )
 
 
 def _one(product: Product, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer[Product]:

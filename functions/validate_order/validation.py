@@ -30,7 +30,7 @@ def validate(
         return order.pricing
     if users.find(order.user_id, consistent=False) is None and users.find(order.user_id) is None:
         raise OrderRejected(RejectionCode.UNKNOWN_USER, f"there is no user {order.user_id}")
-    return price(order.items, _read_products(products, [line.product_id for line in order.items]))
+    return price(order.items, products.find_each(line.product_id for line in order.items))
 
 
 def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
@@ -45,11 +45,3 @@ def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:
     if order.attempt != attempt or not order.is_open:
         raise_no_longer_current(order)
     return order
-
-
-def _read_products(products: Records[Product], ids: list[str]) -> dict[str, Product]:
-    found = products.find_many(ids, consistent=False)
-    missing = [product_id for product_id in ids if product_id not in found]
-    if missing:  # it may be too new for an eventually consistent read
-        found |= products.find_many(missing, consistent=True)
-    return found

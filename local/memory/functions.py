@@ -96,6 +96,8 @@ def invoke_task(function: str, order_id: str, attempt: int = 1, **payload: objec
 def _function_of(path: str) -> str:
     if path.startswith("/users/") and path.endswith("/orders"):
         return "orders_api"
+    if path == "/quotes":
+        return "products_api"
     resource = path.split("/")[1]
     return f"{resource}_api" if resource in {"users", "products", "orders"} else "service_api"
 

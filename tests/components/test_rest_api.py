@@ -35,6 +35,7 @@ ROUTES = {
         "GET /products/{productId}",
         "PATCH /products/{productId}",
         "DELETE /products/{productId}",
+        "POST /quotes",
     },
     "orders_api": {
         "GET /users/{userId}/orders",

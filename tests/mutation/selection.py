@@ -23,7 +23,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/ids.py": (*_DOMAIN, f"{_F}/orders_api", f"{_F}/shared"),
     "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
     "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
-    "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/validate_order"),
+    "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/products_api", f"{_F}/validate_order"),
+    "functions/shared/domain/quotes.py": (*_DOMAIN, f"{_F}/products_api"),
     "functions/shared/domain/products.py": (
         *(*_DOMAIN, f"{_F}/products_api", _FIELDS, *_RECORDS, "tests/documents"),
     ),

@@ -63,6 +63,7 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
     """Places an order for every outcome of the workflow, and calls every route of orders and bills."""
     user, product = api.create_user(), api.create_product(stock=5)
     sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
+    assert api.request("POST", "/quotes", {"items": sent["items"]}).json()["total"] > 0
     placed = [
         api.request("POST", "/orders", sent, headers={"Idempotency-Key": "k"}).json()["orderId"]
         for _ in range(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -186,19 +187,24 @@ class NewOrder(OrderContent, frozen=True, rename="camel", omit_defaults=True, fo
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
-def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
-    """Returns the order for a client's request.
-
-    Raises `InvalidInput` if one product is on two lines.
-    """
+def check_distinct(lines: Sequence[NewOrderLine]) -> None:
+    """Raises `InvalidInput` if one product is on two lines."""
     seen: set[str] = set()
-    for index, line in enumerate(new.items):
+    for index, line in enumerate(lines):
         if line.product_id in seen:
             raise InvalidInput(
                 "one line per product: this product is on an earlier line already",
                 f"items[{index}].productId",
             )
         seen.add(line.product_id)
+
+
+def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
+    """Returns the order for a client's request.
+
+    Raises `InvalidInput` if one product is on two lines.
+    """
+    check_distinct(new.items)
     return Order(
         order_id=order_id,
         user_id=new.user_id,

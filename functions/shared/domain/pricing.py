@@ -1,35 +1,73 @@
-"""Prices an order from the products, and never from the request."""
+"""Prices lines from the products, and never from a request: for orders, quotes and baskets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
 
 from functions.shared.domain.errors import OrderRejected, RejectionCode
-from functions.shared.domain.orders import OrderLine, Pricing
+from functions.shared.domain.orders import MAX_LINES, NewOrderLine, OrderLine, Pricing
 from functions.shared.domain.products import Product
+from functions.shared.domain.quotes import Quote, QuoteLine
+
+
+class NewQuote(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A client's request for a quote."""
+
+    items: Annotated[list[NewOrderLine], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
+
+
+def quote(lines: Sequence[NewOrderLine | OrderLine], products: Mapping[str, Product]) -> Quote:
+    """Returns the lines at the products' present prices, in the currency of the first product that exists."""
+    currency = next(
+        (products[line.product_id].currency for line in lines if line.product_id in products), None
+    )
+    quoted = [_quote_line(line, products.get(line.product_id), currency) for line in lines]
+    total = sum(line.unit_price * line.quantity for line in quoted if line.unit_price is not None)
+    return Quote(items=quoted, total=total, currency=currency)
+
+
+def _quote_line(line: NewOrderLine | OrderLine, product: Product | None, currency: str | None) -> QuoteLine:
+    if product is None:
+        return QuoteLine(line.product_id, line.quantity, 0, problem=RejectionCode.UNKNOWN_PRODUCT)
+    unit_price: int | None = product.price
+    problem = None
+    if product.currency != currency:
+        unit_price, problem = None, RejectionCode.MIXED_CURRENCIES
+    elif product.stock < line.quantity:
+        problem = RejectionCode.INSUFFICIENT_STOCK
+    return QuoteLine(
+        product_id=line.product_id,
+        quantity=line.quantity,
+        available=product.stock,
+        title=product.title,
+        unit_price=unit_price,
+        problem=problem,
+    )
 
 
 def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricing:
     """Returns the prices of the lines at the products' present prices.
 
-    Raises `OrderRejected` if a product is unknown or the products have different currencies.
+    Raises `OrderRejected` if a product is unknown or the products have different currencies. Stock is no
+    matter of the price: the reservation checks it.
     """
-    unknown = [line.product_id for line in lines if line.product_id not in products]
+    quoted = quote(lines, products)
+    unknown = quoted.lines_with(RejectionCode.UNKNOWN_PRODUCT)
     if unknown:
-        raise OrderRejected(RejectionCode.UNKNOWN_PRODUCT, f"there is no product {', '.join(unknown)}")
-    currencies = sorted({products[line.product_id].currency for line in lines})
-    if len(currencies) > 1:
+        ids = ", ".join(line.product_id for line in unknown)
+        raise OrderRejected(RejectionCode.UNKNOWN_PRODUCT, f"there is no product {ids}")
+    if quoted.lines_with(RejectionCode.MIXED_CURRENCIES) or quoted.currency is None:
+        currencies = sorted({products[line.product_id].currency for line in lines})
         raise OrderRejected(
             RejectionCode.MIXED_CURRENCIES, f"one order has one currency, not {' and '.join(currencies)}"
         )
     priced = [
         OrderLine(
-            product_id=line.product_id,
-            quantity=line.quantity,
-            title=products[line.product_id].title,
-            unit_price=products[line.product_id].price,
+            product_id=line.product_id, quantity=line.quantity, title=line.title, unit_price=line.unit_price
         )
-        for line in lines
+        for line in quoted.items
     ]
-    total = sum(products[line.product_id].price * line.quantity for line in lines)
-    return Pricing(items=priced, total=total, currency=currencies[0])
+    return Pricing(items=priced, total=quoted.total, currency=quoted.currency)

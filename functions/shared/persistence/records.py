@@ -101,6 +101,16 @@ class Records(Generic[T]):
         items = batch_get(self._client, self._table, self._key_name, record_ids, consistent=consistent)
         return {item[self._key_name]["S"]: self._read(item) for item in items}
 
+    def find_each(self, record_ids: Iterable[str]) -> dict[str, T]:
+        """Returns those of up to 100 records that exist, by id, by eventually consistent reads.
+
+        A record that such a read does not find may be new: a consistent read decides.
+        """
+        ids = list(record_ids)
+        found = self.find_many(ids, consistent=False)
+        missing = [record_id for record_id in ids if record_id not in found]
+        return found | self.find_many(missing, consistent=True)
+
     def page(self, limit: int, token: str | None) -> Page[T]:
         """Returns one page of all records, in no particular order. Reads `limit` items.
 
