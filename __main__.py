@@ -34,7 +34,12 @@ REQUEUE_TIMEOUT = 60
 # --- Tables, queue and event bus ---
 
 users = Table("users", key="userId", settings=settings.tables)
-products = Table("products", key="productId", settings=settings.tables)
+products = Table(
+    "products",
+    key="productId",
+    indexes=[Index(name="byCategory", hash_key="category", range_key="productId")],
+    settings=settings.tables,
+)
 orders = Table(
     "orders",
     key="orderId",
@@ -162,6 +167,7 @@ products_api = function(
     {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
     [
         products.grant_read("GetItem", "BatchGetItem", "Scan"),
+        products.grant_query("byCategory"),
         products.grant_write("PutItem", "UpdateItem", "DeleteItem"),
     ],
     timeout=settings.api.timeout_seconds,

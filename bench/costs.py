@@ -12,6 +12,7 @@ from bench.metering import metered_backend
 from bench.order_paths import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, OrderPath, measure_all_paths
 from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
+from bench.requests import measure_requests
 from bench.samples import PROJECT_ROOT
 from local.engine.monitored import ALARM, named_metrics
 from local.engine.stacks import declare_test_stack
@@ -73,6 +74,7 @@ def document() -> str:
         _by_component(fulfilled),
         _by_path(paths),
         _calls(fulfilled),
+        _other_requests(),
         _by_rate(fulfilled),
         _telemetry(paths),
         _by_config(fulfilled),
@@ -159,6 +161,23 @@ def _calls(fulfilled: OrderPath) -> str:
 def _units_text(units: Mapping[str, float]) -> str:
     billed = ", ".join(f"{_number(amount)} {_UNITS[what]}" for what, amount in units.items())
     return billed or "part of the execution"
+
+
+def _other_requests() -> str:
+    rows = [
+        [
+            name,
+            *(_number(units.get(what, 0)) for what in ("writeUnits", "readUnits")),
+            f"{per_million(units):.2f}",
+        ]
+        for name, units in measure_requests().items()
+    ]
+    request = {"apiRequests": 1, "invocations": 1, "gbSeconds": LAMBDA_SECONDS * LAMBDA_GB}
+    return (
+        "## Other requests\n\nDynamoDB's units per request, and USD per million requests. "
+        f"API Gateway and Lambda add {per_million(request):.2f}.\n\n"
+        + markdown_table(["request", "write units", "read units", "USD per million"], rows)
+    )
 
 
 def _by_rate(fulfilled: OrderPath) -> str:

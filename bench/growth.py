@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from bench.metering import MeteredBackend, metered_backend
 from bench.report import table, write
@@ -74,7 +75,7 @@ def fill(meter: MeteredBackend, size: int) -> None:
     for number in range(size):
         at = f"2026-01-{number % 28 + 1:02}T{number // 28 % 24:02}:{number // 672 % 60:02}:00.000Z"
         user = User(f"u-{number}", "Ada", "ada@example.com", 1, _AT, _AT)
-        product = Product(f"p-{number}", "Lamp", 1999, "EUR", 1_000_000, 1, _AT, _AT)
+        product = Product(f"p-{number}", "Lamp", 1999, "EUR", 1_000_000, 1, _AT, _AT, category="Lamps")
         order = Order(
             order_id=f"o-{number:06}",
             user_id="u-0",
@@ -95,17 +96,22 @@ def _requests() -> dict[str, Operation]:
     lists = {
         "GET /users": "/users",
         "GET /products": "/products",
+        "GET /products?category=": "/products?category=Lamps",
         "GET /users/{userId}/orders": "/users/u-0/orders",
     }
 
-    def page(path: str) -> Operation:
-        return lambda meter: meter.request("GET", path)
+    def get(meter: MeteredBackend, url: str, **query: str) -> Any:
+        path, _, parameters = url.partition("?")
+        return meter.request("GET", path, **dict(parse_qsl(parameters)), **query)
 
-    def following_page(path: str) -> Operation:
+    def page(url: str) -> Operation:
+        return lambda meter: get(meter, url)
+
+    def following_page(url: str) -> Operation:
         def read(meter: MeteredBackend) -> object:
-            token = meter.request("GET", path)["nextToken"]
+            token = get(meter, url)["nextToken"]
             meter.reset()
-            return meter.request("GET", path, nextToken=token)
+            return get(meter, url, nextToken=token)
 
         return read
 

@@ -90,7 +90,9 @@ def _check_id(order_id: str) -> None:
         msgspec.convert(order_id, Identifier)
     except msgspec.ValidationError:
         shown = f"{order_id[:_ID_SHOWN]!r}{'…' if len(order_id) > _ID_SHOWN else ''}"
-        raise NotFound(f"there is no order {shown}: an id has 1 to 64 letters, digits, - and _") from None
+        raise NotFound(
+            f"there is no order {shown}: an id has 1 to 64 letters, digits, dots, - and _"
+        ) from None
 
 
 def _with_execution(stack: OperatedStack, order: Order) -> OrderDetails:

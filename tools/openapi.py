@@ -115,6 +115,18 @@ _PARAMETERS: Final = {
         "body creates no order and returns the first one.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
+    "Category": {
+        "name": "category",
+        "in": "query",
+        "description": "Lists only the products of this category, sorted by id.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    },
+    "IncludeArchived": {
+        "name": "includeArchived",
+        "in": "query",
+        "description": "Lists archived products too.",
+        "schema": {"type": "boolean", "default": False},
+    },
     "NextToken": {
         "name": "nextToken",
         "in": "query",
@@ -236,7 +248,7 @@ class Contract:
     def _other_parameters(self, route: Any) -> list[dict[str, str]]:
         names = []
         if self._is_page(route):
-            names += ["Limit", "NextToken"]
+            names += [name[:1].upper() + name[1:] for name in route.query]
         if route.method in {"PATCH", "DELETE"}:
             names.append("IfMatch")
         if self._errors.IdempotencyKeyReused in route.raises:

@@ -47,6 +47,7 @@ _product: Final = Product(
     price=1999,
     currency="EUR",
     stock=120,
+    category="Lamps",
     version=1,
     created_at=_AT,
     updated_at=_AT,
@@ -117,11 +118,13 @@ BODIES: Final[dict[str, Any]] = {
             price=1999,
             currency="EUR",
             stock=120,
+            category="Lamps",
         )
     ),
     "ProductPatch": _named(
         another_price=ProductPatch(price=1799),
         no_description=ProductPatch(description=None),
+        no_longer_for_sale=ProductPatch(archived=True),
         a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
     "NewQuote": _named(three_lines=NewQuote(items=_lines)),

@@ -12,7 +12,7 @@ from functions.shared import aws, clock
 from functions.shared.domain.errors import InvalidInput, VersionRequired
 from functions.shared.domain.orders import check_distinct
 from functions.shared.domain.pricing import NewQuote, quote
-from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.domain.products import Category, NewProduct, Product, ProductPatch
 from functions.shared.domain.quotes import Quote
 from functions.shared.environment import required
 from functions.shared.http import PAGE, Answer, Api, etag
@@ -42,6 +42,8 @@ def create_product(body: NewProduct) -> Answer[Product]:
         price=body.price,
         currency=body.currency or _default_currency,
         stock=body.stock,
+        category=body.category,
+        archived=body.archived,
         version=1,
         created_at=now,
         updated_at=now,
@@ -50,10 +52,22 @@ def create_product(body: NewProduct) -> Answer[Product]:
     return _one(product, HTTPStatus.CREATED, Location=f"{api.location}/{product.product_id}")
 
 
-@api.route("GET", "/products", query=PAGE)
+@api.route("GET", "/products", query=(*PAGE, "category", "includeArchived"))
 def list_products() -> Answer[Page[Product]]:
-    """Get a page of the catalog."""
-    return Answer(HTTPStatus.OK, _products.page(*api.page()))
+    """Get a page of the catalog, or of one category sorted by id.
+
+    Archived products are omitted by default.
+    """
+    category, with_archived = api.parameter("category", Category), api.parameter("includeArchived", bool)
+    limit, token = api.page()
+    if category is None:
+        page = _products.page(limit, token)
+    else:
+        page = _products.page_with("category", category, limit, token)
+    if with_archived:
+        return Answer(HTTPStatus.OK, page)
+    for_sale = [product for product in page.items if not product.archived]
+    return Answer(HTTPStatus.OK, Page[Product](items=for_sale, next_token=page.next_token))
 
 
 @api.route("GET", "/products/<product_id>")
@@ -71,10 +85,14 @@ def change_product(product_id: str, body: ProductPatch) -> Answer[Product]:
     """
     changes = msgspec.to_builtins(body)
     if not changes:
-        raise InvalidInput("expected at least one of title, description, price, currency, stock", "body")
+        raise InvalidInput(
+            f"expected at least one of {', '.join(ProductPatch.__struct_encode_fields__)}", "body"
+        )
     versions = api.if_match()
     if "stock" in changes and versions is None:
         raise VersionRequired("a change of stock needs If-Match with the product's ETag")
+    if changes.get("archived") is False:
+        changes["archived"] = None  # absent, as in a product that never was archived
     return _one(_products.patch(product_id, changes, at=clock.now(), versions=versions))
 
 

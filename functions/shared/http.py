@@ -24,7 +24,7 @@ from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.persistence.pages import DEFAULT_LIMIT, MAX_LIMIT
-from functions.shared.violations import MAX_PATH, FieldError, strip_texts, violations
+from functions.shared.violations import MAX_PATH, FieldError, strip_texts, violations, words
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -35,7 +35,7 @@ EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 
 # The format of an id in a path, as `Identifier` in a body. No record has another id.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 
 
 class MalformedBody(errors.DomainError):
@@ -216,6 +216,16 @@ class Api:
         if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
             raise errors.InvalidInput(f"expected a whole number from 1 to {MAX_LIMIT}", "limit")
         return int(limit), parameters.get("nextToken")
+
+    def parameter(self, name: str, kind: Any) -> Any:
+        """Returns a query parameter as `kind`, or None. Raises `InvalidInput`."""
+        text = (self._resolver.current_event.query_string_parameters or {}).get(name)
+        if text is None:
+            return None
+        try:
+            return msgspec.convert(text.strip(), kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise errors.InvalidInput(f"expected {words(kind)}", name) from error
 
     def if_match(self) -> set[int] | None:
         """Returns the versions in `If-Match` (RFC 9110, section 13.1.1).

@@ -136,6 +136,11 @@ def _present(kind: Any) -> Any:
     return kind
 
 
+def words(kind: Any) -> str:
+    """Returns a type in words, for an error."""
+    return _words(inspect.type_info(kind))
+
+
 def _words(expected: inspect.Type) -> str:
     """Returns a type in words: `a whole number from 1 to 1000`."""
     if isinstance(expected, inspect.Metadata):
@@ -150,6 +155,7 @@ def _words(expected: inspect.Type) -> str:
 _PLAIN: dict[type[inspect.Type], str] = {
     inspect.StrType: "a text",
     inspect.IntType: "a whole number",
+    inspect.BoolType: "true or false",
     inspect.ListType: "a list",
     inspect.DictType: "an object",
     inspect.NoneType: "null",

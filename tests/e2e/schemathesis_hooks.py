@@ -8,7 +8,7 @@ from typing import Any
 
 import schemathesis
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[!-~]{1,255}")
 
 

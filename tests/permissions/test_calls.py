@@ -59,6 +59,12 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
         api.request("DELETE", f"/{kind}/{found}")
 
 
+def tour_catalog(api: Api) -> None:
+    """Lists the products of a category."""
+    api.create("/products", {"title": "Lamp", "price": 1, "stock": 1, "category": "Lamps"})
+    assert api.request("GET", "/products?category=Lamps").json()["items"]
+
+
 def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None:
     """Places an order for every outcome of the workflow, and calls every route of orders and bills."""
     user, product = api.create_user(), api.create_product(stock=5)
@@ -139,6 +145,7 @@ def tour() -> tuple[Permissions, Grants]:
         with intercept_calls(stack.endpoint, functions, record):
             tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
+            tour_catalog(api)
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
             tour_schedule(stack, api)
             for path in ("/", "/openapi.json", "/docs"):

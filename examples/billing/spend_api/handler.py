@@ -26,7 +26,7 @@ _dynamodb = boto3.client(
     "dynamodb",
     config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}),
 )
-_USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_USER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class RejectionCode(StrEnum):
 
     UNKNOWN_USER = "unknown_user", "The user does not exist."
     UNKNOWN_PRODUCT = "unknown_product", "A product does not exist."
+    PRODUCT_ARCHIVED = "product_archived", "A product is archived: it is no longer for sale."
     MIXED_CURRENCIES = "mixed_currencies", "The products have different currencies."
     INSUFFICIENT_STOCK = "insufficient_stock", "A product has less stock than was ordered."
 

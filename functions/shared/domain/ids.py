@@ -7,14 +7,15 @@ from typing import Annotated
 
 import msgspec
 
+# Not only dots: clients and proxies remove the segments `.` and `..` from a path.
 # In Python `$` also matches before a line break at the end; `(?!\n)` excludes that.
 Identifier = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
         max_length=64,
-        pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
-        description="an id (letters, digits, - and _)",
+        pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*(?!\n)$",
+        description="an id (letters, digits, dots, - and _, not only dots)",
     ),
 ]
 

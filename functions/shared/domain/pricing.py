@@ -20,10 +20,9 @@ class NewQuote(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 
 
 def quote(lines: Sequence[NewOrderLine | OrderLine], products: Mapping[str, Product]) -> Quote:
-    """Returns the lines at the products' present prices, in the currency of the first product that exists."""
-    currency = next(
-        (products[line.product_id].currency for line in lines if line.product_id in products), None
-    )
+    """Returns the lines at the products' present prices, in the currency of the first product for sale."""
+    found = (products[line.product_id] for line in lines if line.product_id in products)
+    currency = next((product.currency for product in found if not product.archived), None)
     quoted = [_quote_line(line, products.get(line.product_id), currency) for line in lines]
     total = sum(line.unit_price * line.quantity for line in quoted if line.unit_price is not None)
     return Quote(items=quoted, total=total, currency=currency)
@@ -32,6 +31,10 @@ def quote(lines: Sequence[NewOrderLine | OrderLine], products: Mapping[str, Prod
 def _quote_line(line: NewOrderLine | OrderLine, product: Product | None, currency: str | None) -> QuoteLine:
     if product is None:
         return QuoteLine(line.product_id, line.quantity, 0, problem=RejectionCode.UNKNOWN_PRODUCT)
+    if product.archived:
+        return QuoteLine(
+            line.product_id, line.quantity, 0, product.title, problem=RejectionCode.PRODUCT_ARCHIVED
+        )
     unit_price: int | None = product.price
     problem = None
     if product.currency != currency:
@@ -51,14 +54,18 @@ def _quote_line(line: NewOrderLine | OrderLine, product: Product | None, currenc
 def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricing:
     """Returns the prices of the lines at the products' present prices.
 
-    Raises `OrderRejected` if a product is unknown or the products have different currencies. Stock is no
-    matter of the price: the reservation checks it.
+    Raises `OrderRejected` if a product is unknown or archived, or the products have different currencies.
+    Stock is no matter of the price: the reservation checks it.
     """
     quoted = quote(lines, products)
     unknown = quoted.lines_with(RejectionCode.UNKNOWN_PRODUCT)
     if unknown:
         ids = ", ".join(line.product_id for line in unknown)
         raise OrderRejected(RejectionCode.UNKNOWN_PRODUCT, f"there is no product {ids}")
+    archived = quoted.lines_with(RejectionCode.PRODUCT_ARCHIVED)
+    if archived:
+        ids = ", ".join(line.product_id for line in archived)
+        raise OrderRejected(RejectionCode.PRODUCT_ARCHIVED, f"no longer for sale: {ids}")
     if quoted.lines_with(RejectionCode.MIXED_CURRENCIES) or quoted.currency is None:
         currencies = sorted({products[line.product_id].currency for line in lines})
         raise OrderRejected(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.texts import LINES, Line
+from functions.shared.domain.texts import LINES, Line, ShortLine
 
 Description = Annotated[
     str, msgspec.Meta(max_length=2000, pattern=LINES, description="a text without control characters")
@@ -17,10 +17,14 @@ Currency = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Z]{3}(?!\n)$", description="an ISO 4217 currency code such as EUR")
 ]
 Stock = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+Category = ShortLine
 
 
 class Product(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A stored product: price in minor units of an ISO 4217 currency, stock in pieces on hand."""
+    """A stored product: price in minor units of an ISO 4217 currency, stock in pieces on hand.
+
+    An archived product cannot be ordered. Lists omit it by default.
+    """
 
     product_id: str
     title: str
@@ -31,6 +35,8 @@ class Product(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     created_at: str
     updated_at: str
     description: str | None = None
+    category: str | None = None
+    archived: bool = False
 
 
 class NewProduct(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -41,6 +47,8 @@ class NewProduct(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     stock: Stock
     description: Description | None = None
     currency: Currency | None = None
+    category: Category | None = None
+    archived: bool = False
 
 
 class ProductPatch(
@@ -48,7 +56,7 @@ class ProductPatch(
 ):
     """The fields of a product that a client may change.
 
-    An unset field stays. A description of null is removed.
+    An unset field stays. A description or category of null is removed.
     """
 
     title: Line | msgspec.UnsetType = msgspec.UNSET
@@ -56,3 +64,5 @@ class ProductPatch(
     price: Price | msgspec.UnsetType = msgspec.UNSET
     currency: Currency | msgspec.UnsetType = msgspec.UNSET
     stock: Stock | msgspec.UnsetType = msgspec.UNSET
+    category: Category | msgspec.UnsetType | None = msgspec.UNSET
+    archived: bool | msgspec.UnsetType = msgspec.UNSET

@@ -17,6 +17,10 @@ Line = Annotated[
     str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="a text on one line")
 ]
 """A name or a title."""
+ShortLine = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="a text on one line")
+]
+"""A text that is also a key, or is stored with every change."""
 LINES = rf"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f{_NO_DIRECTION}]*$"
 """The pattern of a text with line breaks."""
 # One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP

@@ -59,6 +59,20 @@ def test_an_unknown_product_is_marked_and_the_others_are_priced(backend: MemoryB
     assert (quote["total"], quote["currency"]) == (100, "EUR")
 
 
+def test_an_archived_product_is_marked_and_the_others_are_priced(backend: MemoryBackend) -> None:
+    archived = backend.create_product(price=100, currency="USD", archived=True)
+    lamp = backend.create_product(price=100)
+    quote = ask(backend, {archived: 1, lamp: 1}).body
+    assert quote["items"][0] == {
+        "productId": archived,
+        "quantity": 1,
+        "available": 0,
+        "title": "Lamp",
+        "problem": "product_archived",
+    }
+    assert (quote["total"], quote["currency"]) == (100, "EUR")
+
+
 def test_a_quote_of_unknown_products_only_has_no_currency(backend: MemoryBackend) -> None:
     quote = ask(backend, {"ghost": 1}).body
     assert (quote["total"], "currency" in quote) == (0, False)

@@ -63,7 +63,7 @@ from local.memory.backend import MemoryBackend
             "/orders",
             {"userId": "u", "items": [{"productId": "a b", "quantity": 1}]},
             "items[0].productId",
-            "expected an id (letters, digits, - and _) of 1 to 64 characters",
+            "expected an id (letters, digits, dots, - and _, not only dots) of 1 to 64 characters",
         ),
     ],
 )

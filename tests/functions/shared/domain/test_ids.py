@@ -34,12 +34,14 @@ def test_ids_are_the_same_in_every_version() -> None:
     assert event_id_for("o-1", 2) == "67dcbb67-4c56-5592-9b46-2790db6a4893"
 
 
-@pytest.mark.parametrize("value", ["a", "A-b_9", "x" * 64])
+@pytest.mark.parametrize("value", ["a", "A-b_9", "x" * 64, "a.b", ".a", "a.", "..a", "..-", "SKU-4.2"])
 def test_an_identifier_may_be(value: str) -> None:
     assert msgspec.convert(value, Identifier) == value
 
 
-@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a/b", "ä", "a\n", "\na", " a", "a.b"])
+@pytest.mark.parametrize(
+    "value", ["", "x" * 65, "a b", "a/b", "ä", "a\n", "\na", " a", ".", "..", "...", "." * 64, "a.\n"]
+)
 def test_an_identifier_may_not_be(value: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(value, Identifier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from functions.shared.domain.errors import OrderRejected
 from functions.shared.domain.orders import OrderLine
@@ -23,6 +24,12 @@ def test_the_total_is_the_sum_of_the_lines_at_the_products_prices() -> None:
 def test_an_unknown_product_rejects_the_order_and_is_named() -> None:
     with pytest.raises(OrderRejected, match=r"^unknown_product: .*ghost"):
         price([OrderLine(product_id="ghost", quantity=1)], {})
+
+
+def test_an_archived_product_rejects_the_order_and_is_named() -> None:
+    lines = [OrderLine(product_id="a", quantity=1), OrderLine(product_id="b", quantity=1)]
+    with pytest.raises(OrderRejected, match=r"^product_archived: .*b$"):
+        price(lines, {"a": product("a"), "b": structs.replace(product("b"), archived=True)})
 
 
 def test_products_of_two_currencies_reject_the_order() -> None:

@@ -29,6 +29,11 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("description", "x" * 2000),
     ("description", None),
     ("currency", "USD"),
+    ("category", "L"),
+    ("category", "x" * 64),
+    ("category", None),
+    ("archived", True),
+    ("archived", False),
 ]
 
 REFUSED: list[tuple[str, Any]] = [
@@ -56,6 +61,12 @@ REFUSED: list[tuple[str, Any]] = [
     ("currency", "EURO"),
     ("currency", "EU"),
     ("currency", "EUR\n"),
+    ("category", ""),
+    ("category", "x" * 65),
+    ("category", "a\nb"),
+    ("archived", None),
+    ("archived", "true"),
+    ("archived", 1),
     ("unknown", 1),
 ]
 

@@ -1,0 +1,58 @@
+"""Counts what AWS bills for requests that are not part of an order's path, for `docs/cost.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bench.billing import Units
+from bench.metering import MeteredBackend, metered_backend
+
+Prepare = Callable[[MeteredBackend], Callable[[], object]]
+"""Stores what a request needs, and returns the request."""
+
+_PRODUCT: Final = {"title": "Desk lamp, brass", "price": 1999, "stock": 100}
+_PAGE: Final = 20  # entries
+
+
+def measure_requests() -> dict[str, Units]:
+    """Returns the DynamoDB units of each request by its name, in the order of docs/cost.md."""
+    measured = {}
+    for name, prepare in _REQUESTS.items():
+        with metered_backend("WARNING") as meter:
+            request = prepare(meter)
+            meter.reset()
+            request()
+            measured[name] = meter.ledger.total()
+    return measured
+
+
+def _create(**fields: object) -> Prepare:
+    return lambda meter: lambda: meter.request("POST", "/products", _PRODUCT | fields)
+
+
+def _change(**fields: object) -> Prepare:
+    def prepare(meter: MeteredBackend) -> Callable[[], object]:
+        product = meter.request("POST", "/products", _PRODUCT | {"category": "Lamps"})
+        return lambda: meter.request("PATCH", f"/products/{product['productId']}", fields)
+
+    return prepare
+
+
+def _list(**query: str) -> Prepare:
+    def prepare(meter: MeteredBackend) -> Callable[[], object]:
+        for _ in range(_PAGE):
+            meter.request("POST", "/products", _PRODUCT | {"category": "Lamps"})
+        return lambda: meter.request("GET", "/products", **query)
+
+    return prepare
+
+
+_REQUESTS: Final[Mapping[str, Prepare]] = {
+    "POST /products": _create(),
+    "POST /products, with a category": _create(category="Lamps"),
+    "PATCH /products/{productId}, the price": _change(price=1799),
+    "PATCH /products/{productId}, the category": _change(category="Sofas"),
+    f"GET /products, {_PAGE} products": _list(),
+    f"GET /products?category=, {_PAGE} products": _list(category="Lamps"),
+}
