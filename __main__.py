@@ -45,7 +45,7 @@ orders = Table(
     key="orderId",
     indexes=[
         Index(name="byUser", hash_key="userId", range_key="createdAt"),
-        Index(name="open", hash_key="openShard", range_key="openSince"),
+        Index(name="open", hash_key="openShard", range_key="dueAt"),
     ],
     settings=settings.tables,
 )
@@ -175,7 +175,13 @@ products_api = function(
 
 orders_api = function(
     "orders_api",
-    {"ORDERS_TABLE": orders.name, "ORDERS_QUEUE_URL": queue.url, "EVENT_BUS_NAME": bus.name, **cors},
+    {
+        "ORDERS_TABLE": orders.name,
+        "ORDERS_QUEUE_URL": queue.url,
+        "EVENT_BUS_NAME": bus.name,
+        "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
+        **cors,
+    },
     [
         orders.grant_read("GetItem", "BatchGetItem"),
         orders.grant_query("byUser"),
@@ -242,4 +248,5 @@ pulumi.export("queueUrl", queue.url)
 pulumi.export("deadLetterQueueUrl", queue.dead_letter_url)
 pulumi.export("stateMachineArn", workflow.arn)
 pulumi.export("eventBusName", bus.name)
+pulumi.export("stalledAfterMinutes", settings.requeue.stalled_after_minutes)
 pulumi.export("dashboardUrl", monitoring.dashboard_url)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bench.embedded import FINAL, StackClient
 from bench.report import Figure, read, table, write
+from functions.shared import clock
 from functions.shared.persistence.dynamodb import from_item
 from local.stack import RunningStack, running_stack
 
@@ -146,14 +147,18 @@ def _faults(
 
 
 def _requeue(stack: RunningStack) -> None:
-    """Invokes the requeue with stalledAfterMinutes 1."""
-    functions = stack.client("lambda")
+    """Makes every open order due, and invokes the requeue."""
+    for order in _scan(stack, "orders"):
+        if "dueAt" in order:
+            stack.client("dynamodb").update_item(
+                TableName=stack.outputs["tableNames"]["orders"],
+                Key={"orderId": {"S": order["orderId"]}},
+                UpdateExpression="SET dueAt = :then",
+                ConditionExpression="attribute_exists(openShard)",
+                ExpressionAttributeValues={":then": {"S": clock.now()}},
+            )
     name = stack.functions["requeue_stalled_orders"]
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": variables | {"STALLED_AFTER_MINUTES": "1"}}
-    )
-    answer = functions.invoke(FunctionName=name, Payload=b"{}")
+    answer = stack.client("lambda").invoke(FunctionName=name, Payload=b"{}")
     if "FunctionError" in answer:
         raise RuntimeError(f"the requeue failed: {answer['Payload'].read().decode()}")
 

@@ -259,10 +259,11 @@ class Trial:
         Call it with an empty queue: before that, orders may only wait for their delivery.
         """
         now = clock.now()
+        wait = 60 * float(self._stack.outputs["stalledAfterMinutes"])
         stalled = [
             order.order_id
             for order in open_orders
-            if clock.seconds_between(order.since, now) >= _STALLED_AFTER
+            if clock.seconds_between(order.due_at, now) >= _STALLED_AFTER - wait
         ]
         if not stalled:
             return
@@ -272,7 +273,7 @@ class Trial:
                 dynamodb.update_item(
                     TableName=self._orders_table,
                     Key={"orderId": {"S": order_id}},
-                    UpdateExpression="SET openSince = :then",
+                    UpdateExpression="SET dueAt = :then",
                     ConditionExpression="attribute_exists(openShard)",
                     ExpressionAttributeValues={":then": {"S": clock.minutes_before(now, 60)}},
                 )
@@ -314,7 +315,7 @@ class Trial:
             yield f"order {order_id} was shipped and does not exist"
 
     def _faults_of(self, order: Order) -> Iterator[str]:
-        if order.is_open or order.open_since is not None:
+        if order.is_open or order.due_at is not None:
             yield f"is {order.status.value} and still open"
         moves = zip(order.history, order.history[1:], strict=False)
         for before, after in moves:

@@ -167,8 +167,8 @@ def _stalled() -> dict[str, Operation]:
                     attempt=1,
                     created_at=_AT,
                     updated_at=_AT,
-                    open_shard=str(number % 8),
-                    open_since=_AT,
+                    open_shard=f"{number % 16:x}",
+                    due_at=_AT,
                 )
                 meter.backend.put("orders", order)
             meter.reset()

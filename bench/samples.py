@@ -64,7 +64,7 @@ ORDER_ITEM: Final = {
     "createdAt": {"S": _AT},
     "updatedAt": {"S": _AT},
     "openShard": {"S": "0"},
-    "openSince": {"S": _AT},
+    "dueAt": {"S": _AT},
 }
 
 

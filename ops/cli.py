@@ -173,7 +173,7 @@ def show(
         if as_json:
             print(views.as_json(views.details_as_data(details)))
         else:
-            _console.print(views.order_view(details, clock.now()), soft_wrap=True)
+            _console.print(views.order_view(details), soft_wrap=True)
 
 
 @orders_app.command()

@@ -66,15 +66,16 @@ def list_stalled(stack: OperatedStack, *, minutes: int, limit: int) -> tuple[lis
 
     The oldest come first. Reads at most `limit + 1` entries of each shard. Raises botocore's errors.
     """
-    before = clock.minutes_before(clock.now(), minutes)
+    # An attempt is due this long after it began.
+    until = clock.minutes_after(clock.now(), stack.outputs.stalled_after_minutes - minutes)
     entries: list[OpenOrder] = []
     for shard in OPEN_SHARDS:
-        entries += stack.orders.open_index.list(shard, before, limit + 1, None)[0]
-    entries.sort(key=lambda entry: entry.since)
+        entries += stack.orders.open_index.list(shard, until, limit + 1, None)[0]
+    entries.sort(key=lambda entry: entry.due_at)
     found = []
     for entry in entries[:limit]:
         order = stack.orders.find(entry.order_id)
-        if order is not None and order.open_since is not None:  # the index is eventually consistent
+        if order is not None and order.due_at is not None:  # the index is eventually consistent
             found.append(_with_execution(stack, order))
     return found, len(entries) > limit
 
@@ -120,7 +121,7 @@ def cancel(stack: OperatedStack, order_id: str) -> Outcome:
         if changed
         else f"Order {order_id} was cancelled before; nothing changed."
     )
-    if order.open_since is not None:
+    if order.due_at is not None:
         sentence += " Its event is not published yet; requeue_stalled_orders publishes it."
     return Outcome(order, changed, sentence)
 
@@ -132,7 +133,7 @@ def retry(stack: OperatedStack, order_id: str) -> Outcome:
     """
     order = _get(stack, order_id)
     try:
-        order = stack.lifecycle.retry(order)
+        order = stack.lifecycle.retry(order, stalled_after_minutes=stack.outputs.stalled_after_minutes)
     except Superseded:
         return _repeat_retry(stack, order_id)
     _send(stack, order)

@@ -69,6 +69,7 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
     dead_letter_queue_url: str
     state_machine_arn: str
     event_bus_name: str
+    stalled_after_minutes: int
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def order_view(details: OrderDetails, now: str) -> RenderableType:
+def order_view(details: OrderDetails) -> RenderableType:
     """Return an order's attributes, execution and history."""
     order = details.order
     facts = Table(show_header=False, box=None, pad_edge=False)
@@ -66,9 +66,9 @@ def order_view(details: OrderDetails, now: str) -> RenderableType:
     if order.handed_over_to is not None:
         facts.add_row("Handed to", plain(order.handed_over_to))
     facts.add_row("Shipment", plain(order.shipment.shipment_id) if order.shipment else "none")
-    if order.open_since is not None:
+    if order.due_at is not None:
         note = "" if order.is_open else "; its event is not published yet"
-        facts.add_row("Open since", f"{order.open_since} ({_ago(order.open_since, now)}{note})")
+        facts.add_row("Due", f"{order.due_at}{note}")
     for number, text in enumerate(_execution(details.execution)):
         facts.add_row("Execution" if number == 0 else "", plain(text))
     return Group(facts, _history(order))
@@ -84,7 +84,7 @@ def stalled_view(found: Sequence[OrderDetails], now: str) -> RenderableType:
         table.add_row(
             order.order_id,
             _status(order.status),
-            _ago(order.open_since or now, now),
+            _ago(order.updated_at, now),
             _reservation(order),
             f"{details.execution.status}, attempt {order.attempt}"
             if order.is_open

@@ -468,6 +468,7 @@ def _set_environment() -> None:
     """Sets the variables that the functions read when they are imported. None is in the document."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
     os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "orderflow")
+    os.environ.setdefault("STALLED_AFTER_MINUTES", "10")
     for name in (
         *("USERS_TABLE", "PRODUCTS_TABLE", "ORDERS_TABLE", "ORDERS_QUEUE_URL", "EVENT_BUS_NAME"),
         *("CORS_ORIGINS", "DEFAULT_CURRENCY", "STACK_NAME", "SERVICE_VERSION"),

@@ -43,7 +43,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             "history": {"L": [{"M": {"status": {"S": "PENDING"}, "at": {"S": at}}}]},
             "attempt": {"N": "1"},
             "openShard": {"S": "0"},
-            "openSince": {"S": at},
+            "dueAt": {"S": at},
             "createdAt": {"S": at},
             "updatedAt": {"S": at},
         },

@@ -23,6 +23,7 @@ from functions.shared.persistence.pages import Page
 
 api = Api()
 _orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"))
+_stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
 
@@ -41,6 +42,7 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
         key=_idempotency_key(),
         correlation_id=api.request_id,
         at=clock.now(),
+        stalled_after_minutes=_stalled_after_minutes,
         orders=_orders,
         queue=_queue,
     )

@@ -6,6 +6,7 @@ import uuid
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared import clock
 from functions.shared.domain.errors import IdempotencyKeyReused
 from functions.shared.domain.ids import order_id_for
 from functions.shared.domain.orders import NewOrder, Order, OrderStatus, new_order
@@ -20,6 +21,7 @@ def place_order(
     key: str | None,
     correlation_id: str,
     at: str,
+    stalled_after_minutes: int,
     orders: OrderRepository,
     queue: OrderQueue,
 ) -> tuple[Order, bool]:
@@ -31,7 +33,13 @@ def place_order(
     """
     order_id = str(uuid.uuid4()) if key is None else order_id_for(new.user_id, key)
     logger.append_keys(order_id=order_id)
-    order = new_order(new, order_id=order_id, at=at, with_fingerprint=key is not None)
+    order = new_order(
+        new,
+        order_id=order_id,
+        at=at,
+        due_at=clock.minutes_after(at, stalled_after_minutes),
+        with_fingerprint=key is not None,
+    )
     first = orders.create(order)
     if first is not None and first.request_hash != order.request_hash:
         raise IdempotencyKeyReused("this Idempotency-Key came with another order before")

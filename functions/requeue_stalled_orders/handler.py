@@ -57,13 +57,11 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
         lifecycle=_lifecycle,
         is_running=_is_running,
         max_attempts=_max_attempts,
+        stalled_after_minutes=_stalled_after_minutes,
         correlation_id=context.aws_request_id,
     )
     try:
-        is_complete = requeue.run(
-            clock.minutes_before(at, _stalled_after_minutes),
-            lambda: context.get_remaining_time_in_millis() > _RESERVE,
-        )
+        is_complete = requeue.run(at, lambda: context.get_remaining_time_in_millis() > _RESERVE)
     finally:
         _measure(requeue.outcomes)
     report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome}

@@ -49,6 +49,7 @@ class Requeue:
         lifecycle: OrderLifecycle,
         is_running: IsRunning,
         max_attempts: int,
+        stalled_after_minutes: int,
         correlation_id: str,
     ) -> None:
         self._orders = orders
@@ -57,12 +58,13 @@ class Requeue:
         self._lifecycle = lifecycle
         self._is_running = is_running
         self._max_attempts = max_attempts
+        self._stalled_after_minutes = stalled_after_minutes
         self._correlation_id = correlation_id
         self._unsent: list[OrderMessage] = []
         self.outcomes: Counter[Outcome] = Counter()
 
-    def run(self, before: str, has_time: Callable[[], bool]) -> bool:
-        """Processes every order that is in the index since before a time, the oldest of each shard first.
+    def run(self, now: str, has_time: Callable[[], bool]) -> bool:
+        """Processes every order of the index that is due, the earliest of each shard first.
 
         Returns False if time ran out before all orders were processed. Raises botocore's errors when the
         index cannot be read or the queue takes nothing. It stops at once then, because each order that is not
@@ -72,21 +74,21 @@ class Requeue:
         pages: deque[tuple[str, Item | None]] = deque((shard, None) for shard in OPEN_SHARDS)
         while pages:
             shard, start = pages.popleft()
-            entries, following = self._orders.open_index.list(shard, before, _PAGE, start)
+            entries, following = self._orders.open_index.list(shard, now, _PAGE, start)
             for entry in entries:
                 if not has_time():
                     self._send()
                     return False
-                self._process_order(entry.order_id, before)
+                self._process_order(entry.order_id, now)
             if following is not None:
                 pages.append((shard, following))
         self._send()
         return True
 
-    def _process_order(self, order_id: str, before: str) -> None:
+    def _process_order(self, order_id: str, now: str) -> None:
         with logger.append_context_keys(order_id=order_id):
             try:
-                outcome = self._continue_order(order_id, before)
+                outcome = self._continue_order(order_id, now)
             except (Superseded, OrderCancelled):
                 outcome = Outcome.MOVED_ON
             except Exception:  # noqa: BLE001
@@ -98,10 +100,10 @@ class Requeue:
         if len(self._unsent) == MAX_BATCH:
             self._send()
 
-    def _continue_order(self, order_id: str, before: str) -> Outcome | None:
+    def _continue_order(self, order_id: str, now: str) -> Outcome | None:
         """Returns the outcome, or None for an order that is about to be sent."""
         order = self._orders.get(order_id)
-        if order.open_since is None or order.open_since >= before:
+        if order.due_at is None or order.due_at > now:
             return Outcome.MOVED_ON  # the index lags behind
         if not order.is_open:
             self._lifecycle.finish(order)
@@ -109,7 +111,9 @@ class Requeue:
         if self._is_running(self._message(order)):
             return Outcome.RUNNING
         is_last = order.attempts_used >= self._max_attempts
-        order = self._orders.begin_attempt(order, at=clock.now())
+        at = clock.now()
+        due_at = clock.minutes_after(at, self._stalled_after_minutes)
+        order = self._orders.begin_attempt(order, at=at, due_at=due_at)
         if is_last:
             self._give_up(order)
             return Outcome.EXHAUSTED

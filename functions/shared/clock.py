@@ -13,7 +13,12 @@ def now() -> str:
 
 def minutes_before(at: str, minutes: int) -> str:
     """Returns the time that many minutes before `at`, in the same format."""
-    return _write(datetime.fromisoformat(at) - timedelta(minutes=minutes))
+    return minutes_after(at, -minutes)
+
+
+def minutes_after(at: str, minutes: int) -> str:
+    """Returns the time that many minutes after `at`, in the same format."""
+    return _write(datetime.fromisoformat(at) + timedelta(minutes=minutes))
 
 
 def seconds_between(start: str, end: str) -> float:

@@ -68,7 +68,7 @@ class OrderLifecycle:
         self._announce(order, recent_changes(order))
         self._orders.open_index.remove(order.order_id)
 
-    def retry(self, order: Order) -> Order:
+    def retry(self, order: Order, *, stalled_after_minutes: int) -> Order:
         """Puts a failed order back to PENDING for an operator, who then sends it to the queue.
 
         Raises what `finish` and `OrderRepository.retry` raise.
@@ -76,7 +76,8 @@ class OrderLifecycle:
         if not order.is_open:
             # The event of the failure may be missing, and no later step would publish it.
             self.finish(order)
-        return self._orders.retry(order, at=clock.now())
+        at = clock.now()
+        return self._orders.retry(order, at=at, due_at=clock.minutes_after(at, stalled_after_minutes))
 
     def _announce(self, order: Order, changes: Sequence[StatusChange]) -> None:
         announced = [change for change in changes if change.status in DETAIL_TYPES]

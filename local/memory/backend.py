@@ -53,6 +53,7 @@ OUTPUTS = {
     "deadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters",
     "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
     "eventBusName": ENVIRONMENT["EVENT_BUS_NAME"],
+    "stalledAfterMinutes": int(ENVIRONMENT["STALLED_AFTER_MINUTES"]),
 }
 """The exports of the stack that `ops` reads."""
 

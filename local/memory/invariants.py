@@ -21,7 +21,7 @@ def check_invariants(backend: MemoryBackend) -> None:
     assert not cloud.iam.denied
     orders = backend.orders()
     for order in orders.values():
-        assert not order.is_open or (order.open_shard and order.open_since), f"lost: {order}"
+        assert not order.is_open or (order.open_shard and order.due_at), f"lost: {order}"
         _check_history(order)
         if order.status not in {OrderStatus.PENDING, OrderStatus.VALIDATED}:
             held_for_an_operator = order.status is OrderStatus.FAILED

@@ -37,7 +37,7 @@ def test_the_requeue_reads_and_writes_only_the_stalled_orders(
 ) -> None:
     none, some, many = (units[LARGE][f"requeue, {stalled} stalled"] for stalled in (0, 10, 100))
 
-    assert none == {"metricRequests": 1, "readUnits": 4}  # the queue's age, and a query per shard
+    assert none == {"metricRequests": 1, "readUnits": 8}  # the queue's age, and a query per shard
     assert some["readUnits"] - none["readUnits"] == 10
     assert many["readUnits"] - none["readUnits"] == 100
     assert many["writeUnits"] == 10 * some["writeUnits"]

@@ -26,7 +26,7 @@ def test_each_table_has_its_key_and_indexes(stack: str) -> None:
         "products": {"byCategory": [("category", "HASH"), ("productId", "RANGE")]},
         "orders": {
             "byUser": [("userId", "HASH"), ("createdAt", "RANGE")],
-            "open": [("openShard", "HASH"), ("openSince", "RANGE")],
+            "open": [("openShard", "HASH"), ("dueAt", "RANGE")],
         },
     }
 

@@ -90,7 +90,7 @@ def store_stalled_order(stack: RunningStack, order_id: str, user_id: str, produc
         attempt=1,
         created_at=placed,
         updated_at=placed,
-        open_since=placed,
+        due_at=placed,
     )
     OrderRepository(stack.client("dynamodb"), stack.outputs["tableNames"]["orders"]).create(order)
 

@@ -88,7 +88,9 @@ def store_order(target: OperatedStack, user_id: str, quantities: Mapping[str, in
     """Stores a new order without a message in the queue."""
     lines = [NewOrderLine(product_id=product, quantity=quantity) for product, quantity in quantities.items()]
     new = NewOrder(user_id=user_id, items=lines)
-    order = new_order(new, order_id=str(uuid.uuid4()), at=clock.now(), with_fingerprint=False)
+    order = new_order(
+        new, order_id=str(uuid.uuid4()), at=clock.now(), due_at=clock.now(), with_fingerprint=False
+    )
     target.orders.create(order)
     return order
 

@@ -82,7 +82,7 @@ def emit_all(backend: MemoryBackend, emitted: Callable[[], list[Emitted]]) -> di
     record("update_order_status", lambda: update_status(failed, "FAILED", reason="refused"))
     requeued, exhausted = create_order(backend), create_order(backend)
     for order_id, attempt in ((requeued, 1), (exhausted, 3)):
-        backend.set_order(order_id, openSince="2026-01-01T00:00:00.000Z", attempt=attempt)
+        backend.set_order(order_id, dueAt="2026-01-01T00:00:00.000Z", attempt=attempt)
     record("requeue_stalled_orders", lambda: invoke("requeue_stalled_orders", {}))
     for task in TASKS:
         record(task, partial(run_superseded, task, create_superseded_order(backend)))

@@ -68,11 +68,10 @@ def test_an_order_is_shown_with_its_status_reservation_history_and_execution(
     assert history.index("PENDING") < history.index("VALIDATED") < history.index("FULFILLED")
 
 
-def test_an_open_order_is_shown_with_the_time_it_waits(backend: MemoryBackend, ops: Ops) -> None:
+def test_an_open_order_is_shown_with_the_time_at_which_it_is_due(backend: MemoryBackend, ops: Ops) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    backend.set_order(order_id, openSince=clock.minutes_before(clock.now(), 125))
     result = ops("orders", "show", order_id)
-    assert "(2 h 5 min)" in result.out
+    assert f"Due {backend.stored_order(order_id)['dueAt']}" in result.out
     assert "Reservation none" in result.out
 
 
@@ -163,7 +162,7 @@ def test_stalled_orders_are_listed_oldest_first_up_to_the_limit(backend: MemoryB
     waiting = {}
     for minutes in (5, 20, 40, 30):
         waiting[minutes] = backend.create_order(user, {product: 1})
-        backend.set_order(waiting[minutes], openSince=clock.minutes_before(clock.now(), minutes))
+        backend.set_order(waiting[minutes], dueAt=clock.minutes_after(clock.now(), 10 - minutes))
     listed = [order["orderId"] for order in ops("orders", "stalled", "--json").json]
     assert listed == [waiting[40], waiting[30], waiting[20]]
     result = ops("orders", "stalled", "--limit", "1")
@@ -182,7 +181,7 @@ def test_a_cancelled_order_whose_event_is_not_published_is_reported_and_listed(
     result = ops("orders", "cancel", order_id, "--yes")
     assert result.code == 0
     assert "Its event is not published yet" in result.out
-    backend.set_order(order_id, openSince=clock.minutes_before(clock.now(), 11))
+    backend.set_order(order_id, dueAt=clock.minutes_before(clock.now(), 1))
     assert "event not published" in ops("orders", "stalled").out
 
 
@@ -290,7 +289,7 @@ def test_a_retry_that_the_queue_did_not_accept_says_what_to_do(
     assert result.code == 1
     assert "is PENDING in attempt 4, but the orders queue did not accept its message" in result.err
     assert "Run the command again" in result.err
-    assert backend.stored_order(failed_order)["openSince"]  # the requeue finds it
+    assert backend.stored_order(failed_order)["dueAt"]  # the requeue finds it
 
 
 # --- release ----------------------------------------------------------------------------------------------

@@ -90,10 +90,10 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
 
 def tour_schedule(stack: RunningStack, api: Api) -> None:
     """Requeues an order that has no message in the queue."""
-    store_stalled_order(stack, "lost", api.create_user(), api.create_product())
+    store_stalled_order(stack, "lost-0", api.create_user(), api.create_product())
     report = run_schedule(stack)
     assert report.get("requeued") == 1, report
-    assert api.wait_until_final("lost")["status"] == "FULFILLED"
+    assert api.wait_until_final("lost-0")["status"] == "FULFILLED"
 
 
 def attach_boundary(stack: RunningStack, signing_secret_arn: str) -> None:

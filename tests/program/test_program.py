@@ -60,6 +60,7 @@ EXPORTS = {
     "deadLetterQueueUrl",
     "stateMachineArn",
     "eventBusName",
+    "stalledAfterMinutes",
     "dashboardUrl",
 }
 

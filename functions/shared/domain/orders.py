@@ -127,7 +127,7 @@ class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     shipment: Shipment | None = None
     request_hash: str | None = None
     open_shard: str | None = None
-    open_since: str | None = None
+    due_at: str | None = None
     first_attempt: int = 1
 
     @property
@@ -199,8 +199,8 @@ def check_distinct(lines: Sequence[NewOrderLine]) -> None:
         seen.add(line.product_id)
 
 
-def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) -> Order:
-    """Returns the order for a client's request.
+def new_order(new: NewOrder, *, order_id: str, at: str, due_at: str, with_fingerprint: bool) -> Order:
+    """Returns the order for a client's request. It is `due_at` a time if its first attempt does not finish.
 
     Raises `InvalidInput` if one product is on two lines.
     """
@@ -215,6 +215,6 @@ def new_order(new: NewOrder, *, order_id: str, at: str, with_fingerprint: bool) 
         created_at=at,
         updated_at=at,
         request_hash=new.fingerprint if with_fingerprint else None,
-        open_since=at,
+        due_at=due_at,
         **new.content,  # type: ignore[arg-type]
     )

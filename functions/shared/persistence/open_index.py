@@ -1,28 +1,28 @@
-"""The index `open`: orders that wait for work, and final orders whose event is not yet published."""
+"""The index `open`: the orders for which something is still owed, by the time at which to look again."""
 
 from __future__ import annotations
 
-import zlib
 from typing import NamedTuple
 
 from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import Item, UpdateExpression
 from functions.shared.persistence.order_items import OrderItems
 
-# One partition takes 1,000 writes a second.
-OPEN_SHARDS = tuple(str(shard) for shard in range(8))
+# The last digit of an order's id, which is a UUID: the state machine can compute it too. One partition takes
+# 1,000 writes a second.
+OPEN_SHARDS = tuple("0123456789abcdef")
 
 
 class OpenOrder(NamedTuple):
-    """An entry of the index, and the time since which it is there."""
+    """An entry of the index, and the time from which on the order is due."""
 
     order_id: str
-    since: str
+    due_at: str
 
 
 def shard_of(order_id: str) -> str:
     """Returns the shard of the index in which an order is entered."""
-    return OPEN_SHARDS[zlib.crc32(order_id.encode()) % len(OPEN_SHARDS)]
+    return order_id[-1]
 
 
 class OpenIndex:
@@ -32,21 +32,21 @@ class OpenIndex:
         self._items = items
 
     def list(
-        self, shard: str, before: str, limit: int, start: Item | None
+        self, shard: str, until: str, limit: int, start: Item | None
     ) -> tuple[list[OpenOrder], Item | None]:
-        """Returns a shard's entries from before a time, oldest first, and where to continue (None: the end).
+        """Returns a shard's entries due by a time, earliest first, and where to continue (None: the end).
 
         The index lags behind the table. Raises botocore's errors.
         """
         answer = self._items.client.query(
             TableName=self._items.table,
             IndexName="open",
-            KeyConditionExpression="openShard = :shard AND openSince < :before",
-            ExpressionAttributeValues={":shard": {"S": shard}, ":before": {"S": before}},
+            KeyConditionExpression="openShard = :shard AND dueAt <= :until",
+            ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
             Limit=limit,
             **({"ExclusiveStartKey": start} if start else {}),
         )
-        entries = [OpenOrder(item["orderId"]["S"], item["openSince"]["S"]) for item in answer["Items"]]
+        entries = [OpenOrder(item["orderId"]["S"], item["dueAt"]["S"]) for item in answer["Items"]]
         return entries, answer.get("LastEvaluatedKey")
 
     def add(self, order: Order, at: str) -> None:
@@ -54,7 +54,7 @@ class OpenIndex:
         update = (
             UpdateExpression()
             .set("openShard", shard_of(order.order_id))
-            .set("openSince", at)
+            .set("dueAt", at)
             .require_equal("status", order.status)
         )
         self._items.update_if(order.order_id, update)
@@ -63,7 +63,7 @@ class OpenIndex:
         """Removes a final order. An order that is open again stays."""
         update = (
             UpdateExpression()
-            .remove("openShard", "openSince")
+            .remove("openShard", "dueAt")
             .require_one_of("status", [status for status in OrderStatus if status not in OPEN_STATUSES])
         )
         self._items.update_if(order_id, update)

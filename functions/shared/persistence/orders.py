@@ -117,7 +117,7 @@ class OrderRepository:
         if move.shipment is not None:
             update.set("shipment", msgspec.to_builtins(move.shipment))
         if move.to not in OPEN_STATUSES and not stay_open:
-            update.remove("openShard", "openSince")
+            update.remove("openShard", "dueAt")
         try:
             return MoveResult(self._items.update(move.order_id, update), changed=True)
         except ClientError as error:
@@ -125,7 +125,7 @@ class OrderRepository:
             raise_unless_repeated(order, move)
             return MoveResult(order, changed=False)
 
-    def retry(self, order: Order, *, at: str) -> Order:
+    def retry(self, order: Order, *, at: str, due_at: str) -> Order:
         """Puts a failed order back to PENDING with its next attempt. It keeps its prices and its reservation.
 
         Raises `Superseded` when the order is no longer in the attempt that `order` shows, or did not fail.
@@ -138,14 +138,14 @@ class OrderRepository:
             .set("attempt", order.attempt + 1)
             .set("firstAttempt", order.attempt + 1)
             .set("openShard", shard_of(order.order_id))
-            .set("openSince", at)
+            .set("dueAt", due_at)
             .remove("statusReason")
             .require_equal("attempt", order.attempt)
             .require_one_of("status", sources_of(OrderStatus.PENDING))
         )
         return self._items.update_or_superseded(order.order_id, update)
 
-    def begin_attempt(self, order: Order, *, at: str) -> Order:
+    def begin_attempt(self, order: Order, *, at: str, due_at: str) -> Order:
         """Gives an open order its next attempt. The present attempt can change nothing after that.
 
         Raises `Superseded` when the order is no longer in the attempt that `order` shows.
@@ -153,7 +153,7 @@ class OrderRepository:
         update = (
             UpdateExpression()
             .add("attempt", 1)
-            .set("openSince", at)
+            .set("dueAt", due_at)
             .set("updatedAt", at)
             .require_equal("attempt", order.attempt)
             .require_one_of("status", OPEN_STATUSES)

@@ -65,8 +65,8 @@ def test_an_order_is_accepted_if_the_queue_does_not_exist(backend: MemoryBackend
         answer = backend.api.post("/orders", body)
     assert answer.status == 201
     stored = backend.stored_order(answer.body["orderId"])
-    assert stored["openShard"] in set("01234567")
-    assert stored["openSince"] == stored["createdAt"]
+    assert stored["openShard"] in set("0123456789abcdef")
+    assert stored["dueAt"] == clock.minutes_after(stored["createdAt"], 10)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,7 @@ def test_repeats_in_parallel_make_one_order_and_ask_for_one_attempt(backend: Mem
             key="key-1",
             correlation_id=f"request-{number}",
             at=clock.now(),
+            stalled_after_minutes=10,
             orders=OrderRepository(Client(), "orders"),
             queue=handler._queue,
         )

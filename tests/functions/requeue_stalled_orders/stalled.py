@@ -28,5 +28,5 @@ def stalled_order(
     )
     backend.take_messages()
     backend.take_events()
-    backend.set_order(order_id, openSince=LONG_AGO, attempt=attempt, **attributes)
+    backend.set_order(order_id, dueAt=LONG_AGO, attempt=attempt, **attributes)
     return order_id

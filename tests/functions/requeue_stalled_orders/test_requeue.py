@@ -37,7 +37,7 @@ def test_an_order_whose_message_was_lost_is_requeued_under_its_next_attempt(back
     ]
     order = backend.stored_order(order_id)
     assert (order["status"], order["attempt"]) == ("PENDING", 2)
-    assert order["openSince"] > LONG_AGO
+    assert order["dueAt"] > LONG_AGO
 
 
 def test_a_requeued_order_is_not_requeued_again_at_once(backend: MemoryBackend) -> None:
@@ -128,12 +128,12 @@ def test_an_operators_retry_grants_all_attempts_again(backend: MemoryBackend) ->
 
     order_id = stalled_order(backend, attempt=3)
     requeue()
-    orders_api._lifecycle.retry(orders_api._orders.get(order_id))
+    orders_api._lifecycle.retry(orders_api._orders.get(order_id), stalled_after_minutes=10)
     for attempt in (6, 7):
-        backend.set_order(order_id, openSince=LONG_AGO)
+        backend.set_order(order_id, dueAt=LONG_AGO)
         assert requeue() == {"requeued": 1, "complete": True}
         assert backend.stored_order(order_id)["attempt"] == attempt
-    backend.set_order(order_id, openSince=LONG_AGO)
+    backend.set_order(order_id, dueAt=LONG_AGO)
     assert requeue() == {"exhausted": 1, "complete": True}
     order = backend.stored_order(order_id)
     assert [entry["status"] for entry in order["history"]] == ["PENDING", "FAILED", "PENDING", "FAILED"]
@@ -190,7 +190,7 @@ def test_a_refused_message_is_sent_again_once_and_then_in_a_later_run(backend: M
     with backend.hooked(RefusedEntries([{"0", "2"}, {"1"}])):
         assert requeue() == {"requeued": 2, "failed": 1, "complete": True}
     for order_id in order_ids:
-        backend.set_order(order_id, openSince=LONG_AGO)
+        backend.set_order(order_id, dueAt=LONG_AGO)
     assert requeue() == {"requeued": 3, "complete": True}
 
 

@@ -34,10 +34,10 @@ def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: Memor
     order = orders_api._orders.get(order_id)
     failed = Move(order_id=order_id, to=OrderStatus.FAILED, at=LONG_AGO, attempt=1)
     orders_api._orders.move(failed, stay_open=True)
-    orders_api._lifecycle.retry(orders_api._orders.get(order_id))
+    orders_api._lifecycle.retry(orders_api._orders.get(order_id), stalled_after_minutes=10)
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]
     with pytest.raises(Exception, match="PENDING in attempt 2"):
-        orders_api._lifecycle.retry(order)
+        orders_api._lifecycle.retry(order, stalled_after_minutes=10)
 
 
 class RefusedEvent(Hook):
@@ -66,7 +66,7 @@ def test_a_final_order_whose_event_is_not_sent_returns_to_the_open_index(
     stored = backend.stored_order(order_id)
     assert stored["status"] == "FAILED"
     assert stored["openShard"]
-    assert stored["openSince"] >= stored["updatedAt"]
+    assert stored["dueAt"] >= stored["updatedAt"]
 
 
 @each_failure
@@ -74,12 +74,12 @@ def test_an_open_order_whose_event_is_not_sent_keeps_its_place_in_the_open_index
     backend: MemoryBackend, hook: Hook
 ) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
-    since = backend.stored_order(order_id)["openSince"]
+    since = backend.stored_order(order_id)["dueAt"]
     pricing = invoke_task("validate_order", order_id)
     with backend.hooked(hook), pytest.raises(Exception, match=r"."):
         invoke_task("update_order_status", order_id, status="VALIDATED", pricing=pricing)
     stored = backend.stored_order(order_id)
-    assert (stored["status"], stored["openSince"]) == ("VALIDATED", since)
+    assert (stored["status"], stored["dueAt"]) == ("VALIDATED", since)
 
 
 @each_failure

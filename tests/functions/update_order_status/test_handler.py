@@ -60,7 +60,7 @@ def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_index(backend: M
     order = backend.stored_order(order_id)
     assert (order["status"], order["shipment"]) == ("FULFILLED", shipment)
     assert "openShard" not in order
-    assert "openSince" not in order
+    assert "dueAt" not in order
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])

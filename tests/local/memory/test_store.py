@@ -103,7 +103,9 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         # Entries of an index with the same sort key have no defined order.
         minutes, second = divmod(next(seconds), 60)
         at = f"2026-01-01T00:{minutes:02}:{second:02}.000Z"
-        orders.create(new_order(NewOrder("u-1", lines), order_id=order_id, at=at, with_fingerprint=False))
+        orders.create(
+            new_order(NewOrder("u-1", lines), order_id=order_id, at=at, due_at=at, with_fingerprint=False)
+        )
 
     def random_order() -> Any:
         return orders.get(f"o-{chance.randint(0, 2)}")
@@ -140,8 +142,8 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         lambda: reservations.hand_over(
             random_order().order_id, chance.randint(1, 2), to="partner/orders", at=AT
         ),
-        lambda: orders.begin_attempt(random_order(), at=AT),
-        lambda: orders.retry(random_order(), at=AT),
+        lambda: orders.begin_attempt(random_order(), at=AT, due_at=AT),
+        lambda: orders.retry(random_order(), at=AT, due_at=AT),
         lambda: orders.open_index.remove(random_order().order_id),
         lambda: orders.open_index.add(random_order(), AT),
         lambda: orders.open_index.list(chance.choice(OPEN_SHARDS), "2027", 100, None),

@@ -16,12 +16,12 @@ from functions.shared.domain.orders import (
     Pricing,
     new_order,
 )
-from tests.functions.shared.domain.samples import AT, RESERVATIONS, order
+from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, order
 
 
 def test_a_new_order_is_pending_in_its_first_attempt_and_has_no_price() -> None:
     new = NewOrder(user_id="u-1", items=[NewOrderLine(product_id="p-1", quantity=2)])
-    placed = new_order(new, order_id="o-1", at=AT, with_fingerprint=True)
+    placed = new_order(new, order_id="o-1", at=AT, due_at=LATER, with_fingerprint=True)
     assert (placed.status, placed.attempt, placed.total, placed.pricing) == (
         OrderStatus.PENDING,
         1,
@@ -34,7 +34,13 @@ def test_a_new_order_is_pending_in_its_first_attempt_and_has_no_price() -> None:
 def test_a_product_on_two_lines_is_refused_and_the_second_line_is_named() -> None:
     line = NewOrderLine(product_id="p-1", quantity=2)
     with pytest.raises(InvalidInput, match="one line per product") as refused:
-        new_order(NewOrder(user_id="u-1", items=[line, line]), order_id="o-1", at=AT, with_fingerprint=False)
+        new_order(
+            NewOrder(user_id="u-1", items=[line, line]),
+            order_id="o-1",
+            at=AT,
+            due_at=LATER,
+            with_fingerprint=False,
+        )
     assert refused.value.field == "items[1].productId"
 
 
@@ -48,7 +54,7 @@ def test_only_equal_orders_have_equal_fingerprints() -> None:
 
 def test_a_new_order_stores_only_the_request() -> None:
     new = NewOrder(user_id="u-1", items=[NewOrderLine("p-1", 2), NewOrderLine("p-2", 1)])
-    placed = new_order(new, order_id="o-1", at=AT, with_fingerprint=True)
+    placed = new_order(new, order_id="o-1", at=AT, due_at=LATER, with_fingerprint=True)
     assert msgspec.to_builtins(placed) == {
         "orderId": "o-1",
         "userId": "u-1",
@@ -59,9 +65,9 @@ def test_a_new_order_stores_only_the_request() -> None:
         "createdAt": AT,
         "updatedAt": AT,
         "requestHash": new.fingerprint,
-        "openSince": AT,
+        "dueAt": LATER,
     }
-    without = new_order(new, order_id="o-1", at=AT, with_fingerprint=False)
+    without = new_order(new, order_id="o-1", at=AT, due_at=LATER, with_fingerprint=False)
     assert without == replace(placed, request_hash=None)
 
 

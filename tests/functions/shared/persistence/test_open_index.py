@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.shared.domain.ids import order_id_for
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenIndex, shard_of
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
@@ -13,24 +14,26 @@ def index() -> OpenIndex:
     return handler._orders.open_index
 
 
-def entries(before: str) -> set[str]:
-    return {entry.order_id for shard in OPEN_SHARDS for entry in index().list(shard, before, 100, None)[0]}
+def entries(until: str) -> set[str]:
+    return {entry.order_id for shard in OPEN_SHARDS for entry in index().list(shard, until, 100, None)[0]}
 
 
 def test_orders_are_spread_over_all_shards_and_each_keeps_its_own() -> None:
-    assert len(OPEN_SHARDS) == 8  # 1,000 writes a second each
-    shards = [shard_of(f"order-{number}") for number in range(200)]
+    assert len(OPEN_SHARDS) == 16  # 1,000 writes a second each
+    ids = [order_id_for("u-1", f"key-{number}") for number in range(400)]
+    shards = [shard_of(order_id) for order_id in ids]
     assert set(shards) == set(OPEN_SHARDS)
-    assert shards == [shard_of(f"order-{number}") for number in range(200)]
+    assert max(shards.count(shard) for shard in OPEN_SHARDS) < 2 * 400 / 16
+    assert shards == [shard_of(order_id) for order_id in ids]
 
 
-def test_entries_from_before_a_time_are_listed_oldest_first_in_pages(backend: MemoryBackend) -> None:
+def test_entries_due_by_a_time_are_listed_earliest_first_in_pages(backend: MemoryBackend) -> None:
     ids = [backend.create_order("u-1", {"p-1": 1}) for _ in range(3)]
     for number, order_id in enumerate(ids):
-        backend.set_order(order_id, openShard="0", openSince=f"2026-01-0{3 - number}T00:00:00.000Z")
-    first, start = index().list("0", "2026-01-03T00:00:00.000Z", 1, None)
+        backend.set_order(order_id, openShard="0", dueAt=f"2026-01-0{3 - number}T00:00:00.000Z")
+    first, start = index().list("0", "2026-01-02T00:00:00.000Z", 1, None)
     assert [entry.order_id for entry in first] == [ids[2]]
-    second, _ = index().list("0", "2026-01-03T00:00:00.000Z", 1, start)
+    second, _ = index().list("0", "2026-01-02T00:00:00.000Z", 1, start)
     assert [entry.order_id for entry in second] == [ids[1]]
 
 
@@ -49,7 +52,7 @@ def test_an_order_that_is_open_again_stays_and_is_not_entered_as_it_was(backend:
     invoke_task("update_order_status", order_id, status="FAILED", reason="broken")
     failed = backend.order(order_id)
     backend.retry_order(order_id)
-    since = backend.stored_order(order_id)["openSince"]
+    since = backend.stored_order(order_id)["dueAt"]
     index().remove(order_id)
     index().add(failed, "2026-01-01T00:00:00.000Z")
-    assert backend.stored_order(order_id)["openSince"] == since
+    assert backend.stored_order(order_id)["dueAt"] == since

@@ -31,6 +31,7 @@ from local.memory.backend import MemoryBackend
 from local.memory.faults import CallRecorder
 from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, held_reservation, order
 
+DUE = "2026-01-01T00:11:00.000Z"
 ATTEMPT = 2
 SYSTEM = "partner.example"
 
@@ -54,7 +55,7 @@ def stored(
         order(attempt=ATTEMPT, reservation=reservation),
         status=status,
         open_shard="0" if status in OPEN_STATUSES else None,
-        open_since=AT if status in OPEN_STATUSES else None,
+        due_at=AT if status in OPEN_STATUSES else None,
         **changes,
     )
     backend.put("orders", kept)
@@ -150,8 +151,8 @@ def test_only_a_final_order_leaves_the_open_index(
 ) -> None:
     stored(backend, OrderStatus.PENDING)
     orders.move(Move(order_id="o-1", to=to, at=LATER), stay_open=stay_open)
-    assert {"openShard", "openSince"} & backend.stored_order("o-1").keys() == (
-        {"openShard", "openSince"} if is_in_the_index else set()
+    assert {"openShard", "dueAt"} & backend.stored_order("o-1").keys() == (
+        {"openShard", "dueAt"} if is_in_the_index else set()
     )
 
 
@@ -172,7 +173,7 @@ def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
     backend: MemoryBackend, orders: OrderRepository
 ) -> None:
     before = stored(backend, OrderStatus.FAILED, held_reservation(), status_reason="why")
-    returned = orders.retry(read(orders), at=LATER)
+    returned = orders.retry(read(orders), at=LATER, due_at=DUE)
     assert backend.stored_order("o-1") == {
         **_without(before, {"statusReason"}),
         "status": "PENDING",
@@ -181,7 +182,7 @@ def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
         "attempt": 3,
         "firstAttempt": 3,
         "openShard": shard_of("o-1"),
-        "openSince": LATER,
+        "dueAt": DUE,
     }
     assert returned == read(orders)
 
@@ -190,8 +191,8 @@ def test_a_new_attempt_of_an_open_order_changes_nothing_else(
     backend: MemoryBackend, orders: OrderRepository
 ) -> None:
     before = stored(backend, OrderStatus.VALIDATED, held_reservation())
-    returned = orders.begin_attempt(read(orders), at=LATER)
-    assert backend.stored_order("o-1") == {**before, "attempt": 3, "openSince": LATER, "updatedAt": LATER}
+    returned = orders.begin_attempt(read(orders), at=LATER, due_at=DUE)
+    assert backend.stored_order("o-1") == {**before, "attempt": 3, "dueAt": DUE, "updatedAt": LATER}
     assert returned == read(orders)
 
 
@@ -205,10 +206,10 @@ def test_an_attempt_begins_only_after_the_attempt_that_was_read(
         before = stored(backend, status)
         seen = replace(read(orders), attempt=attempt)
         if attempt == ATTEMPT and status in accepting:
-            assert getattr(orders, write)(seen, at=LATER).attempt == 3
+            assert getattr(orders, write)(seen, at=LATER, due_at=DUE).attempt == 3
         else:
             with pytest.raises(Superseded):
-                getattr(orders, write)(seen, at=LATER)
+                getattr(orders, write)(seen, at=LATER, due_at=DUE)
             assert backend.stored_order("o-1") == before
 
 
@@ -219,8 +220,8 @@ def test_a_write_of_an_unknown_order_is_not_found(
     for write in (
         lambda: orders.get("o-1"),
         lambda: orders.move(Move(order_id="o-1", to=OrderStatus.VALIDATED, at=LATER)),
-        lambda: orders.retry(ghost, at=LATER),
-        lambda: orders.begin_attempt(ghost, at=LATER),
+        lambda: orders.retry(ghost, at=LATER, due_at=DUE),
+        lambda: orders.begin_attempt(ghost, at=LATER, due_at=DUE),
         lambda: reservations.reserve("o-1", 1, ghost.items, at=LATER),
         lambda: reservations.hand_over("o-1", 1, to=SYSTEM, at=LATER),
         lambda: reservations.release(ghost, at=LATER, even_if_handed_over=True),

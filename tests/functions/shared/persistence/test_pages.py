@@ -43,7 +43,7 @@ def record(kind: str, number: int) -> dict[str, object]:
         "history": [{"status": "PENDING", "at": AT}],
         "attempt": 1,
         "openShard": "0",
-        "openSince": AT,
+        "dueAt": AT,
         **stamps,
         "createdAt": placed,
     }
