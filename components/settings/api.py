@@ -7,10 +7,11 @@ from typing import Final
 
 from components.settings.functions import log_retention_days
 from components.settings.loader import SettingsError, Values, as_integer, as_number, not_allowed, with_members
+from functions.shared.domain.currencies import CODE
 
 # No path and no slash at the end: browsers send an Origin without them and compare it byte by byte.
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_CURRENCY: Final = re.compile(CODE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from functions.shared.domain import currencies
 from functions.shared.domain.texts import LINES, Line, ShortLine
 
 Description = Annotated[
@@ -14,7 +15,7 @@ Description = Annotated[
 # 1,000,000.00. A total of 50 lines of 1,000 pieces is still an exact number in every JSON parser (< 2^53).
 Price = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Currency = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Z]{3}(?!\n)$", description="an ISO 4217 currency code such as EUR")
+    str, msgspec.Meta(pattern=currencies.CODE, description="an ISO 4217 currency code such as EUR")
 ]
 Stock = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Category = ShortLine

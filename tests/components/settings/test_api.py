@@ -10,6 +10,7 @@ from tests.components.settings.reading import mistake
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"defaultCurrency": "Euro"}, "defaultCurrency: Euro is not allowed. Use an ISO 4217 code such as EUR."),
+    ({"defaultCurrency": "EUX"}, "defaultCurrency: EUX is not allowed. Use an ISO 4217 code such as EUR."),
     ({"usagePlans": {}}, "usagePlans: has no plan. Add at least one, such as free."),
     (
         {"usagePlans": {"free": {"burst": 5, "rate": 5}}},
