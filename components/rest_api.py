@@ -97,9 +97,11 @@ class RestApi(pulumi.ComponentResource):
     def route(self, method: str, path: str, function: LambdaFunction, *, key_required: bool = True) -> None:
         """Adds a route that the function answers, by default only for clients with a key.
 
-        A path is `/` or whole segments, of which those in braces are parameters (`/users/{userId}`).
+        A path is `/` or whole segments, of which those in braces are parameters (`/users/{userId}`). A route
+        for GET is one for HEAD too.
         """
-        self._routes.append(_Route(method=method, path=path, function=function, key_required=key_required))
+        for each in (method, "HEAD") if method == "GET" else (method,):
+            self._routes.append(_Route(method=each, path=path, function=function, key_required=key_required))
 
     @property
     def functions(self) -> list[LambdaFunction]:

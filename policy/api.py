@@ -33,7 +33,9 @@ def methods_require_a_key(stack: list[PolicyResource]) -> Iterator[tuple[PolicyR
         if verb == _PREFLIGHT or needs_key is True or UNKNOWN in (verb, needs_key):
             continue
         path = _path(method, stack)
-        if path is not UNKNOWN and (verb, path) not in OPEN_METHODS:
+        # HEAD returns the headers of GET.
+        read = "GET" if verb == "HEAD" else verb
+        if path is not UNKNOWN and (read, path) not in OPEN_METHODS:
             where = path or "a path outside this stack"
             yield (
                 method,

@@ -57,8 +57,8 @@ _DESCRIPTION: Final = """\
 Creates users, products and orders, and returns the status of orders.
 
 - **Keys**: the header `x-api-key` identifies and meters a trusted client. It is not a login of a user.
-- **Money** is a whole number in minor units (`1999` is 19.99), with an ISO 4217 currency. A number with a
-  fraction, such as `19.0`, is refused: it may mean 19.00 EUR.
+- **Money** is a whole number in minor units of an ISO 4217 currency: `1999` is 19.99 EUR, 1999 JPY or 1.999
+  KWD. A number with a fraction, such as `19.0`, is refused: it may mean 19.00 EUR.
 - **Times** are UTC, ISO 8601, with milliseconds.
 - **Errors** are problem documents (RFC 9457). `code` is for programs, `detail` and `errors` are for people.
   Give the `requestId` to support.
@@ -66,7 +66,7 @@ Creates users, products and orders, and returns the status of orders.
 - **Additions**: a later release of v1 may add fields to a response, and values to a list such as `status` or
   `code`. Ignore unknown fields, and have a branch for unknown values.
 
-The URLs of the routes are relative to the URL of this document.
+`HEAD` answers where `GET` does. The URLs of the routes are relative to the URL of this document.
 """
 
 _MAY_GROW: Final = "A later release of v1 may add values."

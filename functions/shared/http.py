@@ -182,7 +182,9 @@ class Api:
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answers one request of API Gateway. Writes one log line."""
         deadline.start(context)
-        answer = self._resolver.resolve({**event, "path": _path_of(event)}, context)
+        # HEAD is answered as GET. The gateway omits the body and keeps its length (RFC 9110, section 9.3.2).
+        method = "GET" if event["httpMethod"] == "HEAD" else event["httpMethod"]
+        answer = self._resolver.resolve({**event, "path": _path_of(event), "httpMethod": method}, context)
         # A cache must not serve the response for one origin, or for none, to another.
         answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
         logger.info(
@@ -263,7 +265,7 @@ class Api:
         tags = [tag.removeprefix("W/") for tag in _tags(known) or ()]
         if etag not in tags and known.strip() != "*":
             return answer
-        return Answer(HTTPStatus.NOT_MODIFIED, None, answer.headers)
+        return Answer(HTTPStatus.NOT_MODIFIED, None, answer.headers, answer.content_type)
 
     def _decode_body(self, kind: type[msgspec.Struct]) -> msgspec.Struct:
         # As in API Gateway, a request without a Content-Type is JSON.
@@ -271,7 +273,11 @@ class Api:
         if media_type != "application/json":
             raise UnsupportedMediaType(f"expected a body of type application/json, not {media_type}")
         event = self._resolver.current_event
-        raw = (event.body or "").encode("utf-8", "surrogatepass")
+        text = event.body or ""
+        # What the gateway puts in the place of bytes that are not UTF-8.
+        if "\ufffd" in text:
+            raise MalformedBody("the body is not UTF-8")
+        raw = text.encode("utf-8", "surrogatepass")
         if event.is_base64_encoded:
             try:
                 raw = base64.b64decode(raw, validate=True)
@@ -351,7 +357,8 @@ def _path_of(event: dict[str, Any]) -> str:
     path: str = event.get("resource") or event["path"]
     for name, value in (event.get("pathParameters") or {}).items():
         path = path.replace(f"{{{name}}}", value)
-    return path
+    # A pattern's `$` also matches before a line break at the end. No id has one.
+    return path.replace("\n", "%0A")
 
 
 def _tags(header: str) -> list[str] | None:
@@ -380,7 +387,8 @@ def _to_response(answer: Answer[Any]) -> Response[str]:
         body = msgspec.json.encode(answer.body).decode()
     return Response(
         status_code=answer.status.value,
-        content_type=answer.content_type if body else None,
+        # Without a type, the gateway declares JSON. A 304 has the type of the document that it stands for.
+        content_type=answer.content_type if body or answer.status is HTTPStatus.NOT_MODIFIED else None,
         # Records are personal data. Public documents have their own Cache-Control.
         headers={"Cache-Control": "no-store", **answer.headers},
         body=body,

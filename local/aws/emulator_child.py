@@ -11,6 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 RELEASE = b"r"
@@ -65,6 +66,8 @@ def _main() -> None:
 
     _set_error_type_of_throttled_calls()
     _exempt_terminal_errors_from_wildcard()
+    _answer_failed_integrations_as_the_gateway()
+    _wait_for_cold_workers()
     main()
 
 
@@ -101,6 +104,78 @@ def _exempt_terminal_errors_from_wildcard() -> None:
         return bool(match_every_error(error_equals, error))
 
     stepfunctions._error_matches = matches
+
+
+def _answer_failed_integrations_as_the_gateway() -> None:
+    """Makes API Gateway answer and describe requests of Lambda proxy integrations as on AWS.
+
+    - A throttled or failed function is a gateway response. The emulator returns Lambda's own error, with its
+      stack trace. A failed function is a 502 under DEFAULT_5XX:
+      https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+    - The id in the event is the response's `x-amzn-requestid`.
+    - The path in the event is the one that the client sent, so that `Location` can be followed.
+    """
+    from ministack.services import apigateway_v1 as gateway
+
+    describe, shape = gateway._build_lambda_event_v1, gateway._lambda_proxy_response
+    invoke = gateway._invoke_lambda_proxy_v1
+    event_of_request: ContextVar[dict[str, Any]] = ContextVar("event_of_request")
+
+    class FailedIntegration(Exception):
+        """The response type of the gateway, and its status, or None for the declared one."""
+
+    def with_path_of_client(api_id: str, *args: Any, **kwargs: Any) -> "dict[str, Any]":
+        event: dict[str, Any] = describe(api_id, *args, **kwargs)
+        host = str(event["headers"].get("host", "")).rpartition(":")[0]
+        if host in {"127.0.0.1", "localhost"}:
+            context = event["requestContext"]
+            context["path"] = f"/_aws/execute-api/{api_id}{context['path']}"
+        event_of_request.set(event)
+        return event
+
+    def without_errors_of_lambda(result: "dict[str, Any]") -> Any:
+        if result.get("throttle"):
+            raise FailedIntegration("INTEGRATION_FAILURE", None)
+        if result.get("error"):
+            raise FailedIntegration("DEFAULT_5XX", 502)
+        return shape(result)
+
+    async def with_gateway_responses(
+        integration: Any, api_id: str, stage_name: str, stage: Any, resource: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            answer = await invoke(integration, api_id, stage_name, stage, resource, *args, **kwargs)
+            status = None
+        except FailedIntegration as failure:
+            response_type, status = failure.args
+            request = {
+                "api_id": api_id,
+                "stage_name": stage_name,
+                "stage": stage,
+                "headers": {},
+                "query_params": {},
+                "path_params": {},
+                "resource_path": resource["path"],
+                "request_id": event_of_request.get()["requestContext"]["requestId"],
+            }
+            error = gateway._gw_error(response_type, "Internal server error")
+            answer = gateway._gateway_error_response(error, request)
+        if not isinstance(answer, tuple):
+            return answer
+        declared_status, headers, body = answer
+        headers["x-amzn-requestid"] = event_of_request.get()["requestContext"]["requestId"]
+        return status or declared_status, headers, body
+
+    gateway._build_lambda_event_v1 = with_path_of_client
+    gateway._lambda_proxy_response = without_errors_of_lambda
+    gateway._invoke_lambda_proxy_v1 = with_gateway_responses
+
+
+def _wait_for_cold_workers() -> None:
+    """Gives a worker a minute to start, as a busy machine may need. It is not a failed invocation."""
+    from ministack.core import lambda_runtime
+
+    lambda_runtime._PROVIDED_INIT_TIMEOUT = 60.0
 
 
 if __name__ == "__main__":

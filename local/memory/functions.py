@@ -94,7 +94,7 @@ def invoke_task(function: str, order_id: str, attempt: int = 1, **payload: objec
 
 
 def _function_of(path: str) -> str:
-    if path.startswith("/users/") and path.endswith("/orders"):
+    if path.startswith("/users/") and path.rstrip("/").endswith("/orders"):
         return "orders_api"
     if path == "/quotes":
         return "products_api"
@@ -157,13 +157,11 @@ class ApiClient:
             },
         }
         answer = invoke(_function_of(path), event)
-        decoded = json.loads(answer["body"]) if answer["body"] else None
+        headers = {name.lower(): values[-1] for name, values in answer["multiValueHeaders"].items()}
+        is_json = "json" in headers.get("content-type", "json")
+        decoded = (json.loads(answer["body"]) if is_json else answer["body"]) if answer["body"] else None
         _check_values(decoded)
-        return HttpAnswer(
-            status=answer["statusCode"],
-            headers={name.lower(): values[-1] for name, values in answer["multiValueHeaders"].items()},
-            body=decoded,
-        )
+        return HttpAnswer(status=answer["statusCode"], headers=headers, body=decoded)
 
     def get(self, path: str, **kwargs: Any) -> HttpAnswer:
         """Sends a GET request."""

@@ -68,6 +68,11 @@ def methods(run: ProgramRun) -> dict[str, bool]:
     }
 
 
+def with_head(routes: set[str]) -> set[str]:
+    """Returns the routes, with one for HEAD beside each for GET."""
+    return routes | {route.replace("GET", "HEAD") for route in routes if route.startswith("GET ")}
+
+
 @each_stack
 def test_every_route_is_answered_by_its_function(stack: str) -> None:
     run = declare_test_stack(stack)
@@ -78,13 +83,15 @@ def test_every_route_is_answered_by_its_function(stack: str) -> None:
             assert integration.inputs["integrationHttpMethod"] == "POST"
             route = f"{integration.inputs['httpMethod']} {at[integration.inputs['resourceId']]}"
             found.setdefault(integration.inputs["uri"], set()).add(route)
-    assert found == {run.get(FUNCTION, name).outputs["invokeArn"]: routes for name, routes in ROUTES.items()}
+    assert found == {
+        run.get(FUNCTION, name).outputs["invokeArn"]: with_head(routes) for name, routes in ROUTES.items()
+    }
 
 
 @each_stack
 def test_every_method_requires_a_key_except_open_routes_and_preflights(stack: str) -> None:
     without_key = {route for route, needs_key in methods(declare_test_stack(stack)).items() if not needs_key}
-    assert {route for route in without_key if not route.startswith("OPTIONS")} == OPEN
+    assert {route for route in without_key if not route.startswith("OPTIONS")} == with_head(OPEN)
 
 
 @each_stack

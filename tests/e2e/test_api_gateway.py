@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from local.engine.program import PROJECT_ROOT
 from local.stack import RunningStack
 from tests.e2e.conftest import Api
 
@@ -52,6 +53,20 @@ def test_every_route_except_the_open_ones_requires_a_key(api: Api, contract: dic
                 check_problem(api.request(method, path, key=key, headers=ORIGIN), 403, "invalid_api_key")
 
 
+def test_head_has_the_headers_of_get_and_no_body(api: Api) -> None:
+    for path, key in (("/", ""), ("/docs", ""), ("/users", api.paid_key)):
+        head, get = api.request("HEAD", path, key=key), api.request("GET", path, key=key)
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("content-type", "content-length", "etag", "cache-control"):
+            assert head.headers.get(name) == get.headers.get(name), name
+
+
+def test_a_problem_has_the_request_id_of_the_header(api: Api) -> None:
+    for path, key in (("/users/none", api.paid_key), ("/users", ""), ("/nowhere", "")):
+        answer = api.request("GET", path, key=key)
+        assert answer.headers["x-amzn-requestid"] == answer.json()["requestId"]
+
+
 def test_an_unknown_route_or_method_is_a_404(api: Api) -> None:
     for method, path in (
         ("GET", "/nowhere"),
@@ -79,7 +94,7 @@ def test_a_page_of_another_origin_can_read_answers_and_headers(api: Api) -> None
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "ETag,Location,Retry-After,x-amzn-RequestId"
     read = requests.get(
-        requests.compat.urljoin(api.url.removesuffix("/v1") + "/", answer.headers["location"].lstrip("/")),
+        requests.compat.urljoin(api.url, answer.headers["location"]),
         headers={"x-api-key": api.paid_key},
         timeout=30,
     )
@@ -163,6 +178,46 @@ def test_each_kind_of_invalid_body_has_its_own_status(
     headers = {"x-api-key": api.paid_key, "content-type": content_type} | ORIGIN
     answer = requests.post(f"{api.url}/users", data=body, headers=headers, timeout=30)
     check_problem(answer, status, code)
+
+
+def test_bytes_that_are_not_utf_8_are_a_400(api: Api) -> None:
+    headers = {"x-api-key": api.paid_key, "content-type": "application/json"} | ORIGIN
+    body = b'{"name": "\xff", "email": "a@b"}'
+    check_problem(
+        requests.post(f"{api.url}/users", data=body, headers=headers, timeout=30), 400, "malformed_body"
+    )
+
+
+def test_a_line_break_after_the_id_of_a_record_is_a_404(api: Api) -> None:
+    check_problem(api.request("GET", f"/users/{api.create_user()}%0A", headers=ORIGIN), 404, "not_found")
+
+
+def test_a_304_of_the_page_has_its_type(api: Api) -> None:
+    etag = api.request("GET", "/docs", key="").headers["etag"]
+    answer = api.request("GET", "/docs", key="", headers={"If-None-Match": etag})
+    assert (answer.status_code, answer.headers["content-type"]) == (304, "text/html; charset=utf-8")
+
+
+def test_a_throttled_function_and_a_failed_one_are_problems_of_the_gateway(
+    api: Api, stack: RunningStack
+) -> None:
+    client, name = stack.client("lambda"), stack.functions["users_api"]
+    reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        check_problem(api.request("GET", "/users", headers=ORIGIN), 502, "unavailable")
+    finally:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved or 1)
+    handler = client.get_function_configuration(FunctionName=name)["Handler"]
+    client.update_function_configuration(FunctionName=name, Handler="functions.users_api.nothing.here")
+    try:
+        failed = api.request("GET", "/users", headers=ORIGIN)
+    finally:
+        client.update_function_configuration(FunctionName=name, Handler=handler)
+    assert (failed.status_code, failed.json()["code"]) == (502, "internal_error")
+    assert "Traceback" not in failed.text
+    assert str(PROJECT_ROOT) not in failed.text
+    assert api.request("GET", "/users").status_code == 200
 
 
 @pytest.mark.parametrize("record_id", ["a%20b", "%C3%A4", "x" * 3000, "a%2Fb", "..%2F..", "%00"])

@@ -678,6 +678,8 @@ def test_an_open_method_is_checked_when_its_path_and_verb_are_known() -> None:
     for verb, part, problems in (
         ("GET", "docs", 0),
         ("GET", "users", 1),
+        ("HEAD", "docs", 0),
+        ("HEAD", "users", 1),
         (UNKNOWN, "users", 0),
         ("GET", UNKNOWN, 0),
     ):

@@ -260,6 +260,44 @@ def test_no_cache_keeps_a_record_or_serves_it_to_another_origin(backend: MemoryB
         assert (headers["cache-control"], headers["vary"]) == ("no-store", "Origin")
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/users", "/users/unknown"])
+def test_head_has_the_status_and_the_headers_of_get(backend: MemoryBackend, path: str) -> None:
+    head, get = backend.api.request("HEAD", path), backend.api.get(path)
+    assert (head.status, head.headers) == (get.status, get.headers)
+
+
+def test_head_returns_304_as_get_does(backend: MemoryBackend) -> None:
+    path = f"/users/{backend.create_user()}"
+    assert backend.api.request("HEAD", path, headers={"If-None-Match": '"1"'}).status == 304
+
+
+@pytest.mark.parametrize("slashes", ["", "/"])
+def test_a_trailing_slash_means_nothing(backend: MemoryBackend, slashes: str) -> None:
+    user = backend.create_user()
+    for path in ("/users", f"/users/{user}", f"/users/{user}/orders"):
+        assert backend.api.get(path + slashes).status == 200
+    answer = backend.api.post("/users" + slashes, {"name": "Ada", "email": "ada@example.com"})
+    assert answer.headers["location"] == f"/v1/users/{answer.body['userId']}"
+
+
+def test_a_line_break_after_the_id_of_a_record_is_a_404(backend: MemoryBackend) -> None:
+    user = backend.create_user()
+    assert backend.api.get(f"/users/{user}\n").status == 404
+    event = request_event("GET", "/users/{userId}") | {"pathParameters": {"userId": f"{user}\n"}}
+    assert invoke("users_api", event)["statusCode"] == 404
+
+
+def test_a_304_has_the_type_of_its_document(backend: MemoryBackend) -> None:
+    etag = backend.api.get("/docs").headers["etag"]
+    answer = backend.api.get("/docs", headers={"If-None-Match": etag})
+    assert (answer.status, answer.headers["content-type"]) == (304, "text/html; charset=utf-8")
+
+
+def test_bytes_that_the_gateway_replaced_because_they_are_not_utf_8_are_a_400(backend: MemoryBackend) -> None:
+    answer = backend.api.post("/users", '{"name": "\ufffd", "email": "a@b"}')
+    assert (answer.status, answer.body["detail"]) == (400, "The body is not UTF-8.")
+
+
 def request_event(method: str, resource: str) -> dict[str, Any]:
     return {
         "resource": resource,
