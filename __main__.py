@@ -49,7 +49,8 @@ orders = Table(
     ],
     settings=settings.tables,
 )
-tables = {"users": users, "products": products, "orders": orders}
+baskets = Table("baskets", key="userId", expires="expiresAt", settings=settings.tables)
+tables = {"users": users, "products": products, "orders": orders, "baskets": baskets}
 queue = Queue("orders", settings=settings.queue)
 bus = EventBus("orderflow", description="Order events")
 layer = DependencyLayer("dependencies")
@@ -192,6 +193,24 @@ orders_api = function(
     timeout=settings.api.timeout_seconds,
 )
 
+baskets_api = function(
+    "baskets_api",
+    {
+        "USERS_TABLE": users.name,
+        "PRODUCTS_TABLE": products.name,
+        "BASKETS_TABLE": baskets.name,
+        "BASKET_DAYS": str(settings.api.basket_days),
+        **cors,
+    },
+    [
+        users.grant_read("GetItem"),
+        products.grant_read("BatchGetItem"),
+        baskets.grant_read("GetItem"),
+        baskets.grant_write("UpdateItem"),
+    ],
+    timeout=settings.api.timeout_seconds,
+)
+
 service_api = function(
     "service_api",
     {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(), **cors},
@@ -209,6 +228,10 @@ api.route("GET", "/users/{userId}", users_api)
 api.route("PATCH", "/users/{userId}", users_api)
 api.route("DELETE", "/users/{userId}", users_api)
 api.route("GET", "/users/{userId}/orders", orders_api)
+api.route("GET", "/users/{userId}/basket", baskets_api)
+api.route("DELETE", "/users/{userId}/basket", baskets_api)
+api.route("PUT", "/users/{userId}/basket/items/{productId}", baskets_api)
+api.route("DELETE", "/users/{userId}/basket/items/{productId}", baskets_api)
 api.route("POST", "/products", products_api)
 api.route("GET", "/products", products_api)
 api.route("GET", "/products/{productId}", products_api)

@@ -352,6 +352,7 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "firewall": "8 USD a month, and 0.60.",
         "apiTimeoutSeconds": "A call that hangs is billed for up to that long.",
         "defaultCurrency": no_effect,
+        "basketDays": "Storage of baskets, 0.25 USD per GB and month. DynamoDB deletes them free of charge.",
         "consumerMaxConcurrency": "A low value makes fuller batches: up to "
         f"{_batch_of_one(fulfilled):.2f} less.",
         "consumerTimeoutSeconds": "A batch that hangs is billed for up to that long.",

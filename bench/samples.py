@@ -52,6 +52,15 @@ PRODUCT_ITEM: Final = {
     "createdAt": {"S": _AT},
     "updatedAt": {"S": _AT},
 }
+BASKET_ITEM: Final = {
+    "userId": {"S": _USER},
+    "basketId": {"S": _ORDER},
+    "quantities": {"M": {product: {"N": "2"} for product in _PRODUCTS}},
+    "added": {"M": {product: {"N": str(number)} for number, product in enumerate(_PRODUCTS)}},
+    "version": {"N": "2"},
+    "updatedAt": {"S": _AT},
+    "expiresAt": {"N": "4102444800"},
+}
 ORDER_ITEM: Final = {
     "orderId": {"S": _ORDER},
     "userId": {"S": _USER},
@@ -144,6 +153,7 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "functions.orders_api": request("POST", "/orders", NEW_ORDER),
     "functions.users_api": request("POST", "/users", {"name": "Ada Lovelace", "email": "ada@example.com"}),
     "functions.products_api": request("POST", "/products", {"title": "Desk lamp", "price": 1999, "stock": 3}),
+    "functions.baskets_api": request("GET", f"/users/{_USER}/basket"),
     "functions.service_api": request("GET", "/"),
     "functions.order_consumer": queue_batch(1),
     "functions.validate_order": task(),

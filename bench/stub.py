@@ -14,9 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bench.samples import ORDER_ITEM, PRODUCT_ITEM, USER_ITEM
+from bench.samples import BASKET_ITEM, ORDER_ITEM, PRODUCT_ITEM, USER_ITEM
 
-_BY_TABLE: Final = {"orders": ORDER_ITEM, "products": PRODUCT_ITEM, "users": USER_ITEM}
+_BY_TABLE: Final = {
+    "orders": ORDER_ITEM,
+    "products": PRODUCT_ITEM,
+    "users": USER_ITEM,
+    "baskets": BASKET_ITEM,
+}
 
 
 @contextmanager

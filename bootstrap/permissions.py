@@ -255,7 +255,8 @@ def allow_changing(target: Target) -> str:
         [
             _allow(
                 "dynamodb",
-                "CreateTable UpdateTable DeleteTable TagResource UntagResource UpdateContinuousBackups",
+                "CreateTable UpdateTable DeleteTable TagResource UntagResource UpdateContinuousBackups "
+                "UpdateTimeToLive",
                 target.named("dynamodb", "table/"),
             ),
             _allow(

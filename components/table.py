@@ -26,6 +26,9 @@ class Index:
 class Table(pulumi.ComponentResource):
     """A table whose items have one string attribute, `key`, as their key.
 
+    DynamoDB deletes an item some time after the second in its attribute `expires`, free of charge. It may
+    take days, so readers check the attribute themselves.
+
     DynamoDB encrypts every table at rest with its own key, free of charge. A key in KMS would cost a request
     per call, and its additional control is not needed here.
     """
@@ -41,6 +44,7 @@ class Table(pulumi.ComponentResource):
         key: str,
         settings: TableSettings,
         indexes: Sequence[Index] = (),
+        expires: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:storage:Table", name, None, opts)
@@ -83,6 +87,7 @@ class Table(pulumi.ComponentResource):
                 enabled=settings.point_in_time_recovery,
                 recovery_period_in_days=settings.recovery_days if settings.point_in_time_recovery else None,
             ),
+            ttl=aws.dynamodb.TableTtlArgs(attribute_name=expires, enabled=True) if expires else None,
             deletion_protection_enabled=settings.deletion_protection,
             opts=pulumi.ResourceOptions(
                 parent=self, protect=settings.protect, retain_on_delete=settings.protect

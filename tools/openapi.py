@@ -44,7 +44,9 @@ TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}
 _COMPUTED: Final = frozenset({"Quote"})
 
 # Responses with an ETag: records with a version.
-_VERSIONED: Final = frozenset({"User", "Product"})
+_VERSIONED: Final = frozenset({"User", "Product", "BasketView"})
+# Methods that take `If-Match`.
+_CONDITIONAL: Final = frozenset({"PUT", "PATCH", "DELETE"})
 
 _SUCCESSES: Final = {
     HTTPStatus.OK: "OK.",
@@ -249,7 +251,7 @@ class Contract:
         names = []
         if self._is_page(route):
             names += [name[:1].upper() + name[1:] for name in route.query]
-        if route.method in {"PATCH", "DELETE"}:
+        if route.method in _CONDITIONAL:
             names.append("IfMatch")
         if self._errors.IdempotencyKeyReused in route.raises:
             names.append("IdempotencyKey")
@@ -307,6 +309,9 @@ class Contract:
 
     def _has_etag(self, route: Any) -> bool:
         """Returns whether a GET has an ETag, so that it can return 304: records and documents, not pages."""
+        return self._is_tagged(route) and route.revalidates
+
+    def _is_tagged(self, route: Any) -> bool:
         return route.method == "GET" and (
             route.path in TEXTS or getattr(_answer_of(route), "__name__", "") in {*_VERSIONED, "OrderView"}
         )
@@ -357,7 +362,7 @@ class Contract:
         yield "UnknownParameter"
         if "<" in route.path:
             yield "NotFound"
-        if route.method in {"PATCH", "DELETE"}:
+        if route.method in _CONDITIONAL:
             yield from ("MalformedIfMatch", "VersionMismatch")
         yield from (error.__name__ for error in route.raises)
         if function != OPEN_FUNCTION:
@@ -471,9 +476,10 @@ def _set_environment() -> None:
     os.environ.setdefault("STALLED_AFTER_MINUTES", "10")
     for name in (
         *("USERS_TABLE", "PRODUCTS_TABLE", "ORDERS_TABLE", "ORDERS_QUEUE_URL", "EVENT_BUS_NAME"),
-        *("CORS_ORIGINS", "DEFAULT_CURRENCY", "STACK_NAME", "SERVICE_VERSION"),
+        *("BASKETS_TABLE", "CORS_ORIGINS", "DEFAULT_CURRENCY", "STACK_NAME", "SERVICE_VERSION"),
     ):
         os.environ.setdefault(name, "none")
+    os.environ.setdefault("BASKET_DAYS", "30")
 
 
 def _project_version() -> str:
@@ -552,7 +558,7 @@ def _public_name(name: str) -> str:
 
     `NewOrder` becomes `OrderRequest`: in Go, `NewOrder` is the constructor of `Order`.
     """
-    name = re.sub(r"^Page_(\w+)_$", r"\1Page", name.replace("OrderView", "Order"))
+    name = re.sub(r"^Page_(\w+)_$", r"\1Page", re.sub(r"View(?=_|$)", "", name))
     return re.sub(r"^New(\w+)$", r"\1Request", name)
 
 

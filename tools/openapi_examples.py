@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from functions.baskets_api.views import BasketView
 from functions.orders_api.views import OrderView, view
 from functions.shared.domain.addresses import Address
+from functions.shared.domain.baskets import NewBasketLine
 from functions.shared.domain.orders import (
     HistoryEntry,
     NewOrder,
@@ -107,6 +109,19 @@ _lines: Final = [
 ]
 _quote: Final = quote(_lines, {_PRODUCT_ID: _product, _SHADE_ID: _shade})
 
+
+def _basket(*lines: NewOrderLine) -> Any:
+    quoted = quote(lines, {_PRODUCT_ID: _product, _SHADE_ID: _shade})
+    return msgspec.to_builtins(
+        BasketView(
+            items=quoted.items,
+            total=quoted.total,
+            currency=quoted.currency,
+            basket_id="9e1c5a0e-2b7d-4d8e-a1f3-64c0d9b7e833",
+        )
+    )
+
+
 # By the name of the body's type.
 BODIES: Final[dict[str, Any]] = {
     "NewUser": _named(a_user=NewUser(name="Ada Lovelace", email="ada@example.com")),
@@ -128,6 +143,7 @@ BODIES: Final[dict[str, Any]] = {
         a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
     "NewQuote": _named(three_lines=NewQuote(items=_lines)),
+    "NewBasketLine": _named(two_pieces=NewBasketLine(quantity=2)),
     "NewOrder": _named(
         two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)]),
         two_lamps_to_an_address=NewOrder(
@@ -163,6 +179,9 @@ ANSWERS: Final[dict[str, Any]] = {
         msgspec.structs.replace(_product, price=1799, version=2, updated_at=_LATER)
     ),
     "create_quote": msgspec.to_builtins(_quote),
+    "get_basket": _basket(*_lines[:2]),
+    "put_basket_item": _basket(*_lines[:2]),
+    "delete_basket_item": _basket(_lines[0]),
     "create_order": msgspec.to_builtins(view(_pending)),
     "get_order": msgspec.to_builtins(view(_fulfilled)),
     "list_orders_of_user": _page(

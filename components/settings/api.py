@@ -32,6 +32,7 @@ class ApiSettings:
     tracing_percent: int
     timeout_seconds: int = 10  # of the functions
     default_currency: str = "EUR"
+    basket_days: int = 30  # since the last change
     access_log_days: int | None = None  # None: no access log
 
     @classmethod
@@ -44,6 +45,7 @@ class ApiSettings:
             # More than an AWS call without an answer takes, less than API Gateway's 29 s.
             timeout_seconds=values.integer("apiTimeoutSeconds", 6, 28),
             default_currency=values.matching("defaultCurrency", _CURRENCY, "an ISO 4217 code such as EUR"),
+            basket_days=values.integer("basketDays", 1, 365),
             access_log_days=log_retention_days(values) if values.boolean("accessLogs") else None,
         )
 

@@ -26,6 +26,11 @@ def seconds_between(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
+def epoch(at: str) -> int:
+    """Returns a time in whole seconds since 1970, as DynamoDB's time to live needs it."""
+    return int(datetime.fromisoformat(at).timestamp())
+
+
 def pause(seconds: float) -> None:
     """Waits before the next try of a call."""
     time.sleep(seconds)

@@ -129,6 +129,7 @@ class Route(NamedTuple):
     takes: type[msgspec.Struct] | None
     raises: tuple[type[errors.DomainError], ...]
     query: tuple[str, ...]
+    revalidates: bool
 
 
 class Api:
@@ -151,15 +152,17 @@ class Api:
         takes: type[msgspec.Struct] | None = None,
         raises: tuple[type[errors.DomainError], ...] = (),
         query: tuple[str, ...] = (),
+        revalidates: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Registers a route. Path parameters are written `<order_id>` and passed by name.
 
         `takes` is the type of the body, which is passed as `body`. `raises` are the errors that no other
-        route has, for the contract. `query` are the names of the query parameters; others are refused.
+        route has, for the contract. `query` are the names of the query parameters; others are refused. A GET
+        with `revalidates=False` never returns 304: its response changes while its `ETag` stays.
         """
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(Route(method, path, handler, takes, raises, query))
+            self.routes.append(Route(method, path, handler, takes, raises, query, revalidates))
 
             @wraps(handler)
             def run(**path_parameters: str) -> Response[str]:
@@ -172,7 +175,7 @@ class Api:
                 if takes is not None:
                     return _to_response(handler(body=self._decode_body(takes), **path_parameters))
                 answer = handler(**path_parameters)
-                return _to_response(self._unless_known(answer) if method == "GET" else answer)
+                return _to_response(self._unless_known(answer) if method == "GET" and revalidates else answer)
 
             self._resolver.route(path, method)(run)
             return handler

@@ -48,7 +48,7 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 USER = "u-1"
 MAX_RECEIVES = 5  # of the queue's redrive policy
 OUTPUTS = {
-    "tableNames": {"users": "users", "products": "products", "orders": "orders"},
+    "tableNames": {"users": "users", "products": "products", "orders": "orders", "baskets": "baskets"},
     "queueUrl": ENVIRONMENT["ORDERS_QUEUE_URL"],
     "deadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters",
     "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
@@ -101,6 +101,12 @@ class MemoryBackend:
         """Places an order of these products over the API, and returns the id."""
         body = {"userId": user_id, "items": _items(quantities)}
         return str(self.api.post("/orders", body, **kwargs).body["orderId"])
+
+    def fill_basket(self, user_id: str, quantities: Mapping[str, int]) -> HttpAnswer:
+        """Puts these products into a user's basket over the API. Returns the last response."""
+        for product, quantity in quantities.items():
+            answer = self.api.put(f"/users/{user_id}/basket/items/{product}", {"quantity": quantity})
+        return answer
 
     def create_validated_order(self, quantities: Mapping[str, int]) -> str:
         """Places an order and runs the workflow until it is VALIDATED. Returns the id."""

@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "USERS_TABLE": "users",
     "PRODUCTS_TABLE": "products",
     "ORDERS_TABLE": "orders",
+    "BASKETS_TABLE": "baskets",
+    "BASKET_DAYS": "30",
     "ORDERS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders",
     "EVENT_BUS_NAME": "orderflow",
     "CORS_ORIGINS": "*",
@@ -96,6 +98,8 @@ def invoke_task(function: str, order_id: str, attempt: int = 1, **payload: objec
 def _function_of(path: str) -> str:
     if path.startswith("/users/") and path.rstrip("/").endswith("/orders"):
         return "orders_api"
+    if "/basket" in path:
+        return "baskets_api"
     if path == "/quotes":
         return "products_api"
     resource = path.split("/")[1]
@@ -174,6 +178,10 @@ class ApiClient:
     def patch(self, path: str, body: object, **kwargs: Any) -> HttpAnswer:
         """Sends a PATCH request."""
         return self.request("PATCH", path, body, **kwargs)
+
+    def put(self, path: str, body: object = None, **kwargs: Any) -> HttpAnswer:
+        """Sends a PUT request."""
+        return self.request("PUT", path, body, **kwargs)
 
     def delete(self, path: str, **kwargs: Any) -> HttpAnswer:
         """Sends a DELETE request."""

@@ -90,7 +90,7 @@ class _Parser:
         return left
 
     def _term(self) -> Expression:
-        if self.peek() in {"list_append", "if_not_exists"}:
+        if self.peek() in {"list_append", "if_not_exists", "size"}:
             return self._call()
         if self.peek().startswith(":"):
             return ("value", self.take())
@@ -159,6 +159,8 @@ class _Evaluation(NamedTuple):
             return self.values[parts[0]]
         if operator == "path":
             return self._at(parts)
+        if operator == "size":
+            return self._size(self.value(parts[0]))
         left, right = (self.value(part) for part in parts)
         if operator == "if_not_exists":
             return right if left is None else left
@@ -168,6 +170,10 @@ class _Evaluation(NamedTuple):
             return {"L": [*left["L"], *right["L"]]}
         amount = int(right["N"]) if operator == "+" else -int(right["N"])
         return {"N": str(int(left["N"]) + amount)}
+
+    @staticmethod
+    def _size(value: Any) -> Any:
+        return None if value is None else {"N": str(len(next(iter(value.values()))))}
 
     def path(self, parts: Sequence[str]) -> list[str]:
         return [self.names[part] if part.startswith("#") else part for part in parts]
@@ -238,7 +244,7 @@ class Table:
         for path, value in new:
             _put(after, path, value)
         for path in removes:
-            after.pop(evaluation.path(path)[0], None)
+            _remove(after, evaluation.path(path))
         return key, after
 
 
@@ -252,6 +258,16 @@ def _put(item: Item, path: Sequence[str], value: Any) -> None:
     inner = dict(item[first]["M"])
     _put(inner, rest, value)
     item[first] = {"M": inner}
+
+
+def _remove(item: Item, path: Sequence[str]) -> None:
+    first, *rest = path
+    if not rest:
+        item.pop(first, None)
+    elif first in item:
+        inner = dict(item[first]["M"])
+        _remove(inner, rest)
+        item[first] = {"M": inner}
 
 
 class Store:

@@ -227,7 +227,7 @@ NEEDS: dict[str, tuple[str, str, str]] = {
     ),
     "aws:dynamodb/table:Table": (
         "dynamodb",
-        f"CreateTable UpdateTable DeleteTable UpdateContinuousBackups {TAGGING}",
+        f"CreateTable UpdateTable DeleteTable UpdateContinuousBackups UpdateTimeToLive {TAGGING}",
         "DescribeTable DescribeContinuousBackups DescribeTimeToLive ListTagsOfResource",
     ),
     "aws:iam/role:Role": (

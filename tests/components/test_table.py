@@ -7,7 +7,7 @@ import pytest
 from local.engine.stacks import declare_test_stack
 from tests.components.recorded import STACKS, TABLE
 
-KEYS = {"users": "userId", "products": "productId", "orders": "orderId"}
+KEYS = {"users": "userId", "products": "productId", "orders": "orderId", "baskets": "userId"}
 
 
 def indexes(table: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
@@ -28,7 +28,18 @@ def test_each_table_has_its_key_and_indexes(stack: str) -> None:
             "byUser": [("userId", "HASH"), ("createdAt", "RANGE")],
             "open": [("openShard", "HASH"), ("dueAt", "RANGE")],
         },
+        "baskets": {},
     }
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_only_baskets_expire(stack: str) -> None:
+    expiring = {
+        table.name: table.inputs["ttl"]
+        for table in declare_test_stack(stack).of_type(TABLE)
+        if "ttl" in table.inputs
+    }
+    assert expiring == {"baskets": {"attributeName": "expiresAt", "enabled": True}}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -67,6 +67,44 @@ def post_order_with_key(backend: MemoryBackend) -> Action:
     return lambda: backend.api.post("/orders", order, headers={"Idempotency-Key": "k"})
 
 
+def put_first_basket_item(backend: MemoryBackend) -> Action:
+    path = f"/users/{backend.create_user()}/basket/items/{backend.create_product()}"
+    return lambda: backend.api.put(path, {"quantity": 2})
+
+
+def put_basket_item(backend: MemoryBackend) -> Action:
+    user, product = backend.create_user(), backend.create_product()
+    backend.fill_basket(user, {backend.create_product(): 1, product: 1})
+    return lambda: backend.api.put(f"/users/{user}/basket/items/{product}", {"quantity": 2})
+
+
+def put_basket_item_if_match(backend: MemoryBackend) -> Action:
+    user, product = backend.create_user(), backend.create_product()
+    backend.fill_basket(user, {product: 1})
+    path = f"/users/{user}/basket/items/{product}"
+    return lambda: backend.api.put(path, {"quantity": 2}, headers={"If-Match": '"1"'})
+
+
+def put_item_into_expired_basket(backend: MemoryBackend) -> Action:
+    user, product = backend.create_user(), backend.create_product()
+    backend.fill_basket(user, {product: 1})
+    backend.wait(31 * 24 * 60)
+    return lambda: backend.api.put(f"/users/{user}/basket/items/{product}", {"quantity": 2})
+
+
+def delete_basket_item(backend: MemoryBackend) -> Action:
+    user, product = backend.create_user(), backend.create_product()
+    backend.fill_basket(user, {backend.create_product(): 1, product: 1})
+    path = f"/users/{user}/basket/items/{product}"
+    return lambda: backend.api.delete(path, headers={"If-Match": '"2"'})
+
+
+def clear_basket(backend: MemoryBackend) -> Action:
+    user = backend.create_user()
+    backend.fill_basket(user, {backend.create_product(): 1})
+    return lambda: backend.api.delete(f"/users/{user}/basket", headers={"If-Match": '"1"'})
+
+
 def cancel_order(backend: MemoryBackend) -> Action:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     backend.take_messages()

@@ -27,6 +27,8 @@ CASES = (
     *(actions.delete_user, actions.delete_user_if_match),
     *(actions.post_product, actions.patch_product, actions.patch_stock, actions.delete_product),
     *(actions.post_order, actions.post_order_with_key, actions.cancel_order),
+    *(actions.put_first_basket_item, actions.put_basket_item, actions.put_basket_item_if_match),
+    *(actions.put_item_into_expired_basket, actions.delete_basket_item, actions.clear_basket),
     *(actions.validate, actions.mark_validated, actions.fulfill, actions.release, actions.mark_failed),
     *(actions.requeue, actions.give_up, actions.retry),
 )

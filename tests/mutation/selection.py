@@ -19,6 +19,7 @@ _DOMAIN: Final = (f"{_F}/shared/domain",)
 _FIELDS: Final = f"{_F}/shared/test_violations.py"
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
+    "functions/shared/domain/baskets.py": (*_DOMAIN, f"{_F}/baskets_api", f"{_F}/orders_api"),
     "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
     "functions/shared/domain/ids.py": (*_DOMAIN, f"{_F}/orders_api", f"{_F}/shared"),
     "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
@@ -37,6 +38,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", _FIELDS, *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
+    "functions/shared/persistence/baskets.py": (f"{_F}/baskets_api", f"{_F}/orders_api", _REPEATS),
     "functions/shared/persistence/dynamodb.py": _WRITES,
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,

@@ -88,6 +88,18 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
         api.request("POST", f"/orders/{order}/cancel")
 
 
+def tour_baskets(api: Api) -> None:
+    """Calls every route of baskets."""
+    user, product = api.create_user(), api.create_product()
+    basket = f"/users/{user}/basket"
+    item = f"{basket}/items/{product}"
+    assert api.request("PUT", item, {"quantity": 2}).json()["items"][0]["quantity"] == 2
+    assert api.request("GET", basket).headers["ETag"] == '"1"'
+    assert api.request("DELETE", item).json()["items"] == []
+    assert api.request("PUT", item, {"quantity": 2}).status_code == 200
+    assert api.request("DELETE", basket).status_code == 204
+
+
 def tour_schedule(stack: RunningStack, api: Api) -> None:
     """Requeues an order that has no message in the queue."""
     store_stalled_order(stack, "lost-0", api.create_user(), api.create_product())
@@ -147,6 +159,7 @@ def tour() -> tuple[Permissions, Grants]:
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
             tour_catalog(api)
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
+            tour_baskets(api)
             tour_schedule(stack, api)
             for path in ("/", "/openapi.json", "/docs"):
                 assert api.request("GET", path).status_code == 200

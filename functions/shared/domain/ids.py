@@ -31,6 +31,16 @@ def order_id_for(user_id: str, idempotency_key: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"order/{user_id}/{idempotency_key}"))
 
 
+def basket_order_id(basket_id: str) -> str:
+    """Returns the id of the order that a basket becomes."""
+    return str(uuid.uuid5(_NAMESPACE, f"basket/{basket_id}/order"))
+
+
+def next_basket_id(basket_id: str) -> str:
+    """Returns the id of the basket that follows one which became an order."""
+    return str(uuid.uuid5(_NAMESPACE, f"basket/{basket_id}/next"))
+
+
 def event_id_for(order_id: str, number: int) -> str:
     """Returns the id of the event for an order's move with this number: the same at every publication."""
     return str(uuid.uuid5(_NAMESPACE, f"event/{order_id}/{number}"))

@@ -6,16 +6,21 @@ whole numbers, booleans, lists and maps are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from functions.shared import clock
+from functions.shared.domain.errors import StoreContention
 
 # Seconds. Another writer's transaction holds an item for milliseconds.
 _CONFLICT_PAUSE = 0.05
+
+# Reasons of a cancelled transaction that are transient.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+_TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 AttributeValue = dict[str, Any]
 Item = dict[str, AttributeValue]
@@ -76,7 +81,8 @@ class UpdateExpression:
         self._sets: list[str] = []
         self._removes: list[str] = []
         self._conditions: list[str] = []
-        self._assigned: dict[str, str] = {}  # path -> placeholder of its new value
+        self._assigned: dict[tuple[str, ...], str] = {}  # path -> placeholder of its new value
+        self._keys: dict[str, str] = {}  # key of a map -> placeholder
 
     def name(self, path: str) -> str:
         """Returns the placeholder of an attribute, or of a path into a map (`reservation.state`)."""
@@ -84,6 +90,12 @@ class UpdateExpression:
         for part in parts:
             self._names[f"#{part}"] = part
         return ".".join(f"#{part}" for part in parts)
+
+    def entry(self, path: str, key: str) -> str:
+        """Returns the placeholder of an entry of a map. Its key may have any characters."""
+        placeholder = self._keys.setdefault(key, f"#k{len(self._keys)}")
+        self._names[placeholder] = key
+        return f"{self.name(path)}.{placeholder}"
 
     def value(self, value: object) -> str:
         """Returns the placeholder of a value."""
@@ -97,8 +109,25 @@ class UpdateExpression:
 
     def set(self, path: str, value: object) -> UpdateExpression:
         """Sets an attribute to a value."""
-        placeholder = self._assigned[path] = self.value(value)
+        placeholder = self._assigned[tuple(path.split("."))] = self.value(value)
         self._sets.append(f"{self.name(path)} = {placeholder}")
+        return self
+
+    def set_entry(self, path: str, key: str, value: object) -> UpdateExpression:
+        """Sets an entry of an existing map."""
+        placeholder = self._assigned[(*path.split("."), key)] = self.value(value)
+        self._sets.append(f"{self.entry(path, key)} = {placeholder}")
+        return self
+
+    def set_new_entry(self, path: str, key: str, source: str) -> UpdateExpression:
+        """Sets an entry of an existing map to another attribute's value, unless the map has the key."""
+        entry = self.entry(path, key)
+        self._sets.append(f"{entry} = if_not_exists({entry}, {self.name(source)})")
+        return self
+
+    def remove_entry(self, path: str, key: str) -> UpdateExpression:
+        """Removes an entry of a map."""
+        self._removes.append(self.entry(path, key))
         return self
 
     def append(self, path: str, element: object) -> UpdateExpression:
@@ -145,9 +174,15 @@ class UpdateExpression:
         """Requires that an attribute has one of these values."""
         return self.require(f"{self.name(path)} IN ({', '.join(self.value(value) for value in values)})")
 
+    def require_version(self, versions: Collection[int]) -> UpdateExpression:
+        """Requires that the attribute `version` has one of these values. No value means that none matches."""
+        if versions:
+            return self.require_one_of("version", sorted(versions))
+        return self.require(f"{self.name('version')} < {self.value(0)}")
+
     def is_shown_by(self, item: Item) -> bool:
         """Returns whether an item has every value that this update sets."""
-        return all(_at(item, path) == self._values[new] for path, new in self._assigned.items())
+        return all(_at(item, parts) == self._values[new] for parts, new in self._assigned.items())
 
     def parameters(self) -> dict[str, Any]:
         """Returns the parameters of UpdateItem, and of an Update in TransactWriteItems."""
@@ -166,8 +201,8 @@ class UpdateExpression:
         return parameters
 
 
-def _at(item: Item, path: str) -> AttributeValue | None:
-    *maps, name = path.split(".")
+def _at(item: Item, parts: Sequence[str]) -> AttributeValue | None:
+    *maps, name = parts
     for part in maps:
         item = item.get(part, {}).get("M", {})
     return item.get(name)
@@ -191,6 +226,26 @@ def write(operation: Callable[..., Any], **parameters: Any) -> Any:
 def is_condition_failure(error: ClientError) -> bool:
     """Returns whether the condition of a single write did not hold."""
     return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
+
+
+def cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
+    """Returns why a transaction was cancelled: one reason per action, in their order.
+
+    Raises `StoreContention` when the transaction still runs or met another one, and all other errors.
+    """
+    code = error.response["Error"]["Code"]
+    if code in {"TransactionInProgressException", "TransactionConflictException"}:
+        raise StoreContention("the store is busy with this record") from error
+    if code != "TransactionCanceledException":
+        raise error
+    reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
+    return reasons
+
+
+def raise_if_transient(reasons: Sequence[dict[str, Any]], error: ClientError) -> None:
+    """Raises `StoreContention` if one of these reasons is transient."""
+    if any(reason["Code"] in _TRANSIENT for reason in reasons):
+        raise StoreContention("other writers hold the same records") from error
 
 
 def item_before(error: ClientError) -> Item | None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.shared.domain.errors import OrderRejected, RejectionCode, StoreContention, Superseded
+from functions.shared.domain.errors import OrderRejected, RejectionCode, Superseded
 from functions.shared.domain.moves import raise_unless_reserved
 from functions.shared.domain.orders import (
     OPEN_STATUSES,
@@ -21,12 +21,14 @@ from functions.shared.domain.orders import (
     Reservation,
     ReservationState,
 )
-from functions.shared.persistence.dynamodb import AttributeValue, UpdateExpression, from_item
+from functions.shared.persistence.dynamodb import (
+    AttributeValue,
+    UpdateExpression,
+    cancellation_reasons,
+    from_item,
+    raise_if_transient,
+)
 from functions.shared.persistence.order_items import OrderItems, order_from
-
-# Reasons of a cancelled transaction that are transient.
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-_TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 class Reservations:
@@ -69,16 +71,16 @@ class Reservations:
         try:
             self._items.transact(order_id, claim, takes)
         except ClientError as error:
-            reasons = _cancellation_reasons(error)
+            reasons = cancellation_reasons(error)
             if reasons[0]["Code"] == "ConditionalCheckFailed":
                 order = order_from(reasons[0].get("Item"), order_id)
                 raise_unless_reserved(order, attempt)
                 return order
-            _raise_if_transient(reasons[:1], error)
+            raise_if_transient(reasons[:1], error)
             for line, reason in zip(lines, reasons[1:], strict=True):
                 if reason["Code"] == "ConditionalCheckFailed":
                     raise _out_of_stock(line, reason.get("Item")) from error
-            _raise_if_transient(reasons, error)
+            raise_if_transient(reasons, error)
             raise
         return None
 
@@ -124,7 +126,7 @@ class Reservations:
                     [self._stock_change(line, line.quantity, at) for line in lines],
                 )
             except ClientError as error:
-                reasons = _cancellation_reasons(error)
+                reasons = cancellation_reasons(error)
                 if reasons[0]["Code"] == "ConditionalCheckFailed":
                     now = order_from(reasons[0].get("Item"), order.order_id)
                     if now.attempt != order.attempt or now.holds_stock:
@@ -132,7 +134,7 @@ class Reservations:
                             f"the order is {now.status.value} in attempt {now.attempt}"
                         ) from error
                     return False
-                _raise_if_transient(reasons, error)
+                raise_if_transient(reasons, error)
                 there = [
                     line
                     for line, reason in zip(lines, reasons[1:], strict=True)
@@ -156,25 +158,6 @@ class Reservations:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             **update.parameters(),
         }
-
-
-def _cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
-    """Returns why a transaction was cancelled: one reason per action, in their order.
-
-    Raises `StoreContention` when the transaction still runs or met another one, and all other errors.
-    """
-    code = error.response["Error"]["Code"]
-    if code in {"TransactionInProgressException", "TransactionConflictException"}:
-        raise StoreContention("the store is busy with this order") from error
-    if code != "TransactionCanceledException":
-        raise error
-    reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
-    return reasons
-
-
-def _raise_if_transient(reasons: Sequence[dict[str, Any]], error: ClientError) -> None:
-    if any(reason["Code"] in _TRANSIENT for reason in reasons):
-        raise StoreContention("other writers hold the same records") from error
 
 
 def _out_of_stock(line: OrderLine, product: dict[str, AttributeValue] | None) -> OrderRejected:

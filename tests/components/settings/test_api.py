@@ -52,6 +52,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"apiTimeoutSeconds": 29}, "apiTimeoutSeconds: 29 is not allowed. Use a whole number from 6 to 28."),
     ({"accessLogs": "on"}, "accessLogs: on is not allowed. Use one of true, false."),
+    ({"basketDays": 0}, "basketDays: 0 is not allowed. Use a whole number from 1 to 365."),
     ({"tracingPercent": 101}, "tracingPercent: 101 is not allowed. Use a whole number from 0 to 100."),
 ]
 

@@ -159,3 +159,50 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         with contextlib.suppress(DomainError, ClientError):
             chance.choice(actions)()
     assert both.calls > 250
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_changes_of_a_basket_have_equal_answers(both: Both, seed: int) -> None:
+    from functions.shared import clock
+    from functions.shared.domain.errors import DomainError
+    from functions.shared.persistence.baskets import BasketRepository
+
+    chance = random.Random(seed)  # noqa: S311
+    seconds = itertools.count()
+    baskets = BasketRepository(both, "baskets")
+
+    def options() -> dict[str, Any]:
+        minutes, second = divmod(next(seconds), 60)
+        at = f"2026-01-01T00:{minutes:02}:{second:02}.000Z"
+        expires_at = clock.epoch(at) + chance.choice([0, 100, 100, 100])
+        return {
+            "at": at,
+            "expires_at": expires_at,
+            "versions": chance.choice([None, None, {chance.randint(0, 9)}]),
+        }
+
+    def check_out() -> None:
+        at = options()["at"]
+        basket = baskets.find("u-1", at=at)
+        if basket.basket_id is not None:
+            order_id = f"o-{chance.randint(0, 3)}"
+            put = {
+                "TableName": "orders",
+                "Item": {"orderId": {"S": order_id}},
+                "ConditionExpression": "attribute_not_exists(orderId)",
+            }
+            baskets.check_out(basket, order_id, put, at=at)
+
+    def product() -> str:
+        return chance.choice(["a", "a.b", "-", "size"])  # ids may be words and signs of an expression
+
+    actions: list[Callable[[], object]] = [
+        *[lambda: baskets.put_line("u-1", product(), chance.randint(1, 9), **options())] * 3,
+        lambda: baskets.remove_line("u-1", product(), **options()),
+        lambda: baskets.clear("u-1", **options()),
+        check_out,
+    ]
+    for _ in range(150):
+        with contextlib.suppress(DomainError, ClientError):
+            chance.choice(actions)()
+    assert both.calls > 150

@@ -1,0 +1,1 @@
+"""HTTP: reads and changes the baskets of users."""

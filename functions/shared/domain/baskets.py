@@ -1,0 +1,87 @@
+"""A basket: the products that a user has put together, and the order that it became last."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from functions.shared.domain.errors import InvalidInput, VersionMismatch
+from functions.shared.domain.orders import MAX_LINES, MAX_QUANTITY, OrderLine
+
+REPEAT_SECONDS = 24 * 60 * 60
+"""How long a repeated checkout returns the order of the first."""
+
+
+class BasketOrder(msgspec.Struct, frozen=True, rename="camel"):
+    """The order that a basket became.
+
+    `version` is the basket's before that. Until `known_until` (seconds since 1970) a repeated checkout
+    returns the order.
+    """
+
+    order_id: str
+    version: int
+    known_until: int
+
+
+class Basket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The basket of a user, as it is stored. Without an item it has version 0 and no id.
+
+    `quantities` are the pieces by product. `added` has the basket's version from before each product was put
+    in: their order. The basket is empty from `expires_at` on (seconds since 1970).
+    """
+
+    user_id: str
+    version: int = 0
+    basket_id: str | None = None
+    quantities: dict[str, int] = {}
+    added: dict[str, int] = {}
+    updated_at: str = ""
+    expires_at: int = 0
+    last_order: BasketOrder | None = None
+
+    @property
+    def lines(self) -> list[OrderLine]:
+        """The lines, in the order in which their products were put in."""
+        products = sorted(self.quantities, key=lambda product_id: (self.added[product_id], product_id))
+        return [OrderLine(product_id=product, quantity=self.quantities[product]) for product in products]
+
+    def as_of(self, now: int) -> Basket:
+        """Returns the basket as it is now: empty and without an id if it has expired.
+
+        DynamoDB deletes an expired item later.
+        """
+        if self.expires_at > now:
+            return self
+        return Basket(user_id=self.user_id, version=self.version)
+
+    def known_order(self, versions: set[int] | None, now: int) -> str | None:
+        """Returns the order that a repeated checkout made before, or None.
+
+        With `versions` (of `If-Match`) it is the order of a basket in one of them. Without, it is the last
+        order of a basket that is empty since.
+        """
+        order = self.last_order
+        if order is None or order.known_until <= now:
+            return None
+        is_repeated = order.version in versions if versions is not None else not self.quantities
+        return order.order_id if is_repeated else None
+
+    def check_version(self, versions: set[int] | None) -> None:
+        """Raises `VersionMismatch` if the basket has none of these versions. None allows all."""
+        if versions is not None and self.version not in versions:
+            raise VersionMismatch("the basket was changed since the version that If-Match names")
+
+    def check_line_fits(self, product_id: str) -> None:
+        """Raises `InvalidInput` if one more product is too many."""
+        if product_id not in self.quantities and len(self.quantities) >= MAX_LINES:
+            raise InvalidInput(
+                f"expected at most {MAX_LINES} products in a basket: remove one first", "productId"
+            )
+
+
+class NewBasketLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A client's request for pieces of a product."""
+
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_QUANTITY)]
