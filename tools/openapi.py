@@ -610,7 +610,7 @@ def _tidy(value: Any, name: str = "") -> Any:
 def _format_of(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     if name in {"createdAt", "updatedAt", "at"}:
         return {"format": "date-time"}
-    if name in {"price", "unitPrice", "total"}:
+    if name in {"price", "unitPrice", "total", "amount"}:
         return {"format": "int64", "maximum": schema.get("maximum", 2**53 - 1)}
     return {}
 

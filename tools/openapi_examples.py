@@ -12,6 +12,7 @@ from functions.shared.domain.addresses import Address
 from functions.shared.domain.baskets import NewBasketLine
 from functions.shared.domain.orders import (
     HistoryEntry,
+    Money,
     NewOrder,
     NewOrderLine,
     Order,
@@ -146,6 +147,11 @@ BODIES: Final[dict[str, Any]] = {
     "NewBasketLine": _named(two_pieces=NewBasketLine(quantity=2)),
     "NewOrder": _named(
         two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)]),
+        two_lamps_at_a_price=NewOrder(
+            user_id=_USER_ID,
+            items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)],
+            expected_total=Money(amount=3998, currency="EUR"),
+        ),
         two_lamps_to_an_address=NewOrder(
             user_id=_USER_ID,
             items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)],

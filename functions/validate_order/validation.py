@@ -23,14 +23,15 @@ def validate(
     """Returns the prices of an order, from the products and never from the request.
 
     An order that was priced before keeps its prices, and is not checked again by a retry. Raises
-    `OrderRejected` (unknown user or product, mixed currencies), `OrderCancelled`, `Superseded`, `NotFound`.
+    `OrderRejected` (see `RejectionCode`), `OrderCancelled`, `Superseded`, `NotFound`.
     """
     order = _current(orders, order_id, attempt)
     if order.pricing is not None:
         return order.pricing
     if users.find(order.user_id, consistent=False) is None and users.find(order.user_id) is None:
         raise OrderRejected(RejectionCode.UNKNOWN_USER, f"there is no user {order.user_id}")
-    return price(order.items, products.find_each(line.product_id for line in order.items))
+    found = products.find_each(line.product_id for line in order.items)
+    return price(order.items, found, expected=order.expected_total)
 
 
 def _current(orders: OrderRepository, order_id: str, attempt: int) -> Order:

@@ -55,6 +55,7 @@ class RejectionCode(StrEnum):
     UNKNOWN_PRODUCT = "unknown_product", "A product does not exist."
     PRODUCT_ARCHIVED = "product_archived", "A product is archived: it is no longer for sale."
     MIXED_CURRENCIES = "mixed_currencies", "The products have different currencies."
+    PRICE_CHANGED = "price_changed", "The total is not the one that the client expected."
     INSUFFICIENT_STOCK = "insufficient_stock", "A product has less stock than was ordered."
 
 

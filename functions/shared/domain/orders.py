@@ -12,6 +12,7 @@ import msgspec
 from functions.shared.domain.addresses import Address
 from functions.shared.domain.errors import InvalidInput, RejectionCode
 from functions.shared.domain.ids import Identifier
+from functions.shared.domain.products import Currency
 from functions.shared.domain.texts import LINE, LINES
 
 MAX_LINES = 50
@@ -95,9 +96,20 @@ class Pricing(msgspec.Struct, frozen=True, rename="camel"):
     currency: str
 
 
-class OrderContent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """What a client says about an order beside its lines. All of it is optional."""
+class Money(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """An amount in minor units of a currency. The largest one is 50 lines of 1,000 of the dearest product."""
 
+    amount: Annotated[int, msgspec.Meta(ge=0, le=5_000_000_000_000)]
+    currency: Currency
+
+
+class OrderContent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What a client says about an order beside its lines. All of it is optional.
+
+    An order with another total than `expected_total` is rejected.
+    """
+
+    expected_total: Money | None = None
     reference: Reference | None = None
     metadata: Metadata | None = None
     deliver_to: Address | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from functions.shared.domain.errors import OrderRejected, RejectionCode
-from functions.shared.domain.orders import MAX_LINES, NewOrderLine, OrderLine, Pricing
+from functions.shared.domain.orders import MAX_LINES, Money, NewOrderLine, OrderLine, Pricing
 from functions.shared.domain.products import Product
 from functions.shared.domain.quotes import Quote, QuoteLine
 
@@ -51,11 +51,21 @@ def _quote_line(line: NewOrderLine | OrderLine, product: Product | None, currenc
     )
 
 
-def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricing:
+def explain_unexpected(quoted: Quote, expected: Money | None) -> str | None:
+    """Returns how the total differs from the expected one, or None if it does not or none is expected."""
+    if expected is None or (expected.amount, expected.currency) == (quoted.total, quoted.currency):
+        return None
+    wanted = f"{expected.amount} {expected.currency}"
+    return f"the total is {quoted.total} {quoted.currency}, not {wanted} (minor units)"
+
+
+def price(
+    lines: Sequence[OrderLine], products: Mapping[str, Product], *, expected: Money | None = None
+) -> Pricing:
     """Returns the prices of the lines at the products' present prices.
 
-    Raises `OrderRejected` if a product is unknown or archived, or the products have different currencies.
-    Stock is no matter of the price: the reservation checks it.
+    Raises `OrderRejected` if a product is unknown or archived, the products have different currencies, or the
+    total is not the expected one. Stock is no matter of the price: the reservation checks it.
     """
     quoted = quote(lines, products)
     unknown = quoted.lines_with(RejectionCode.UNKNOWN_PRODUCT)
@@ -71,6 +81,9 @@ def price(lines: Sequence[OrderLine], products: Mapping[str, Product]) -> Pricin
         raise OrderRejected(
             RejectionCode.MIXED_CURRENCIES, f"one order has one currency, not {' and '.join(currencies)}"
         )
+    difference = explain_unexpected(quoted, expected)
+    if difference is not None:
+        raise OrderRejected(RejectionCode.PRICE_CHANGED, difference)
     priced = [
         OrderLine(
             product_id=line.product_id, quantity=line.quantity, title=line.title, unit_price=line.unit_price

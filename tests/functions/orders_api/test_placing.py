@@ -80,6 +80,35 @@ def test_an_order_is_accepted_if_the_queue_does_not_exist(backend: MemoryBackend
         ({"userId": "u", "items": [{"productId": "a/b", "quantity": 1}]}, "items[0].productId"),
         ({"userId": "u", "items": [{"productId": "p", "quantity": 1}], "total": 1}, "total"),
         ({"userId": "u", "items": [{"productId": "p", "quantity": 1, "price": 1}]}, "items[0].price"),
+        ({"userId": "u", "items": [{"productId": "p", "quantity": 1}], "expectedTotal": 1}, "expectedTotal"),
+        (
+            {
+                "userId": "u",
+                "items": [{"productId": "p", "quantity": 1}],
+                "expectedTotal": {"amount": -1, "currency": "EUR"},
+            },
+            "expectedTotal.amount",
+        ),
+        (
+            {
+                "userId": "u",
+                "items": [{"productId": "p", "quantity": 1}],
+                "expectedTotal": {"amount": 1.5, "currency": "EUR"},
+            },
+            "expectedTotal.amount",
+        ),
+        (
+            {
+                "userId": "u",
+                "items": [{"productId": "p", "quantity": 1}],
+                "expectedTotal": {"amount": 1, "currency": "EUX"},
+            },
+            "expectedTotal.currency",
+        ),
+        (
+            {"userId": "u", "items": [{"productId": "p", "quantity": 1}], "expectedTotal": {"amount": 1}},
+            "expectedTotal.currency",
+        ),
         ({"userId": "u", "items": [{"productId": "p", "quantity": 1}] * 2}, "items[1].productId"),
         ({"userId": "u", "items": [{"productId": f"p{n}", "quantity": 1} for n in range(51)]}, "items"),
     ],

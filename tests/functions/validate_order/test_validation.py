@@ -48,3 +48,32 @@ def test_validation_of_an_earlier_attempt_is_superseded(backend: MemoryBackend) 
     backend.set_order(order_id, attempt=2)
     with pytest.raises(Superseded):
         invoke_task("validate_order", order_id, 1)
+
+
+def test_an_order_whose_price_changed_since_the_client_saw_it_is_rejected(backend: MemoryBackend) -> None:
+    product, user = backend.create_product(price=100, stock=9), backend.create_user()
+    bodies = {
+        amount: {
+            "userId": user,
+            "items": [{"productId": product, "quantity": 2}],
+            "expectedTotal": {"amount": amount, "currency": "EUR"},
+        }
+        for amount in (200, 300)
+    }
+    placed = {amount: backend.api.post("/orders", body).body for amount, body in bodies.items()}
+    assert placed[300]["expectedTotal"] == {"amount": 300, "currency": "EUR"}
+    backend.api.patch(f"/products/{product}", {"price": 150})
+    backend.run_until_idle()
+    ends = {amount: backend.api.get(f"/orders/{order['orderId']}").body for amount, order in placed.items()}
+    assert (ends[300]["status"], ends[300]["total"]) == ("FULFILLED", 300)
+    assert (ends[200]["status"], ends[200]["rejectionCode"]) == ("REJECTED", "price_changed")
+    assert ends[200]["statusReason"] == ("price_changed: the total is 300 EUR, not 200 EUR (minor units)")
+    assert backend.stock(product) == 7
+
+
+def test_a_price_that_changes_after_validation_rejects_nothing(backend: MemoryBackend) -> None:
+    product = backend.create_product(price=100)
+    order_id = backend.create_validated_order({product: 1})
+    backend.set_order(order_id, expectedTotal={"amount": 100, "currency": "EUR"})
+    backend.api.patch(f"/products/{product}", {"price": 150})
+    assert invoke_task("validate_order", order_id)["total"] == 100

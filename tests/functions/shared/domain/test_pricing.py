@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from functions.shared.domain.errors import OrderRejected
-from functions.shared.domain.orders import OrderLine
+from functions.shared.domain.orders import Money, OrderLine
 from functions.shared.domain.pricing import price
 from tests.functions.shared.domain.samples import product
 
@@ -36,3 +36,16 @@ def test_products_of_two_currencies_reject_the_order() -> None:
     lines = [OrderLine(product_id="a", quantity=1), OrderLine(product_id="b", quantity=1)]
     with pytest.raises(OrderRejected, match=r"^mixed_currencies: .*EUR and USD"):
         price(lines, {"a": product("a"), "b": product("b", currency="USD")})
+
+
+@pytest.mark.parametrize("expected", [None, Money(amount=200, currency="EUR")])
+def test_an_order_with_the_expected_total_or_none_is_priced(expected: Money | None) -> None:
+    assert price([OrderLine("a", 2)], {"a": product("a")}, expected=expected).total == 200
+
+
+@pytest.mark.parametrize(
+    "expected", [Money(199, "EUR"), Money(201, "EUR"), Money(200, "USD"), Money(0, "EUR")]
+)
+def test_an_order_with_another_total_than_expected_is_rejected(expected: Money) -> None:
+    with pytest.raises(OrderRejected, match=r"^price_changed: the total is 200 EUR, not "):
+        price([OrderLine("a", 2)], {"a": product("a")}, expected=expected)
