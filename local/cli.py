@@ -155,12 +155,13 @@ def outputs() -> None:
 
 
 def env() -> None:
-    """Print the URL, the key and the AWS settings as exports for a shell: `eval "$(python -m local env)"`."""
+    """Print URL, key, secret and AWS settings as exports for a shell: `eval "$(python -m local env)"`."""
     with errors_as_exit_codes():
         running = connect()
         for name, value in {
             "API_URL": running.api_url,
             "API_KEY": _key(running),
+            **({"FULFILLMENT_SECRET": running.signing_secret} if running.signing_secret else {}),
             "AWS_ENDPOINT_URL": running.endpoint.url,
             "AWS_REGION": running.endpoint.region,
             "AWS_ACCESS_KEY_ID": running.endpoint.access_key_id,
