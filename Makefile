@@ -17,6 +17,7 @@ help: ## Show this help
 # python -m local              ## Start, use and stop a stack on this machine: up, outputs, logs, down
 # python -m ops                ## Inspect and repair orders and dead letters of a stack
 # python -m local.partners.fulfillment ## Run a fulfillment system that ships, refuses, calls or fails
+# python -m local.partners.check ## Check a fulfillment system by its URL against docs/fulfillment.md
 # python -m components.packaging ## Build the Lambda layer
 # python -m bench              ## Measure speed, cost and growth; --help lists the measurements
 # python -m bench.api          ## Send load to an API by its URL

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, cast
 
 from local.partners.calls import sign_call
+from local.partners.shipping import Kind
 
 REPLAY_WINDOW: Final = 300  # seconds
 NO_ANSWER: Final = 0  # a status for `CallReceiver.plan`: records the call, and closes the connection
@@ -45,7 +46,9 @@ class ReceivedCall(NamedTuple):
     at: float
 
 
-class _Problem(Exception):
+class Problem(Exception):
+    """What is wrong with a call, and the status of the answer to it."""
+
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
@@ -58,7 +61,7 @@ class CallReceiver:
         self.secret = secret
         self.api_key = api_key
         self.orders: dict[str, dict[str, int]] = {}  # order -> product -> ordered quantity
-        self.facts: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}  # order -> (kind, id) -> body
+        self.facts: dict[str, dict[tuple[Kind, str], dict[str, Any]]] = {}  # order -> (kind, id) -> body
         self.calls: list[ReceivedCall] = []
         self.plan: deque[int] = deque()  # statuses of the next answers, in order, instead of the regular ones
         self._now = now
@@ -71,7 +74,7 @@ class CallReceiver:
             try:
                 self._check_sender(path, headers, body)
                 status = self.plan.popleft() if self.plan else self._record(path, body)
-            except _Problem as problem:
+            except Problem as problem:
                 status, detail = problem.status, str(problem)
             self.calls.append(ReceivedCall(path, body, status, detail, self._now()))
             return status, {"status": status, "detail": detail} if status >= 400 else {}
@@ -86,28 +89,28 @@ class CallReceiver:
 
     def _check_sender(self, path: str, headers: Mapping[str, str], body: bytes) -> None:
         if headers.get("x-api-key") != self.api_key:
-            raise _Problem(403, "X-Api-Key is missing or wrong")
+            raise Problem(403, "X-Api-Key is missing or wrong")
         timestamp = headers.get("x-orderflow-timestamp", "")
         if not timestamp.isdecimal() or abs(self._now() - int(timestamp)) > REPLAY_WINDOW:
-            raise _Problem(401, "X-Orderflow-Timestamp is missing, or more than five minutes off")
+            raise Problem(401, "X-Orderflow-Timestamp is missing, or more than five minutes off")
         expected = sign_call(self.secret, timestamp, path, body)
         if not hmac.compare_digest(expected, headers.get("x-orderflow-signature", "")):
-            raise _Problem(401, "X-Orderflow-Signature does not match method, route and body")
+            raise Problem(401, "X-Orderflow-Signature does not match method, route and body")
 
     def _record(self, path: str, body: bytes) -> int:
         match = _ROUTE.fullmatch(path)
         if match is None or match["order"] not in self.orders:
-            raise _Problem(404, f"{path}: no such route or order")
-        order_id, key = match["order"], (match["kind"], match["id"])
-        new = _decode(match["kind"], body)
+            raise Problem(404, f"{path}: no such route or order")
+        order_id, kind = match["order"], cast("Kind", match["kind"])
+        key, new = (kind, match["id"]), decode_fact(kind, body)
         facts = self.facts.setdefault(order_id, {})
         before = facts.get(key)
         if before is not None and any(new.get(name) != value for name, value in before.items()):
-            raise _Problem(409, f"{match['id']} takes a fact back")
+            raise Problem(409, f"{match['id']} takes a fact back")
         facts[key] = new
         try:
             self._check_quantities(order_id)
-        except _Problem:
+        except Problem:
             del facts[key]
             raise
         return 201 if before is None else 200
@@ -118,50 +121,50 @@ class CallReceiver:
         for product, quantity in handled.items():
             ordered = self.orders[order_id].get(product, 0)
             if quantity > ordered:
-                raise _Problem(409, f"{product}: {quantity} shipped or refused, but {ordered} ordered")
+                raise Problem(409, f"{product}: {quantity} shipped or refused, but {ordered} ordered")
         for product, quantity in self.quantities(order_id, "returns").items():
             if quantity > shipped.get(product, 0):
-                raise _Problem(409, f"{product}: {quantity} returned, but {shipped.get(product, 0)} shipped")
+                raise Problem(409, f"{product}: {quantity} returned, but {shipped.get(product, 0)} shipped")
 
 
-def _decode(kind: str, body: bytes) -> dict[str, Any]:
-    """Returns the body of a call. Raises `_Problem` if a field is missing, unknown or wrong."""
+def decode_fact(kind: str, body: bytes) -> dict[str, Any]:
+    """Returns the body of a call. Raises Problem if a field is missing, unknown or wrong."""
     try:
         decoded = json.loads(body)
     except ValueError:
-        raise _Problem(400, "the body is not JSON") from None
+        raise Problem(400, "the body is not JSON") from None
     if not isinstance(decoded, dict):
-        raise _Problem(422, "the body is not an object")
+        raise Problem(422, "the body is not an object")
     missing, unknown = _REQUIRED[kind] - decoded.keys(), decoded.keys() - _FIELDS[kind]
     if missing or unknown:
-        raise _Problem(422, f"missing fields: {sorted(missing)}, unknown fields: {sorted(unknown)}")
+        raise Problem(422, f"missing fields: {sorted(missing)}, unknown fields: {sorted(unknown)}")
     _check_lines(decoded["lines"], kind)
     for name in decoded.keys() - {"lines", "shippedAt", "deliveredAt"}:
         if not isinstance(decoded[name], str) or not decoded[name]:
-            raise _Problem(422, f"{name} is not a text")
+            raise Problem(422, f"{name} is not a text")
     shipped_at, delivered_at = (_time(decoded, name) for name in ("shippedAt", "deliveredAt"))
     if shipped_at and delivered_at and delivered_at < shipped_at:
-        raise _Problem(422, "deliveredAt is before shippedAt")
+        raise Problem(422, "deliveredAt is before shippedAt")
     if not decoded.get("trackingUrl", "https://").startswith("https://"):
-        raise _Problem(422, "trackingUrl is not an https URL")
+        raise Problem(422, "trackingUrl is not an https URL")
     if decoded.get("status", "RECEIVED") != "RECEIVED":
-        raise _Problem(422, "status is not RECEIVED")
+        raise Problem(422, "status is not RECEIVED")
     return decoded
 
 
 def _check_lines(lines: Any, kind: str) -> None:
     if not isinstance(lines, list) or not lines:
-        raise _Problem(422, "lines is not a list with at least one line")
+        raise Problem(422, "lines is not a list with at least one line")
     fields = {"productId", "quantity"} | ({"restock"} if kind == "returns" else set())
     for line in lines:
         if not isinstance(line, dict) or line.keys() != fields:
-            raise _Problem(422, f"a line does not have exactly the fields {sorted(fields)}")
+            raise Problem(422, f"a line does not have exactly the fields {sorted(fields)}")
         if type(line["quantity"]) is not int or line["quantity"] < 1:
-            raise _Problem(422, "quantity is not a whole number of at least 1")
+            raise Problem(422, "quantity is not a whole number of at least 1")
         if not isinstance(line.get("restock", True), bool):
-            raise _Problem(422, "restock is not true or false")
+            raise Problem(422, "restock is not true or false")
     if len({line["productId"] for line in lines}) < len(lines):
-        raise _Problem(422, "a product is on two lines")
+        raise Problem(422, "a product is on two lines")
 
 
 def _time(decoded: Mapping[str, Any], name: str) -> datetime | None:
@@ -172,7 +175,7 @@ def _time(decoded: Mapping[str, Any], name: str) -> datetime | None:
     except (TypeError, ValueError):
         found = None
     if found is None or found.utcoffset() is None or found.utcoffset().total_seconds() != 0:  # type: ignore[union-attr]
-        raise _Problem(422, f"{name} is not a time in UTC, as 2026-11-27T09:30:00Z")
+        raise Problem(422, f"{name} is not a time in UTC, as 2026-11-27T09:30:00Z")
     return found
 
 

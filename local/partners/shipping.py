@@ -30,11 +30,6 @@ class ShippingPlan:
         """Returns whether a line is refused. The first line has the number 1."""
         return str(number) in self.refuses or product_id in self.refuses
 
-    @property
-    def is_immediate(self) -> bool:
-        """Whether each order is shipped at once in one parcel, and nothing follows."""
-        return self == ShippingPlan(too_late=self.too_late)
-
 
 class Fact(NamedTuple):
     """What is true of a parcel, a refusal or a return from a time on. A later fact has all its fields."""
@@ -64,7 +59,8 @@ class PartnerOrder:
         self.lines = dict(lines)
         self.cancelled_at: float | None = None
         self.facts = sorted(_facts(self.lines, plan, ids, at), key=lambda fact: fact.at)
-        self.is_immediate = plan.is_immediate
+        # Whether it ships at once in one parcel, and nothing follows.
+        self.is_immediate = [(fact.at, fact.kind) for fact in self.facts] == [(at, "shipments")]
 
     def cancel(self, at: float) -> bool:
         """Drops all parcels that have not shipped. Returns False if none was left."""

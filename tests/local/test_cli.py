@@ -109,6 +109,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
 def test_the_documented_commands_run_a_fulfillment_system(environment: dict[str, str]) -> None:
     text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text()
     up, partner, *_ = re.findall(r"^python -m .*$", text, re.MULTILINE)
+    (settings,) = re.findall(r"^eval .*?(?=  #)", text, re.MULTILINE)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -117,17 +118,18 @@ def test_the_documented_commands_run_a_fulfillment_system(environment: dict[str,
     assert started.returncode == 0, started.stderr
     assert "fulfillmentSecret in `python -m local outputs`" in started.stdout
 
-    # The shell inserts the secret. An accepted order proves that it is the right one.
+    # The secret comes from the environment. An accepted order proves that it is the right one.
+    api_url = json.loads(_local(environment, "outputs").stdout)["apiUrl"]
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     with subprocess.Popen(
-        ["bash", "-c", f"exec {partner} --port {port}"],
+        ["bash", "-c", f"{settings}; exec {partner} --port {port}"],
         env=environment,
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,
         text=True,
     ) as serving:
         assert serving.stdout
-        assert serving.stdout.readline() == f"serving on http://127.0.0.1:{port}/\n"
+        assert serving.stdout.readline() == f"serving on http://127.0.0.1:{port}/, calling {api_url}\n"
         try:
             demo = _local(environment, "demo")
         finally:

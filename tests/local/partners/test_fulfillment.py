@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import signal
 import subprocess
 import sys
@@ -421,6 +422,21 @@ def test_help_names_every_option_of_both_plans(capsys: pytest.CaptureFixture[str
 
 
 # --- Signatures ---
+
+
+def test_the_documented_signatures_are_those_of_the_code_and_of_openssl() -> None:
+    text = (PROJECT_ROOT / "docs" / "fulfillment.md").read_text("utf-8")
+    body = b'{"lines":[{"productId":"lamp","quantity":1}],"shippedAt":"2026-01-01T00:00:00Z"}'
+    signatures = [
+        sign_request("s3cret", "1767225600", b'{"orderId":"o-1"}'),
+        sign_call("s3cret", "1767225600", "/orders/o-1/shipments/p-1", body),
+    ]
+    assert re.findall(r"^v1=.*$", text, re.MULTILINE) == signatures
+    one_line = re.findall(r"`(printf .* openssl .*)`", text)
+    block = re.findall(r"```sh\n(body=.*?)```", text, re.DOTALL)
+    for command, signature in zip([*one_line, *block], signatures, strict=True):
+        printed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+        assert f"v1={printed.split()[-1]}" == signature
 
 
 def test_a_call_is_signed_over_timestamp_method_route_and_body() -> None:
