@@ -16,13 +16,13 @@ _ALLOW_ORIGIN: Final = "Access-Control-Allow-Origin"
 class Problem:
     """An error of the gateway, in the shape of the functions' errors. Programs read `code`.
 
-    Without a status, each error of the family keeps its own. `retry_after` is in seconds.
+    `retry_after` is in seconds.
     """
 
     title: str
     code: str
     detail: str
-    status: int | None = None
+    status: int
     retry_after: int | None = None
 
 
@@ -86,18 +86,22 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         code="timeout",
         detail="The service took too long: try again in a moment.",
     ),
+    # The gateway cannot write an error's own status into its body. So each family has one status.
     "DEFAULT_4XX": Problem(
-        title="Bad Request", code="bad_request", detail="The request cannot be answered as it is."
+        status=400, title="Bad Request", code="bad_request", detail="The request cannot be answered as it is."
     ),
     "DEFAULT_5XX": Problem(
-        title="Internal Server Error", code="internal_error", detail="The request failed on our side."
+        status=500,
+        title="Internal Server Error",
+        code="internal_error",
+        detail="The request failed on our side.",
     ),
 }
 
 
 def problem_template(problem: Problem) -> str:
     """Returns the body of a gateway's error. API Gateway fills in the request's id."""
-    document: dict[str, str | int | None] = {
+    document = {
         "type": "about:blank",
         "title": problem.title,
         "status": problem.status,
@@ -105,7 +109,7 @@ def problem_template(problem: Problem) -> str:
         "detail": problem.detail,
         "requestId": "$context.requestId",
     }
-    return json.dumps({name: value for name, value in document.items() if value is not None})
+    return json.dumps(document)
 
 
 def problem_headers(problem: Problem, origins: Sequence[str]) -> dict[str, str]:

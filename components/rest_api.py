@@ -290,7 +290,7 @@ class RestApi(pulumi.ComponentResource):
                 f"{self._name}-{response_type.lower()}",
                 rest_api_id=self._id_for_contents,
                 response_type=response_type,
-                status_code=None if problem.status is None else str(problem.status),
+                status_code=str(problem.status),
                 response_parameters=headers,
                 response_templates={"application/json": template},
                 opts=pulumi.ResourceOptions(parent=self),

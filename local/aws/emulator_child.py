@@ -110,7 +110,7 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     """Makes API Gateway answer and describe requests of Lambda proxy integrations as on AWS.
 
     - A throttled or failed function is a gateway response. The emulator returns Lambda's own error, with its
-      stack trace. A failed function is a 502 under DEFAULT_5XX:
+      stack trace, which the emulator's log gets instead:
       https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     - The id in the event is the response's `x-amzn-requestid`.
     - The path in the event is the one that the client sent, so that `Location` can be followed.
@@ -122,7 +122,7 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     event_of_request: ContextVar[dict[str, Any]] = ContextVar("event_of_request")
 
     class FailedIntegration(Exception):
-        """The response type of the gateway, and its status, or None for the declared one."""
+        """The response type of the gateway."""
 
     def with_path_of_client(api_id: str, *args: Any, **kwargs: Any) -> "dict[str, Any]":
         event: dict[str, Any] = describe(api_id, *args, **kwargs)
@@ -135,9 +135,10 @@ def _answer_failed_integrations_as_the_gateway() -> None:
 
     def without_errors_of_lambda(result: "dict[str, Any]") -> Any:
         if result.get("throttle"):
-            raise FailedIntegration("INTEGRATION_FAILURE", None)
+            raise FailedIntegration("INTEGRATION_FAILURE")
         if result.get("error"):
-            raise FailedIntegration("DEFAULT_5XX", 502)
+            print("a function failed:", result.get("body"), file=sys.stderr, flush=True)
+            raise FailedIntegration("DEFAULT_5XX")
         return shape(result)
 
     async def with_gateway_responses(
@@ -145,9 +146,8 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     ) -> Any:
         try:
             answer = await invoke(integration, api_id, stage_name, stage, resource, *args, **kwargs)
-            status = None
         except FailedIntegration as failure:
-            response_type, status = failure.args
+            (response_type,) = failure.args
             request = {
                 "api_id": api_id,
                 "stage_name": stage_name,
@@ -162,9 +162,9 @@ def _answer_failed_integrations_as_the_gateway() -> None:
             answer = gateway._gateway_error_response(error, request)
         if not isinstance(answer, tuple):
             return answer
-        declared_status, headers, body = answer
+        status, headers, body = answer
         headers["x-amzn-requestid"] = event_of_request.get()["requestContext"]["requestId"]
-        return status or declared_status, headers, body
+        return status, headers, body
 
     gateway._build_lambda_event_v1 = with_path_of_client
     gateway._lambda_proxy_response = without_errors_of_lambda

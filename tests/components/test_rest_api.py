@@ -141,7 +141,7 @@ def test_gateway_errors_are_problem_documents_that_allowed_origins_can_read(stac
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
         document = json.loads(response["responseTemplates"]["application/json"])
-        assert str(document.get("status", "")) == response.get("statusCode", "")
+        assert str(document["status"]) == response["statusCode"]
 
 
 @each_stack
