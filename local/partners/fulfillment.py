@@ -89,6 +89,7 @@ class FulfillmentPartner:
         self.chance = random.Random(seed)  # noqa: S311  (which calls are lost)
         self.api: Api | None = None  # where calls are sent
         self.shipping = ShippingPlan()  # of later orders
+        self.shipping_by_reference: dict[str, ShippingPlan] = {}  # of orders with this reference
         self.delay = 6.0  # seconds, for SLOW
         self.plan: deque[Behavior] = deque()  # for the next requests, in order
         self.behavior: Callable[[], Behavior] = lambda: Behavior.ACCEPT  # for all later requests
@@ -193,21 +194,26 @@ class FulfillmentPartner:
         if order is not None:
             return _answer(order, now, repeated=True)
         lines = {item["productId"]: item["quantity"] for item in request["items"]}
-        refusal = self._reason_to_refuse(order_id, attempt, lines, behavior)
+        plan = self.shipping_by_reference.get(request.get("reference", ""), self.shipping)
+        refusal = self._reason_to_refuse(order_id, attempt, lines, plan, behavior)
         if refusal:
             self._refused[order_id] = max(attempt, self._refused.get(order_id, 0))
             return 422, {"refused": True, "detail": refusal}
-        order = self.orders[order_id] = PartnerOrder(lines, self.shipping, self._ids, now)
+        order = self.orders[order_id] = PartnerOrder(lines, plan, self._ids, now)
         self._outbox.add(order_id, [fact for fact in order.facts if fact.at > now])
         return _answer(order, now, repeated=False)
 
     def _reason_to_refuse(
-        self, order_id: str, attempt: int, lines: Mapping[str, int], behavior: Behavior
+        self,
+        order_id: str,
+        attempt: int,
+        lines: Mapping[str, int],
+        plan: ShippingPlan,
+        behavior: Behavior,
     ) -> str | None:
         """Returns why the order is refused as a whole, or None."""
         if behavior is Behavior.REFUSE or attempt <= self._refused.get(order_id, 0):
             return "we do not deliver there"
-        plan = self.shipping
         all_lines = all(plan.refuses_line(number, line) for number, line in enumerate(lines, start=1))
         return "out of stock" if all_lines and not plan.ships_after else None
 

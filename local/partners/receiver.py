@@ -29,6 +29,8 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "refusals": frozenset({"lines", "reason"}),
     "returns": frozenset({"status", "lines", "reason"}),
 }
+_CHANGEABLE: Final = frozenset({"carrier", "trackingNumber", "trackingUrl", "reason"})
+_MAX_LENGTHS: Final[Mapping[str, int]] = {"carrier": 64, "trackingNumber": 64, "trackingUrl": 500}
 _REQUIRED: Final[Mapping[str, frozenset[str]]] = {
     "shipments": frozenset({"lines", "shippedAt"}),
     "refusals": frozenset({"lines", "reason"}),
@@ -52,6 +54,16 @@ class Problem(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
+
+
+def is_addition(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Returns whether a later report of a fact may follow an earlier one.
+
+    Texts may change, such as a tracking number. Lines and times may not, and no field may disappear.
+    """
+    return all(
+        name in after and (after[name] == value or name in _CHANGEABLE) for name, value in before.items()
+    )
 
 
 class CallReceiver:
@@ -105,7 +117,7 @@ class CallReceiver:
         key, new = (kind, match["id"]), decode_fact(kind, body)
         facts = self.facts.setdefault(order_id, {})
         before = facts.get(key)
-        if before is not None and any(new.get(name) != value for name, value in before.items()):
+        if before is not None and not is_addition(before, new):
             raise Problem(409, f"{match['id']} takes a fact back")
         facts[key] = new
         try:
@@ -142,6 +154,8 @@ def decode_fact(kind: str, body: bytes) -> dict[str, Any]:
     for name in decoded.keys() - {"lines", "shippedAt", "deliveredAt"}:
         if not isinstance(decoded[name], str) or not decoded[name]:
             raise Problem(422, f"{name} is not a text")
+        if len(decoded[name]) > _MAX_LENGTHS.get(name, 200):
+            raise Problem(422, f"{name} has more than {_MAX_LENGTHS.get(name, 200)} characters")
     shipped_at, delivered_at = (_time(decoded, name) for name in ("shippedAt", "deliveredAt"))
     if shipped_at and delivered_at and delivered_at < shipped_at:
         raise Problem(422, "deliveredAt is before shippedAt")
@@ -155,10 +169,11 @@ def decode_fact(kind: str, body: bytes) -> dict[str, Any]:
 def _check_lines(lines: Any, kind: str) -> None:
     if not isinstance(lines, list) or not lines:
         raise Problem(422, "lines is not a list with at least one line")
-    fields = {"productId", "quantity"} | ({"restock"} if kind == "returns" else set())
+    fields = {"productId", "quantity"}
+    optional = {"restock"} if kind == "returns" else set()
     for line in lines:
-        if not isinstance(line, dict) or line.keys() != fields:
-            raise Problem(422, f"a line does not have exactly the fields {sorted(fields)}")
+        if not isinstance(line, dict) or not fields <= line.keys() <= fields | optional:
+            raise Problem(422, f"a line does not have exactly the fields {sorted(fields | optional)}")
         if type(line["quantity"]) is not int or line["quantity"] < 1:
             raise Problem(422, "quantity is not a whole number of at least 1")
         if not isinstance(line.get("restock", True), bool):

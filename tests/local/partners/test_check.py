@@ -14,7 +14,7 @@ from local.partners import calls, check
 from local.partners.calls import Api, CallPlan, sign_request
 from local.partners.check import Difference, Order, Reply, Skipped, System, read, run_checks
 from local.partners.fulfillment import Answer, Behavior, FulfillmentPartner, PartnerServer
-from local.partners.receiver import CallReceiver, Problem, ReceiverServer, decode_fact
+from local.partners.receiver import CallReceiver, Problem, ReceiverServer, decode_fact, is_addition
 from local.partners.shipping import Ids, PartnerOrder, ShippingPlan
 from tests.local.partners.conftest import KEY, SECRET
 
@@ -323,6 +323,22 @@ def test_a_call_with_a_wrong_field_is_reported(field: str, value: object, messag
     order = PartnerOrder({"lamp": 1}, ShippingPlan(), Ids(), time.time())
     with pytest.raises(Problem, match=message):
         decode_fact("shipments", json.dumps({**order.facts[0].body, field: value}).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "is_allowed"),
+    [
+        ({"deliveredAt": "2099-01-01T00:00:00Z"}, True),
+        ({"trackingNumber": "corrected"}, True),
+        ({"shippedAt": "2020-01-01T00:00:00Z"}, False),
+        ({"lines": [{"productId": "lamp", "quantity": 2}]}, False),
+        ({"carrier": None}, False),
+    ],
+)
+def test_a_later_report_adds_facts_and_takes_none_back(change: dict[str, Any], is_allowed: bool) -> None:
+    before = PartnerOrder({"lamp": 1}, ShippingPlan(), Ids(), time.time()).facts[0].body
+    after = {name: value for name, value in {**before, **change}.items() if value is not None}
+    assert is_addition(before, after) is is_allowed
 
 
 # --- The command ---
