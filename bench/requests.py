@@ -31,10 +31,12 @@ def _create(**fields: object) -> Prepare:
     return lambda meter: lambda: meter.request("POST", "/products", _PRODUCT | fields)
 
 
-def _change(**fields: object) -> Prepare:
+def _stored(method: str, path: str, body: Mapping[str, object]) -> Prepare:
+    """A request for a stored product with a category."""
+
     def prepare(meter: MeteredBackend) -> Callable[[], object]:
-        product = meter.request("POST", "/products", _PRODUCT | {"category": "Lamps"})
-        return lambda: meter.request("PATCH", f"/products/{product['productId']}", fields)
+        product = meter.request("POST", "/products", _PRODUCT | {"category": "Lamps"})["productId"]
+        return lambda: meter.request(method, path.replace("{productId}", product), body)
 
     return prepare
 
@@ -51,8 +53,14 @@ def _list(**query: str) -> Prepare:
 _REQUESTS: Final[Mapping[str, Prepare]] = {
     "POST /products": _create(),
     "POST /products, with a category": _create(category="Lamps"),
-    "PATCH /products/{productId}, the price": _change(price=1799),
-    "PATCH /products/{productId}, the category": _change(category="Sofas"),
+    "PUT /products/{productId}, replaced": _stored(
+        "PUT", "/products/{productId}", _PRODUCT | {"category": "Lamps"}
+    ),
+    "PATCH /products/{productId}, the price": _stored("PATCH", "/products/{productId}", {"price": 1799}),
+    "PATCH /products/{productId}, the category": _stored(
+        "PATCH", "/products/{productId}", {"category": "Sofas"}
+    ),
+    "POST /products/{productId}/stock": _stored("POST", "/products/{productId}/stock", {"change": 5}),
     f"GET /products, {_PAGE} products": _list(),
     f"GET /products?category=, {_PAGE} products": _list(category="Lamps"),
 }

@@ -110,6 +110,12 @@ _PARAMETERS: Final = {
         "description": "Returns 304 without a body if the record or document still has this `ETag`.",
         "schema": {"type": "string"},
     },
+    "OnlyCreate": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "`*` creates the record only if there is none under this id.",
+        "schema": {"type": "string", "enum": ["*"]},
+    },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
@@ -253,6 +259,8 @@ class Contract:
             names += [name[:1].upper() + name[1:] for name in route.query]
         if route.method in _CONDITIONAL:
             names.append("IfMatch")
+        if self._replaces(route):
+            names.append("OnlyCreate")
         if self._errors.IdempotencyKeyReused in route.raises:
             names.append("IdempotencyKey")
         if self._has_etag(route):
@@ -280,32 +288,40 @@ class Contract:
         if self._creates(route):
             repeatable = self._errors.IdempotencyKeyReused in route.raises
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
+        if self._replaces(route):
+            return [HTTPStatus.OK, HTTPStatus.CREATED]
         return [HTTPStatus.OK]
 
     def _success(self, route: Any, status: HTTPStatus) -> dict[str, Any]:
-        is_repeat = status is HTTPStatus.OK and HTTPStatus.CREATED in self._successes(route)
-        response: dict[str, Any] = {
-            "description": "A repeated request. Returns the first order." if is_repeat else _SUCCESSES[status]
-        }
-        headers = list(self._headers(route))
+        description = _SUCCESSES[status]
+        if status is HTTPStatus.OK and HTTPStatus.CREATED in self._successes(route):
+            description = (
+                "Replaced." if self._replaces(route) else "A repeated request. Returns the first order."
+            )
+        response: dict[str, Any] = {"description": description}
+        headers = list(self._headers(route, status))
         if headers:
             response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
         if status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             response["content"] = self._content(route)
         return response
 
-    def _headers(self, route: Any) -> Iterator[str]:
+    def _headers(self, route: Any, status: HTTPStatus) -> Iterator[str]:
         if self._has_etag(route) or getattr(_answer_of(route), "__name__", "") in _VERSIONED:
             yield "ETag"
-        if self._creates(route):
+        if self._creates(route) or (self._replaces(route) and status is HTTPStatus.CREATED):
             yield "Location"
 
     def _creates(self, route: Any) -> bool:
         return (
             route.method == "POST"
-            and route.takes is not None
+            and route.handler.__name__.startswith("create_")
             and getattr(_answer_of(route), "__name__", "") not in _COMPUTED
         )
+
+    def _replaces(self, route: Any) -> bool:
+        """Returns whether a PUT creates or replaces a record with a version."""
+        return route.method == "PUT" and self._errors.AlreadyExists in route.raises
 
     def _has_etag(self, route: Any) -> bool:
         """Returns whether a GET has an ETag, so that it can return 304: records and documents, not pages."""
@@ -362,6 +378,8 @@ class Contract:
         yield "UnknownParameter"
         if "<" in route.path:
             yield "NotFound"
+        if self._replaces(route):
+            yield "MalformedIfNoneMatch"
         if route.method in _CONDITIONAL:
             yield from ("MalformedIfMatch", "VersionMismatch")
         yield from (error.__name__ for error in route.raises)

@@ -21,7 +21,14 @@ from functions.shared.domain.orders import (
     Shipment,
 )
 from functions.shared.domain.pricing import NewQuote, quote
-from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.domain.products import (
+    NewProduct,
+    NewStockChange,
+    Product,
+    ProductPatch,
+    ProductPut,
+    StockChange,
+)
 from functions.shared.domain.users import NewUser, User, UserPatch
 from functions.shared.persistence.pages import Page, encode_token
 from functions.shared.violations import FieldError
@@ -145,6 +152,13 @@ BODIES: Final[dict[str, Any]] = {
     ),
     "NewQuote": _named(three_lines=NewQuote(items=_lines)),
     "NewBasketLine": _named(two_pieces=NewBasketLine(quantity=2)),
+    "ProductPut": _named(
+        a_product=ProductPut(title="Desk lamp", price=1999, currency="EUR", stock=120, category="Lamps"),
+    ),
+    "NewStockChange": _named(
+        a_delivery=NewStockChange(change=50, reason="delivery 4711"),
+        a_loss=NewStockChange(change=-1, reason="broken"),
+    ),
     "NewOrder": _named(
         two_lamps=NewOrder(user_id=_USER_ID, items=[NewOrderLine(product_id=_PRODUCT_ID, quantity=2)]),
         two_lamps_at_a_price=NewOrder(
@@ -178,6 +192,17 @@ ANSWERS: Final[dict[str, Any]] = {
     "change_user": msgspec.to_builtins(
         msgspec.structs.replace(_user, email="countess@example.com", version=2, updated_at=_LATER)
     ),
+    "put_user": msgspec.to_builtins(_user),
+    "put_product": msgspec.to_builtins(_product),
+    "change_stock": msgspec.to_builtins(
+        msgspec.structs.replace(
+            _product,
+            stock=170,
+            version=2,
+            last_stock_change=StockChange(change=50, at=_LATER, reason="delivery 4711"),
+            updated_at=_LATER,
+        )
+    ),
     "create_product": msgspec.to_builtins(_product),
     "list_products": _page("product", _product, {"productId": _PRODUCT_ID}),
     "get_product": msgspec.to_builtins(_product),
@@ -208,6 +233,9 @@ DETAILS: Final = {
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
     "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",
+    "MalformedIfNoneMatch": "expected If-None-Match: *, which only creates",
+    "InsufficientStock": "a change of -5 is more than the 2 in stock",
+    "AlreadyExists": f"there is a product {_PRODUCT_ID} already",
     "VersionMismatch": "the product was changed since the version that If-Match names",
     "BodyTooLarge": "expected a body of at most 65536 bytes",
     "UnsupportedMediaType": "expected a body of type application/json, not text/plain",

@@ -8,16 +8,25 @@ from typing import Any
 
 import msgspec
 
+from functions.products_api import catalog
 from functions.shared import aws, clock
-from functions.shared.domain.errors import InvalidInput, VersionRequired
+from functions.shared.domain.errors import AlreadyExists, InsufficientStock, InvalidInput, VersionRequired
 from functions.shared.domain.orders import check_distinct
 from functions.shared.domain.pricing import NewQuote, quote
-from functions.shared.domain.products import Category, NewProduct, Product, ProductPatch
+from functions.shared.domain.products import (
+    Category,
+    NewProduct,
+    NewStockChange,
+    Product,
+    ProductPatch,
+    ProductPut,
+    StockChange,
+)
 from functions.shared.domain.quotes import Quote
 from functions.shared.environment import required
 from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
-from functions.shared.persistence import records
+from functions.shared.persistence import records, stock
 from functions.shared.persistence.pages import Page
 
 api = Api()
@@ -76,6 +85,24 @@ def get_product(product_id: str) -> Answer[Product]:
     return _one(_products.get(product_id))
 
 
+@api.route("PUT", "/products/<product_id>", takes=ProductPut, raises=(AlreadyExists,))
+def put_product(product_id: str, body: ProductPut) -> Answer[Product]:
+    """Create a product under this id (201), or replace it (200).
+
+    `If-None-Match: *` only creates, `If-Match` only replaces. The stock of an existing product stays, unless
+    `If-Match` names its version. So a repeat does not undo the orders since the first request.
+    """
+    product, is_new = catalog.put_product(
+        _products,
+        product_id,
+        body,
+        default_currency=_default_currency,
+        at=clock.now(),
+        condition=api.precondition(),
+    )
+    return _one(product, HTTPStatus.CREATED, Location=api.location) if is_new else _one(product)
+
+
 @api.route("PATCH", "/products/<product_id>", takes=ProductPatch, raises=(VersionRequired,))
 def change_product(product_id: str, body: ProductPatch) -> Answer[Product]:
     """Change the fields that were sent, and no others.
@@ -101,6 +128,16 @@ def delete_product(product_id: str) -> Answer[None]:
     """Delete a product. Priced orders keep its title and price."""
     _products.delete(product_id, versions=api.if_match())
     return Answer(HTTPStatus.NO_CONTENT)
+
+
+@api.route("POST", "/products/<product_id>/stock", takes=NewStockChange, raises=(InsufficientStock,))
+def change_stock(product_id: str, body: NewStockChange) -> Answer[Product]:
+    """Add to the stock of a product, or take from it: a delivery, a loss, a correction.
+
+    Unlike a new number by PATCH it needs no version, because it does not overwrite what orders reserve.
+    """
+    change = StockChange(change=body.change, at=clock.now(), reason=body.reason)
+    return _one(stock.change_stock(_products, product_id, change))
 
 
 @api.route("POST", "/quotes", takes=NewQuote)

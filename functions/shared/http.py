@@ -20,6 +20,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 
 from functions.shared import aws, deadline
 from functions.shared.domain import errors
+from functions.shared.domain.preconditions import Precondition
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
@@ -46,6 +47,10 @@ class MalformedIfMatch(errors.DomainError):
     """`If-Match` is not a list of entity tags."""
 
 
+class MalformedIfNoneMatch(errors.DomainError):
+    """`If-None-Match` of a PUT is not `*`."""
+
+
 class BodyTooLarge(errors.DomainError):
     """The body is larger than allowed."""
 
@@ -66,10 +71,13 @@ class InvalidBody(errors.InvalidInput):
 STATUS: dict[type[Exception], HTTPStatus] = {
     MalformedBody: HTTPStatus.BAD_REQUEST,
     MalformedIfMatch: HTTPStatus.BAD_REQUEST,
+    MalformedIfNoneMatch: HTTPStatus.BAD_REQUEST,
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooLateToCancel: HTTPStatus.CONFLICT,
+    errors.InsufficientStock: HTTPStatus.CONFLICT,
     errors.VersionMismatch: HTTPStatus.PRECONDITION_FAILED,
+    errors.AlreadyExists: HTTPStatus.PRECONDITION_FAILED,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -248,6 +256,17 @@ class Api:
             )
         versions = (re.fullmatch(r'"(0|[1-9][0-9]{0,14})"', tag) for tag in tags)
         return {int(version[1]) for version in versions if version}
+
+    def precondition(self) -> Precondition:
+        """Returns the condition of a PUT. Raises `MalformedIfMatch` and `MalformedIfNoneMatch`."""
+        none_match = self.header("if-none-match")
+        if none_match is not None and none_match.strip() != "*":
+            raise MalformedIfNoneMatch("expected If-None-Match: *, which only creates")
+        return Precondition(
+            versions=self.if_match(),
+            must_exist=self.header("if-match") is not None,
+            must_be_new=none_match is not None,
+        )
 
     # --- the resolver -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from functions.shared import aws, clock
-from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.errors import AlreadyExists, InvalidInput
 from functions.shared.domain.users import NewUser, User, UserPatch
 from functions.shared.environment import required
 from functions.shared.http import PAGE, Answer, Api, etag
@@ -48,6 +48,18 @@ def list_users() -> Answer[Page[User]]:
 def get_user(user_id: str) -> Answer[User]:
     """Get one user."""
     return _one(_users.get(user_id))
+
+
+@api.route("PUT", "/users/<user_id>", takes=NewUser, raises=(AlreadyExists,))
+def put_user(user_id: str, body: NewUser) -> Answer[User]:
+    """Create a user under this id (201), or replace it (200).
+
+    `If-None-Match: *` only creates, `If-Match` only replaces.
+    """
+    user, is_new = _users.put(
+        user_id, msgspec.to_builtins(body), defaults={}, at=clock.now(), condition=api.precondition()
+    )
+    return _one(user, HTTPStatus.CREATED, Location=api.location) if is_new else _one(user)
 
 
 @api.route("PATCH", "/users/<user_id>", takes=UserPatch)

@@ -26,6 +26,7 @@ ROUTES = {
         "POST /users",
         "GET /users",
         "GET /users/{userId}",
+        "PUT /users/{userId}",
         "PATCH /users/{userId}",
         "DELETE /users/{userId}",
     },
@@ -33,8 +34,10 @@ ROUTES = {
         "POST /products",
         "GET /products",
         "GET /products/{productId}",
+        "PUT /products/{productId}",
         "PATCH /products/{productId}",
         "DELETE /products/{productId}",
+        "POST /products/{productId}/stock",
         "POST /quotes",
     },
     "baskets_api": {

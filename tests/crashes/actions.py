@@ -18,6 +18,16 @@ def post_user(backend: MemoryBackend) -> Action:
     return lambda: backend.api.post("/users", {"name": "Ada", "email": "ada@example.com"})
 
 
+def put_user(backend: MemoryBackend) -> Action:
+    return lambda: backend.api.put("/users/u-9", {"name": "Ada", "email": "ada@example.com"})
+
+
+def put_user_if_new(backend: MemoryBackend) -> Action:
+    return lambda: backend.api.put(
+        "/users/u-9", {"name": "Ada", "email": "ada@example.com"}, headers={"If-None-Match": "*"}
+    )
+
+
 def patch_user(backend: MemoryBackend) -> Action:
     user = backend.create_user()
     return lambda: backend.api.patch(f"/users/{user}", {"name": "Grace"})
@@ -40,6 +50,27 @@ def delete_user_if_match(backend: MemoryBackend) -> Action:
 
 def post_product(backend: MemoryBackend) -> Action:
     return lambda: backend.api.post("/products", {"title": "Lamp", "price": 100, "stock": 3})
+
+
+def put_product(backend: MemoryBackend) -> Action:
+    return lambda: backend.api.put("/products/p-9", {"title": "Lamp", "price": 100, "stock": 3})
+
+
+def replace_product(backend: MemoryBackend) -> Action:
+    product = backend.create_product()
+    return lambda: backend.api.put(f"/products/{product}", {"title": "Desk", "price": 100, "stock": 3})
+
+
+def replace_product_if_match(backend: MemoryBackend) -> Action:
+    product = backend.create_product()
+    return lambda: backend.api.put(
+        f"/products/{product}", {"title": "Desk", "price": 100, "stock": 3}, headers={"If-Match": '"1"'}
+    )
+
+
+def change_stock(backend: MemoryBackend) -> Action:
+    product = backend.create_product(stock=5)
+    return lambda: backend.api.post(f"/products/{product}/stock", {"change": -3, "reason": "broken"})
 
 
 def patch_product(backend: MemoryBackend) -> Action:

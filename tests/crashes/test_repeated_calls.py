@@ -23,9 +23,17 @@ from tests.crashes.actions import Action
 from tests.observability.emitted import emitted_in
 
 CASES = (
-    *(actions.post_user, actions.patch_user, actions.patch_user_if_match),
+    *(actions.post_user, actions.put_user, actions.put_user_if_new),
+    *(actions.patch_user, actions.patch_user_if_match),
     *(actions.delete_user, actions.delete_user_if_match),
-    *(actions.post_product, actions.patch_product, actions.patch_stock, actions.delete_product),
+    *(actions.put_product, actions.replace_product, actions.replace_product_if_match),
+    *(
+        actions.change_stock,
+        actions.post_product,
+        actions.patch_product,
+        actions.patch_stock,
+        actions.delete_product,
+    ),
     *(actions.post_order, actions.post_order_with_key, actions.cancel_order),
     *(actions.put_first_basket_item, actions.put_basket_item, actions.put_basket_item_if_match),
     *(actions.put_item_into_expired_basket, actions.delete_basket_item, actions.clear_basket),

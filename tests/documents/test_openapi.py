@@ -33,6 +33,15 @@ def reuse_a_key(backend: MemoryBackend) -> HttpAnswer:
     return answer
 
 
+def create_twice(backend: MemoryBackend) -> HttpAnswer:
+    product = EXAMPLES["alreadyExists"]["detail"].split()[-2]
+    for _ in range(2):
+        answer = backend.api.put(
+            f"/products/{product}", {"title": "Lamp", "price": 1}, headers={"If-None-Match": "*"}
+        )
+    return answer
+
+
 def cancel_too_late(backend: MemoryBackend) -> HttpAnswer:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     backend.reserve(order_id)
@@ -60,6 +69,13 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
     "invalidPageToken": lambda backend: backend.api.get("/users", query={"nextToken": "x"}),
     "notFound": lambda backend: backend.api.get(f"/orders/{EXAMPLES['notFound']['detail'].split()[-1][:-1]}"),
     "tooLateToCancel": cancel_too_late,
+    "malformedIfNoneMatch": lambda backend: backend.api.put(
+        "/users/u-1", USER, headers={"If-None-Match": '"1"'}
+    ),
+    "insufficientStock": lambda backend: backend.api.post(
+        f"/products/{backend.create_product(stock=2)}/stock", {"change": -5}
+    ),
+    "alreadyExists": create_twice,
     "versionMismatch": lambda backend: backend.api.patch(
         f"/products/{backend.create_product()}", {"price": 1}, headers={"If-Match": '"7"'}
     ),
@@ -108,7 +124,7 @@ def test_the_page_lists_every_reason_of_a_rejection_with_its_meaning() -> None:
         for method, operation in methods.items()
         if "requestBody" in operation
     ],
-    ids=lambda value: value["operationId"] if isinstance(value, dict) else None,
+    ids=lambda value: value["operationId"] if isinstance(value, dict) else "",
 )
 def test_every_example_body_is_accepted(
     backend: MemoryBackend, path: str, method: str, operation: dict[str, Any]

@@ -20,10 +20,13 @@ _FIELDS: Final = f"{_F}/shared/test_violations.py"
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/baskets.py": (*_DOMAIN, f"{_F}/baskets_api", f"{_F}/orders_api"),
+    "functions/shared/domain/addresses.py": (*_DOMAIN, f"{_F}/orders_api", _FIELDS),
+    "functions/shared/domain/currencies.py": (*_DOMAIN, f"{_F}/products_api"),
     "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
     "functions/shared/domain/ids.py": (*_DOMAIN, f"{_F}/orders_api", f"{_F}/shared"),
     "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
     "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
+    "functions/shared/domain/preconditions.py": _RECORDS,
     "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/products_api", f"{_F}/validate_order"),
     "functions/shared/domain/quotes.py": (*_DOMAIN, f"{_F}/products_api"),
     "functions/shared/domain/products.py": (
@@ -46,6 +49,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/pages.py": (*_RECORDS, f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (*_RECORDS, f"{_F}/products_api", f"{_F}/users_api"),
     "functions/shared/persistence/reservations.py": _WRITES,
+    "functions/shared/persistence/stock.py": (f"{_F}/products_api", _REPEATS),
+    "functions/products_api/catalog.py": (*_RECORDS, f"{_F}/products_api"),
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),
     "functions/fulfill_order/fulfillment.py": (f"{_F}/fulfill_order",),

@@ -54,14 +54,17 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
     api.request("GET", f"/{kind}")
     for found in (created[f"{kind.removesuffix('s')}Id"], "unknown"):
         api.request("GET", f"/{kind}/{found}")
+        api.request("PUT", f"/{kind}/{found}", new, headers={"If-Match": '"9"'})
         api.request("PATCH", f"/{kind}/{found}", change)
         api.request("DELETE", f"/{kind}/{found}", headers={"If-Match": '"9"'})
         api.request("DELETE", f"/{kind}/{found}")
 
 
 def tour_catalog(api: Api) -> None:
-    """Lists the products of a category."""
-    api.create("/products", {"title": "Lamp", "price": 1, "stock": 1, "category": "Lamps"})
+    """Creates a product under its own id, changes its stock, and lists the products of its category."""
+    lamp = {"title": "Lamp", "price": 1, "stock": 1, "category": "Lamps"}
+    assert api.request("PUT", "/products/SKU-4.2", lamp).status_code == 201
+    assert api.request("POST", "/products/SKU-4.2/stock", {"change": 2}).json()["stock"] == 3
     assert api.request("GET", "/products?category=Lamps").json()["items"]
 
 

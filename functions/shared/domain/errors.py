@@ -6,6 +6,8 @@
     |   |-- InvalidPageToken       this list did not issue the nextToken
     |   |-- NotFound               no such user, product or order
     |   |-- VersionMismatch        the record changed since the version in If-Match
+    |   |-- AlreadyExists          the record exists, and If-None-Match requires a new one
+    |   |-- InsufficientStock      a change would take more than is in stock
     |   |-- VersionRequired        the change needs If-Match
     |   |-- IdempotencyKeyReused   the same Idempotency-Key, another body
     |   `-- TooLateToCancel        the stock is reserved, or the order is final
@@ -87,6 +89,14 @@ class NotFound(DomainError):
 
 class VersionMismatch(DomainError):
     """The record changed since the version that `If-Match` names."""
+
+
+class AlreadyExists(DomainError):
+    """The record exists already, and `If-None-Match: *` only creates."""
+
+
+class InsufficientStock(DomainError):
+    """The stock is lower than the number of pieces to take."""
 
 
 class VersionRequired(DomainError):

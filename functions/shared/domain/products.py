@@ -17,8 +17,17 @@ Price = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Currency = Annotated[
     str, msgspec.Meta(pattern=currencies.CODE, description="an ISO 4217 currency code such as EUR")
 ]
-Stock = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+MAX_STOCK = 1_000_000_000
+Stock = Annotated[int, msgspec.Meta(ge=0, le=MAX_STOCK)]
 Category = ShortLine
+
+
+class StockChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A change of stock that was no order: the pieces added (or taken, if negative), its time and reason."""
+
+    change: int
+    at: str
+    reason: str | None = None
 
 
 class Product(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -38,6 +47,7 @@ class Product(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     description: str | None = None
     category: str | None = None
     archived: bool = False
+    last_stock_change: StockChange | None = None
 
 
 class NewProduct(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -50,6 +60,29 @@ class NewProduct(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     currency: Currency | None = None
     category: Category | None = None
     archived: bool = False
+
+
+class ProductPut(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A whole product under the client's own id.
+
+    The stock of an existing product stays, unless it is sent with `If-Match`. Other fields that are not sent
+    are removed, or get their default.
+    """
+
+    title: Line
+    price: Price
+    stock: Stock | None = None
+    description: Description | None = None
+    currency: Currency | None = None
+    category: Category | None = None
+    archived: bool = False
+
+
+class NewStockChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The pieces to add to the stock, or to take if negative. The reason is shown with the product."""
+
+    change: Annotated[int, msgspec.Meta(ge=-MAX_STOCK, le=MAX_STOCK)]
+    reason: ShortLine | None = None
 
 
 class ProductPatch(

@@ -130,6 +130,12 @@ class UpdateExpression:
         self._removes.append(self.entry(path, key))
         return self
 
+    def set_default(self, path: str, value: object) -> UpdateExpression:
+        """Sets an attribute that does not exist yet."""
+        name = self.name(path)
+        self._sets.append(f"{name} = if_not_exists({name}, {self.value(value)})")
+        return self
+
     def append(self, path: str, element: object) -> UpdateExpression:
         """Appends one element to a list."""
         name = self.name(path)

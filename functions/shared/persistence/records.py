@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from functions.shared import clock
-from functions.shared.domain.errors import NotFound, StoreContention, VersionMismatch
+from functions.shared.domain.errors import AlreadyExists, NotFound, StoreContention, VersionMismatch
+from functions.shared.domain.preconditions import Precondition
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
 from functions.shared.persistence.dynamodb import (
@@ -165,9 +166,58 @@ class Records(Generic[T]):
 
         With `versions` only a record in one of these changes. Raises `NotFound` and `VersionMismatch`.
         """
-        # A repeat by botocore must not count the version twice.
-        once = self._change(changes, at, versions)
-        once.require(f"{once.name('updatedAt')} <> {once.value(at)}")
+        try:
+            return self.write_once(
+                record_id,
+                lambda: self._change(changes, at, versions).require_exists(self._key_name),
+                at,
+            )
+        except ClientError as error:
+            raise self._refused(error, record_id) from error
+
+    def put(
+        self,
+        record_id: str,
+        fields: Mapping[str, object],
+        *,
+        defaults: Mapping[str, object],
+        at: str,
+        condition: Precondition,
+    ) -> tuple[T, bool]:
+        """Creates a record under this id, or replaces its `fields` (None removes one).
+
+        `defaults` are set only in a new record. Returns the record, and whether it is new. Raises `NotFound`,
+        `VersionMismatch` and `AlreadyExists`.
+        """
+
+        def replace() -> UpdateExpression:
+            update = self._change(fields, at, condition.versions).set_default("createdAt", at)
+            for field, value in defaults.items():
+                update.set_default(field, value)
+            if condition.must_exist:
+                update.require_exists(self._key_name)
+            if condition.must_be_new:
+                update.require_absent(self._key_name)
+            return update
+
+        try:
+            record = self.write_once(record_id, replace, at)
+        except ClientError as error:
+            refused = self._refused(error, record_id)
+            if condition.must_be_new and isinstance(refused, VersionMismatch):
+                raise AlreadyExists(f"there is a {self._noun} {record_id} already") from error
+            raise refused from error
+        return record, record.version == 1 and record.created_at == at
+
+    def write_once(self, record_id: str, change: Callable[[], UpdateExpression], at: str) -> T:
+        """Writes a change that sets `updatedAt` to `at`, once: a repeat by botocore changes nothing.
+
+        `change` returns a new expression at each call. Returns the record as it is then. Raises botocore's
+        errors.
+        """
+        once = change()
+        updated_at = once.name("updatedAt")
+        once.require(f"attribute_not_exists({updated_at}) OR {updated_at} <> {once.value(at)}")
         try:
             return self._update(record_id, once)
         except ClientError as error:
@@ -176,12 +226,9 @@ class Records(Generic[T]):
                 return self._read(written)
             item = item_before(error) if is_condition_failure(error) else None
             if item is None or item["updatedAt"]["S"] != at:
-                raise self._refused(error, record_id) from error
+                raise
         # Another writer changed the record in the same millisecond.
-        try:
-            return self._update(record_id, self._change(changes, at, versions))
-        except ClientError as error:
-            raise self._refused(error, record_id) from error
+        return self._update(record_id, change())
 
     def delete(self, record_id: str, *, versions: set[int] | None) -> None:
         """Deletes a record. Raises `NotFound` and `VersionMismatch`."""
@@ -205,7 +252,7 @@ class Records(Generic[T]):
             raise refused from error
 
     def _change(self, changes: Mapping[str, object], at: str, versions: set[int] | None) -> UpdateExpression:
-        update = UpdateExpression().set("updatedAt", at).count("version").require_exists(self._key_name)
+        update = UpdateExpression().set("updatedAt", at).count("version")
         for field, value in changes.items():
             if value is None:
                 update.remove(field)

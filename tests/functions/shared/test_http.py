@@ -56,7 +56,7 @@ def test_an_id_that_no_record_can_have_is_a_404(backend: MemoryBackend, path: st
 
 
 def test_an_unknown_route_is_a_404(backend: MemoryBackend) -> None:
-    assert backend.api.request("PUT", "/users/u-1", {}).status == 404
+    assert backend.api.request("PUT", "/users", {}).status == 404
 
 
 def test_an_unexpected_error_is_a_500_with_only_the_request_id(backend: MemoryBackend) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.shared.domain.products import NewProduct, Product, ProductPatch
+from functions.shared.domain.products import NewProduct, Product, ProductPatch, ProductPut
 from functions.shared.domain.users import NewUser, User, UserPatch
 from tests.functions.shared.domain.samples import AT, product
 
@@ -75,7 +75,8 @@ def requests(field: str, value: Any) -> list[tuple[Any, dict[str, Any]]]:
     """The requests with a field: to create a record, and to change one."""
     if field in USER:
         return [(NewUser, {**USER, field: value}), (UserPatch, {field: value})]
-    return [(NewProduct, {**PRODUCT, field: value}), (ProductPatch, {field: value})]
+    whole = {**PRODUCT, field: value}
+    return [(NewProduct, whole), (ProductPut, whole), (ProductPatch, {field: value})]
 
 
 @pytest.mark.parametrize(("field", "value"), ACCEPTED)
