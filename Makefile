@@ -23,6 +23,7 @@ help: ## Show this help
 # python -m bench.api          ## Send load to an API by its URL
 # python -m bench.faults       ## Run orders while a share of all calls fails
 # python -m tools.openapi      ## Write docs/openapi.json; --check compares it
+# python -m tools.events       ## Write the schemas of the order events; --check compares them
 # python -m tools.configuration ## Write docs/configuration.md; --check compares it
 # python -m tools.prose        ## Check the words of everything that people read
 # python -m tests.mutation     ## Run the tests against mutants
@@ -86,6 +87,7 @@ bench: install ## Measure speed, cost and growth, and print them as tables
 
 docs: install ## Write the generated pages: the API's contract, the configuration, the costs
 	$(BIN)/python -m tools.openapi
+	$(BIN)/python -m tools.events
 	$(BIN)/python -m tools.configuration
 	$(BIN)/python -m bench units
 

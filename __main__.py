@@ -76,6 +76,11 @@ def function(
 
 # --- The tasks of the workflow ---
 
+events: dict[str, pulumi.Input[str]] = {
+    "EVENT_BUS_NAME": bus.name,
+    **({"ORDER_PLACED_EVENT": "true"} if settings.order_placed_event else {}),
+}
+
 validate_order = function(
     "validate_order",
     {"USERS_TABLE": users.name, "PRODUCTS_TABLE": products.name, "ORDERS_TABLE": orders.name},
@@ -104,7 +109,7 @@ release_order = function(
 
 update_order_status = function(
     "update_order_status",
-    {"ORDERS_TABLE": orders.name, "EVENT_BUS_NAME": bus.name},
+    {"ORDERS_TABLE": orders.name, **events},
     [orders.grant_write("UpdateItem"), bus.grant_put()],
 )
 
@@ -132,7 +137,7 @@ requeue_stalled_orders = function(
         "ORDERS_TABLE": orders.name,
         "PRODUCTS_TABLE": products.name,
         "ORDERS_QUEUE_URL": queue.url,
-        "EVENT_BUS_NAME": bus.name,
+        **events,
         "STATE_MACHINE_ARN": workflow.arn,
         "WORKFLOW_TYPE": settings.workflow.type,
         "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
@@ -179,7 +184,7 @@ orders_api = function(
     {
         "ORDERS_TABLE": orders.name,
         "ORDERS_QUEUE_URL": queue.url,
-        "EVENT_BUS_NAME": bus.name,
+        **events,
         "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
         **cors,
     },
@@ -274,5 +279,6 @@ pulumi.export("queueUrl", queue.url)
 pulumi.export("deadLetterQueueUrl", queue.dead_letter_url)
 pulumi.export("stateMachineArn", workflow.arn)
 pulumi.export("eventBusName", bus.name)
+pulumi.export("orderPlacedEvent", settings.order_placed_event)
 pulumi.export("stalledAfterMinutes", settings.requeue.stalled_after_minutes)
 pulumi.export("dashboardUrl", monitoring.dashboard_url)

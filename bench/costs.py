@@ -350,6 +350,7 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "corsOrigins": "A browser's preflight is a request: up to 3.50 for pages of other origins.",
         "customDomain": "0.50 USD a month for the zone.",
         "firewall": "8 USD a month, and 0.60.",
+        "orderPlacedEvent": f"{PRICES['events'].of(1) * _MILLION:.2f}: one event more per order.",
         "apiTimeoutSeconds": "A call that hangs is billed for up to that long.",
         "defaultCurrency": no_effect,
         "basketDays": "Storage of baskets, 0.25 USD per GB and month. DynamoDB deletes them free of charge.",

@@ -70,6 +70,7 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
     state_machine_arn: str
     event_bus_name: str
     stalled_after_minutes: int
+    order_placed_event: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,12 @@ class OperatedStack:
     def lifecycle(self) -> OrderLifecycle:
         """Changes the status of its orders."""
         return OrderLifecycle(
-            self.orders, EventBus(lambda: self.client("events"), self.outputs.event_bus_name)
+            self.orders,
+            EventBus(
+                lambda: self.client("events"),
+                self.outputs.event_bus_name,
+                announces_placed=self.outputs.order_placed_event,
+            ),
         )
 
     @cached_property

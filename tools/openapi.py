@@ -178,7 +178,7 @@ class Contract:
             "openapi": "3.1.0",
             "info": {
                 "title": "orderflow",
-                "version": _project_version(),
+                "version": project_version(),
                 "description": _DESCRIPTION,
             },
             "servers": [{"url": ".", "description": "The URL of this document"}],
@@ -248,7 +248,7 @@ class Contract:
                 "in": "path",
                 "required": True,
                 "description": f"The id of the {name.removesuffix('_id')}.",
-                "schema": _tidy({key: value for key, value in schema.items() if key != "description"}),
+                "schema": tidy({key: value for key, value in schema.items() if key != "description"}),
             }
             for name in re.findall(r"<(\w+)>", route.path)
         ]
@@ -399,7 +399,7 @@ class Contract:
                 self._failure(
                     status,
                     self._http.code(error),
-                    _sentence((error.__doc__ or "").partition("\n\n")[0]),
+                    sentence((error.__doc__ or "").partition("\n\n")[0]),
                     detail,
                     fields,
                 ),
@@ -460,11 +460,11 @@ class Contract:
         for route in routes:
             if route.method == "PATCH":
                 requests[route.takes.__name__]["minProperties"] = 1
-        schemas = {_public_name(name): _tidy(schema) for name, schema in requests.items()}
+        schemas = {_public_name(name): tidy(schema) for name, schema in requests.items()}
         for name, schema in responses.items():
             if "enum" in schema:
                 schema["description"] += f" {_MAY_GROW}"
-            schemas[_public_name(name)] = _tidy(_never_null(schema))
+            schemas[_public_name(name)] = tidy(_never_null(schema))
         schemas["Problem"]["properties"]["code"] = _schema_ref("ProblemCode")
         schemas["ProblemCode"] = _open_enum("The error, for programs.", self._problem_codes())
         schemas["RejectionCode"] = _open_enum(
@@ -500,7 +500,8 @@ def _set_environment() -> None:
     os.environ.setdefault("BASKET_DAYS", "30")
 
 
-def _project_version() -> str:
+def project_version() -> str:
+    """Returns the version in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return str(project["version"])
 
@@ -508,7 +509,7 @@ def _project_version() -> str:
 def _package_description(function: ModuleType) -> str:
     """Returns the docstring of a function's package, such as `Place, read and list orders.`."""
     package = importlib.import_module(function.__name__.rpartition(".")[0])
-    return _sentence((package.__doc__ or "").removeprefix("HTTP: "))
+    return sentence((package.__doc__ or "").removeprefix("HTTP: "))
 
 
 def _gateway_failures() -> Iterator[tuple[str, Failure]]:
@@ -593,34 +594,35 @@ def _schema_ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _sentence(text: str | None) -> str:
+def sentence(text: str | None) -> str:
+    """Returns the text on one line, with a capital letter."""
     words = " ".join((text or "").split())
     return words[:1].upper() + words[1:]
 
 
-def _tidy(value: Any, name: str = "") -> Any:
+def tidy(value: Any, name: str = "") -> Any:
     """Returns a schema without repeated names and Python's parts, and with the formats of times and money.
 
     Generators fail at a default of null, and read money as 32 bits without `int64`.
     """
     if isinstance(value, list):
-        return [_tidy(element) for element in value]
+        return [tidy(element) for element in value]
     if not isinstance(value, dict):
         return value
-    tidy = {key: _tidy(part, key) for key, part in value.items() if key != "title" or isinstance(part, dict)}
-    if isinstance(tidy.get("description"), str):
-        tidy["description"] = _sentence(tidy["description"])
-    if isinstance(tidy.get("pattern"), str):
-        tidy["pattern"] = tidy["pattern"].replace(r"(?!\n)", "")  # needed in Python only
-    if isinstance(tidy.get("$ref"), str):
-        tidy["$ref"] = "#/components/schemas/" + _public_name(tidy["$ref"].rpartition("/")[2])
-    if "enum" in tidy:
-        tidy["type"] = "string"
-    if tidy.get("required") == []:
-        del tidy["required"]
-    if "default" in tidy and tidy["default"] is None:
-        del tidy["default"]
-    return tidy | _format_of(name, tidy)
+    schema = {key: tidy(part, key) for key, part in value.items() if key != "title" or isinstance(part, dict)}
+    if isinstance(schema.get("description"), str):
+        schema["description"] = sentence(schema["description"])
+    if isinstance(schema.get("pattern"), str):
+        schema["pattern"] = schema["pattern"].replace(r"(?!\n)", "")  # needed in Python only
+    if isinstance(schema.get("$ref"), str):
+        schema["$ref"] = "#/components/schemas/" + _public_name(schema["$ref"].rpartition("/")[2])
+    if "enum" in schema:
+        schema["type"] = "string"
+    if schema.get("required") == []:
+        del schema["required"]
+    if "default" in schema and schema["default"] is None:
+        del schema["default"]
+    return schema | _format_of(name, schema)
 
 
 def _format_of(name: str, schema: dict[str, Any]) -> dict[str, Any]:

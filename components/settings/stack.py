@@ -49,6 +49,7 @@ class StackSettings:
     # Optional capabilities.
     custom_domain: CustomDomainSettings | None
     firewall: bool
+    order_placed_event: bool
     fulfillment: FulfillmentSettings | None
 
     @classmethod
@@ -80,6 +81,7 @@ class StackSettings:
             tags=tags.tags(values),
             custom_domain=CustomDomainSettings.read(values, region),
             firewall=has_firewall(values),
+            order_placed_event=values.boolean("orderPlacedEvent"),
             fulfillment=FulfillmentSettings.read(values, region),
         )
         values.refuse_unknown(keys)

@@ -13,7 +13,7 @@ from functions.shared.domain.errors import IdempotencyKeyReused, InvalidInput, T
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, OrderStatus
 from functions.shared.environment import required
-from functions.shared.events import EventBus
+from functions.shared.events import EventBus, announces_placed_orders
 from functions.shared.http import PAGE, Answer, Api, etag_of
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
@@ -25,7 +25,12 @@ api = Api()
 _orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"))
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
-_lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
+_lifecycle = OrderLifecycle(
+    _orders,
+    EventBus(
+        lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
+    ),
+)
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")

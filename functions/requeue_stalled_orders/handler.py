@@ -10,7 +10,7 @@ from functions.requeue_stalled_orders.executions import Executions, never_runnin
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
 from functions.shared import aws, clock, deadline
 from functions.shared.environment import required
-from functions.shared.events import EventBus
+from functions.shared.events import EventBus, announces_placed_orders
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
@@ -27,7 +27,12 @@ _dynamodb = aws.client("dynamodb")
 _orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _reservations = Reservations(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
-_lifecycle = OrderLifecycle(_orders, EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")))
+_lifecycle = OrderLifecycle(
+    _orders,
+    EventBus(
+        lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
+    ),
+)
 _backlog = Backlog(aws.client("cloudwatch"), required("ORDERS_QUEUE_URL"))
 _is_running = (
     never_running

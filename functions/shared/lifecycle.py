@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import clock
 from functions.shared.domain.errors import DependencyUnavailable
-from functions.shared.domain.moves import Move, MoveResult, StatusChange, recent_changes
+from functions.shared.domain.moves import Move, MoveResult, recent_changes
 from functions.shared.domain.orders import Order, OrderStatus
-from functions.shared.events import DETAIL_TYPES, EventBus
+from functions.shared.events import EventBus
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
 
@@ -39,7 +37,7 @@ class OrderLifecycle:
         if move.to is OrderStatus.FULFILLED:
             changes = [change for change in changes if change.status is move.to]
         try:
-            self._announce(order, changes)
+            self._events.announce(order, changes)
         except _NOT_SENT:
             if not order.is_open:
                 self._orders.open_index.add(order, clock.now())
@@ -65,7 +63,7 @@ class OrderLifecycle:
         Publishes all its recent moves: a workflow that was cut off may have skipped an earlier one. Raises
         what `EventBus.announce` raises, and then changes nothing.
         """
-        self._announce(order, recent_changes(order))
+        self._events.announce(order, recent_changes(order))
         self._orders.open_index.remove(order.order_id)
 
     def retry(self, order: Order, *, stalled_after_minutes: int) -> Order:
@@ -78,8 +76,3 @@ class OrderLifecycle:
             self.finish(order)
         at = clock.now()
         return self._orders.retry(order, at=at, due_at=clock.minutes_after(at, stalled_after_minutes))
-
-    def _announce(self, order: Order, changes: Sequence[StatusChange]) -> None:
-        announced = [change for change in changes if change.status in DETAIL_TYPES]
-        if announced:
-            self._events.announce(order, announced)

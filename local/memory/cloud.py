@@ -18,6 +18,7 @@ from botocore.retries.standard import RetryContext, StandardRetryConditions
 from functions.shared.domain.errors import FulfillmentUnavailable
 from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
+from local.memory.event_schemas import check_event
 from local.memory.iam import Iam
 from local.memory.queues import Queue
 from local.memory.store import Store, client_error
@@ -160,7 +161,10 @@ class MemoryCloud:
         return Reply(answer.status, answer.body)
 
     def _events_PutEvents(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
-        self.events.extend({**entry, "Detail": json.loads(entry["Detail"])} for entry in request["Entries"])
+        entries = [{**entry, "Detail": json.loads(entry["Detail"])} for entry in request["Entries"]]
+        for entry in entries:
+            check_event(entry["DetailType"], entry["Detail"])
+        self.events.extend(entries)
         return {"FailedEntryCount": 0, "Entries": []}
 
     def _secretsmanager_GetSecretValue(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802

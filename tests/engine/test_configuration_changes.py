@@ -90,6 +90,7 @@ CHANGES: list[Row] = [
     ({"logLevel": "WARNING"}, {"update all Function: environment"}),
     ({"logRetentionDays": 30}, {"update all LogGroup: retentionInDays"}),
     ({"maxAttempts": 5}, {"update 1 Function: environment"}),
+    ({"orderPlacedEvent": True}, {"update 3 Function: environment"}),
     (
         {"permissionsBoundaryArn": EVERYTHING["permissionsBoundaryArn"]},
         {"update all Role: permissionsBoundary"},

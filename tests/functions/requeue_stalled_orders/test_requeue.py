@@ -146,7 +146,8 @@ def test_the_missing_event_of_a_final_order_is_published_and_the_order_leaves_th
 ) -> None:
     order_id = stalled_order(backend)
     (entry,) = backend.stored_order(order_id)["history"]
-    backend.set_order(order_id, status=status, history=[entry, {"status": status, "at": LONG_AGO}])
+    last = {"status": status, "at": LONG_AGO, "reason": "attempts_used_up: 3 attempts did not finish"}
+    backend.set_order(order_id, status=status, history=[entry, last])
     assert requeue() == {"finished": 1, "complete": True}
     assert [event["detail"]["status"] for event in backend.take_events()] == [status]
     order = backend.stored_order(order_id)

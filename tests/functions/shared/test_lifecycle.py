@@ -32,7 +32,7 @@ def test_a_retry_first_publishes_the_missing_event_of_the_failure(backend: Memor
 
     order_id = stalled_order(backend)
     order = orders_api._orders.get(order_id)
-    failed = Move(order_id=order_id, to=OrderStatus.FAILED, at=LONG_AGO, attempt=1)
+    failed = Move(order_id=order_id, to=OrderStatus.FAILED, at=LONG_AGO, attempt=1, reason="x: y")
     orders_api._orders.move(failed, stay_open=True)
     orders_api._lifecycle.retry(orders_api._orders.get(order_id), stalled_after_minutes=10)
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderFailed"]

@@ -34,6 +34,7 @@ def test_a_move_is_stored_in_the_history_and_published(backend: MemoryBackend) -
         "previousStatus": "PENDING",
         "occurredAt": order["history"][1]["at"],
         "reason": None,
+        "rejectionCode": None,
     }
 
 

@@ -1,0 +1,29 @@
+"""Checks every event on a bus of a test against the documented schemas (`docs/events/`)."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+_FOLDER = Path(__file__).parents[2] / "docs" / "events"
+
+
+def check_event(detail_type: str, detail: Any) -> None:
+    """Raises AssertionError if no schema is documented for the event, and ValidationError if it has mistakes.
+
+    The detail of an event may have a field that its version of the schema does not: an addition.
+    """
+    path = _FOLDER / f"{detail_type}.v{detail['version']}.json"
+    assert path.is_file(), f"{detail_type} is not documented: run python -m tools.events"
+    validator = _validator(path)
+    if not validator.is_valid(detail):
+        validator.validate(detail)
+
+
+@cache
+def _validator(path: Path) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(path.read_text("utf-8")), format_checker=FormatChecker())
