@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
 import uuid
@@ -153,8 +154,11 @@ class System:
         kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
         body = order.body()
         target = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
-        with contextlib.closing(kind(url.hostname or "", url.port, timeout=TIMEOUT)) as connection:
-            connection.request("POST", target, body, self._headers(body, order.order_id, self.secret, 0))
+        try:
+            with contextlib.closing(kind(url.hostname or "", url.port, timeout=TIMEOUT)) as connection:
+                connection.request("POST", target, body, self._headers(body, order.order_id, self.secret, 0))
+        except OSError as error:
+            raise Difference(f"the connection failed: {type(error).__name__}") from None
 
     def fulfill(self, order: Order, attempt: int = 1) -> Outcome:
         """Sends an order. Returns what the answer says."""
@@ -501,6 +505,16 @@ def run_checks(system: System) -> Iterator[Result]:
             yield Result("ok", title)
 
 
+def _is_reachable(url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
 def options() -> argparse.ArgumentParser:
     """Returns the command's options."""
     parser = argparse.ArgumentParser(
@@ -565,6 +579,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wait=chosen.wait,
         receiver=receiver,
     )
+    if not _is_reachable(chosen.url):
+        print(f"Error: no connection to {chosen.url}. Start the fulfillment system first", file=sys.stderr)
+        return 1
     results: list[Result] = []
     with contextlib.ExitStack() as stack:
         if receiver is not None:

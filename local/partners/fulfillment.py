@@ -189,7 +189,7 @@ class FulfillmentPartner:
         order_id, attempt = request["orderId"], request["attempt"]
         now = self._now()
         order = self.orders.get(order_id)
-        if order_id in self._cancelled or (order and order.cancelled_at and not order.shipped(now)):
+        if order_id in self._cancelled or (order is not None and order.is_refused(now)):
             return 422, {"refused": True, "detail": "the order is cancelled"}
         if order is not None:
             return _answer(order, now, repeated=True)
@@ -224,7 +224,7 @@ class FulfillmentPartner:
             self._cancelled.add(order_id)
             return 200, {"cancelled": True}
         now = self._now()
-        if self.shipping.too_late and order.cancelled_at is None:
+        if order.too_late:
             return 200, {"cancelled": False, "detail": "the parcels are packed"}
         if not order.cancel(now):
             return 200, {"cancelled": False, "detail": "everything has shipped"}

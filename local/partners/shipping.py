@@ -57,6 +57,7 @@ class PartnerOrder:
 
     def __init__(self, lines: Mapping[str, int], plan: ShippingPlan, ids: Ids, at: float) -> None:
         self.lines = dict(lines)
+        self.too_late = plan.too_late
         self.cancelled_at: float | None = None
         self.facts = sorted(_facts(self.lines, plan, ids, at), key=lambda fact: fact.at)
         # Whether it ships at once in one parcel, and nothing follows.
@@ -73,6 +74,10 @@ class PartnerOrder:
                 if fact.at <= at or fact.id in shipped or (fact.kind == "returns" and shipped)
             ]
         return self.cancelled_at is not None
+
+    def is_refused(self, now: float) -> bool:
+        """Returns whether the order was cancelled before anything was shipped."""
+        return self.cancelled_at is not None and not self.shipped(now)
 
     def is_open(self, now: float) -> bool:
         """Returns whether a line is neither shipped nor refused yet."""

@@ -381,6 +381,13 @@ def test_wrong_usage_exits_with_2(
     assert message in capsys.readouterr().err
 
 
+def test_without_a_system_at_the_url_one_sentence_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with PartnerServer(FulfillmentPartner(SECRET)) as server:
+        url = server.url
+    assert check.main([url, "--secret", SECRET]) == 1
+    assert capsys.readouterr() == ("", f"Error: no connection to {url}. Start the fulfillment system first\n")
+
+
 def test_an_order_that_ships_after_the_wait_is_skipped() -> None:
     partner = FulfillmentPartner(SECRET)
     partner.shipping = ShippingPlan(ships_after=60)
