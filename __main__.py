@@ -182,6 +182,9 @@ products_api = function(
 orders_api = function(
     "orders_api",
     {
+        "USERS_TABLE": users.name,
+        "PRODUCTS_TABLE": products.name,
+        "BASKETS_TABLE": baskets.name,
         "ORDERS_TABLE": orders.name,
         "ORDERS_QUEUE_URL": queue.url,
         **events,
@@ -191,6 +194,10 @@ orders_api = function(
     [
         orders.grant_read("GetItem", "BatchGetItem"),
         orders.grant_query("byUser"),
+        users.grant_read("GetItem"),
+        products.grant_read("BatchGetItem"),
+        baskets.grant_read("GetItem"),
+        baskets.grant_write("UpdateItem"),
         orders.grant_write("PutItem", "UpdateItem"),
         queue.grant_send(),
         bus.grant_put(),
@@ -238,6 +245,7 @@ api.route("GET", "/users/{userId}/basket", baskets_api)
 api.route("DELETE", "/users/{userId}/basket", baskets_api)
 api.route("PUT", "/users/{userId}/basket/items/{productId}", baskets_api)
 api.route("DELETE", "/users/{userId}/basket/items/{productId}", baskets_api)
+api.route("POST", "/users/{userId}/basket/checkout", orders_api)
 api.route("POST", "/products", products_api)
 api.route("GET", "/products", products_api)
 api.route("GET", "/products/{productId}", products_api)

@@ -23,7 +23,7 @@ import msgspec
 
 from components.api_responses import PROBLEMS
 from components.packaging import function_names
-from tools.openapi_examples import ANSWERS, BODIES, DETAILS, REQUEST_ID, WRONG_FIELDS
+from tools.openapi_examples import ANSWERS, BODIES, DETAILS, QUOTES, REQUEST_ID, WRONG_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "openapi.json"
@@ -42,6 +42,8 @@ TEXTS: Final = {"/openapi.json": "application/json", "/docs": "text/html"}
 
 # Responses of a POST that stores nothing.
 _COMPUTED: Final = frozenset({"Quote"})
+# Responses of a POST that may be a repeat of an earlier one.
+_REPEATABLE: Final = frozenset({"OrderView"})
 
 # Responses with an ETag: records with a version.
 _VERSIONED: Final = frozenset({"User", "Product", "BasketView"})
@@ -257,7 +259,7 @@ class Contract:
         names = []
         if self._is_page(route):
             names += [name[:1].upper() + name[1:] for name in route.query]
-        if route.method in _CONDITIONAL:
+        if self._takes_if_match(route):
             names.append("IfMatch")
         if self._replaces(route):
             names.append("OnlyCreate")
@@ -266,6 +268,9 @@ class Contract:
         if self._has_etag(route):
             names.append("IfNoneMatch")
         return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+    def _takes_if_match(self, route: Any) -> bool:
+        return route.method in _CONDITIONAL or self._errors.VersionMismatch in route.raises
 
     def _limit(self) -> dict[str, Any]:
         return {
@@ -286,7 +291,7 @@ class Contract:
         if self._has_etag(route):
             return [HTTPStatus.OK, HTTPStatus.NOT_MODIFIED]
         if self._creates(route):
-            repeatable = self._errors.IdempotencyKeyReused in route.raises
+            repeatable = getattr(_answer_of(route), "__name__", "") in _REPEATABLE
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
         if self._replaces(route):
             return [HTTPStatus.OK, HTTPStatus.CREATED]
@@ -380,12 +385,20 @@ class Contract:
             yield "NotFound"
         if self._replaces(route):
             yield "MalformedIfNoneMatch"
-        if route.method in _CONDITIONAL:
+        if self._takes_if_match(route):
             yield from ("MalformedIfMatch", "VersionMismatch")
-        yield from (error.__name__ for error in route.raises)
+        yield from self._raised_names(route)
         if function != OPEN_FUNCTION:
             yield from ("InvalidApiKey", "QuotaExceeded", "Unavailable")
         yield from ("Throttled", "InternalError", "IntegrationFailure", "IntegrationTimeout")
+
+    def _raised_names(self, route: Any) -> Iterator[str]:
+        is_checkout = self._errors.PriceChanged in route.raises
+        for error in route.raises:
+            if error is self._errors.InsufficientStock and is_checkout:
+                yield "ShortBasket"
+            elif error is not self._errors.VersionMismatch:
+                yield error.__name__
 
     def _own_failures(self) -> Iterator[tuple[str, Failure]]:
         for error, status in self._http.STATUS.items():
@@ -402,6 +415,7 @@ class Contract:
                     sentence((error.__doc__ or "").partition("\n\n")[0]),
                     detail,
                     fields,
+                    QUOTES.get(name),
                 ),
             )
         limit = [msgspec.structs.replace(WRONG_FIELDS[0], field="limit", message=DETAILS["InvalidLimit"])]
@@ -413,6 +427,16 @@ class Contract:
                 "The `limit` is out of range.",
                 self._http.summary(limit),
                 limit,
+            ),
+        )
+        yield (
+            "ShortBasket",
+            self._failure(
+                HTTPStatus.CONFLICT,
+                "insufficient_stock",
+                "Too little of a product in the basket is in stock.",
+                DETAILS["ShortBasket"],
+                quote=QUOTES["ShortBasket"],
             ),
         )
         unknown = [
@@ -437,9 +461,15 @@ class Contract:
         yield "InternalError", self._failure(status, code, "An internal error.", detail)
 
     def _failure(
-        self, status: HTTPStatus, code: str, description: str, detail: str, fields: Any = None
+        self,
+        status: HTTPStatus,
+        code: str,
+        description: str,
+        detail: str,
+        fields: Any = None,
+        quote: Any = None,
     ) -> Failure:
-        document = self._http.problem(status, code, detail, REQUEST_ID, fields)
+        document = self._http.problem(status, code, detail, REQUEST_ID, fields, quote=quote)
         return Failure(
             status=status.value, code=code, description=description, example=msgspec.to_builtins(document)
         )

@@ -9,7 +9,7 @@ import msgspec
 from functions.baskets_api.views import BasketView
 from functions.orders_api.views import OrderView, view
 from functions.shared.domain.addresses import Address
-from functions.shared.domain.baskets import NewBasketLine
+from functions.shared.domain.baskets import NewBasketLine, NewCheckout
 from functions.shared.domain.orders import (
     HistoryEntry,
     Money,
@@ -151,6 +151,12 @@ BODIES: Final[dict[str, Any]] = {
         a_counted_stock_with_If_Match=ProductPatch(stock=80),
     ),
     "NewQuote": _named(three_lines=NewQuote(items=_lines)),
+    "NewCheckout": _named(
+        nothing_more=NewCheckout(),
+        with_the_total_that_the_customer_saw=NewCheckout(
+            expected_total=Money(amount=3998, currency="EUR"), reference="WEB-7341"
+        ),
+    ),
     "NewBasketLine": _named(two_pieces=NewBasketLine(quantity=2)),
     "ProductPut": _named(
         a_product=ProductPut(title="Desk lamp", price=1999, currency="EUR", stock=120, category="Lamps"),
@@ -220,8 +226,16 @@ ANSWERS: Final[dict[str, Any]] = {
         view(_fulfilled),
         {"orderId": _ORDER_ID, "userId": _USER_ID, "createdAt": _AT},
     ),
+    "check_out_basket": msgspec.to_builtins(view(_pending)),
     "cancel_order": msgspec.to_builtins(view(_cancelled)),
     "health": {"status": "ok", "service": "orderflow", "stack": "prod", "version": "3f9c2a7be410"},
+}
+
+# The quote in each error that has one, by the error's name.
+QUOTES: Final = {
+    "NotOrderable": quote([_lines[0], _lines[2]], {_PRODUCT_ID: _product}),
+    "ShortBasket": quote(_lines[:2], {_PRODUCT_ID: _product, _SHADE_ID: _shade}),
+    "PriceChanged": quote(_lines[:1], {_PRODUCT_ID: _product}),
 }
 
 # The detail of each error, by the error's name. tests/documents/test_openapi.py compares them with the API.
@@ -236,6 +250,10 @@ DETAILS: Final = {
     "MalformedIfNoneMatch": "expected If-None-Match: *, which only creates",
     "InsufficientStock": "a change of -5 is more than the 2 in stock",
     "AlreadyExists": f"there is a product {_PRODUCT_ID} already",
+    "BasketEmpty": "the basket is empty: put a product in first",
+    "NotOrderable": "remove what cannot be ordered: no-such-product (unknown_product)",
+    "ShortBasket": f"too little is in stock: {_SHADE_ID} (3 wanted, 1 left)",
+    "PriceChanged": "the total is 3998 EUR, not 3598 EUR (minor units)",
     "VersionMismatch": "the product was changed since the version that If-Match names",
     "BodyTooLarge": "expected a body of at most 65536 bytes",
     "UnsupportedMediaType": "expected a body of type application/json, not text/plain",

@@ -1,1 +1,1 @@
-"""HTTP: places, reads, lists and cancels orders."""
+"""HTTP: places, reads, lists and cancels orders, also from a basket."""

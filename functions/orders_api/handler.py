@@ -6,23 +6,40 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from functions.orders_api.checkout import check_out
 from functions.orders_api.placing import place_order
 from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
-from functions.shared.domain.errors import IdempotencyKeyReused, InvalidInput, TooLateToCancel
+from functions.shared.domain.baskets import NewCheckout
+from functions.shared.domain.errors import (
+    BasketEmpty,
+    IdempotencyKeyReused,
+    InsufficientStock,
+    InvalidInput,
+    NotOrderable,
+    PriceChanged,
+    TooLateToCancel,
+    VersionMismatch,
+)
 from functions.shared.domain.moves import Move
-from functions.shared.domain.orders import NewOrder, OrderStatus
+from functions.shared.domain.orders import NewOrder, Order, OrderStatus
 from functions.shared.environment import required
 from functions.shared.events import EventBus, announces_placed_orders
 from functions.shared.http import PAGE, Answer, Api, etag_of
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
+from functions.shared.persistence import records
+from functions.shared.persistence.baskets import BasketRepository
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.pages import Page
 
 api = Api()
-_orders = OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE"))
+_dynamodb = aws.client("dynamodb")
+_users = records.users(_dynamodb, required("USERS_TABLE"))
+_products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
+_baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
+_orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(
@@ -51,11 +68,35 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
         orders=_orders,
         queue=_queue,
     )
-    headers = {"Location": f"{api.location}/{order.order_id}"}
-    if not is_new:
-        return Answer(HTTPStatus.OK, view(order), headers)
-    emit(counts=("OrdersPlaced",))
-    return Answer(HTTPStatus.CREATED, view(order), headers)
+    return _placed(order, f"{api.location}/{order.order_id}", is_new=is_new)
+
+
+@api.route(
+    "POST",
+    "/users/<user_id>/basket/checkout",
+    takes=NewCheckout,
+    raises=(BasketEmpty, NotOrderable, InsufficientStock, PriceChanged, VersionMismatch),
+)
+def check_out_basket(user_id: str, body: NewCheckout) -> Answer[OrderView]:
+    """Order what is in a basket, and empty it: 201, or 200 with the same order for a repeat within 24 hours.
+
+    A checkout is a repeat if the basket is empty since, or if `If-Match` names the version that was ordered.
+    """
+    _users.check_exists(user_id)
+    order, is_new = check_out(
+        user_id,
+        body,
+        versions=api.if_match(),
+        correlation_id=api.request_id,
+        at=clock.now(),
+        stalled_after_minutes=_stalled_after_minutes,
+        baskets=_baskets,
+        products=_products,
+        orders=_orders,
+        queue=_queue,
+    )
+    root = api.location.removesuffix(f"/users/{user_id}/basket/checkout")
+    return _placed(order, f"{root}/orders/{order.order_id}", is_new=is_new)
 
 
 @api.route("GET", "/orders/<order_id>")
@@ -83,6 +124,14 @@ def cancel_order(order_id: str) -> Answer[OrderView]:
     if changed:
         emit(counts=("OrdersCancelled",))
     return Answer(HTTPStatus.OK, view(order))
+
+
+def _placed(order: Order, location: str, *, is_new: bool) -> Answer[OrderView]:
+    headers = {"Location": location}
+    if not is_new:
+        return Answer(HTTPStatus.OK, view(order), headers)
+    emit(counts=("OrdersPlaced",))
+    return Answer(HTTPStatus.CREATED, view(order), headers)
 
 
 def _idempotency_key() -> str | None:

@@ -44,10 +44,19 @@ def place_order(
     if first is not None and first.request_hash != order.request_hash:
         raise IdempotencyKeyReused("this Idempotency-Key came with another order before")
     accepted = first or order
-    if accepted.status is OrderStatus.PENDING:
-        message = OrderMessage(order_id=order_id, attempt=accepted.attempt, correlation_id=correlation_id)
-        try:
-            queue.send(message)
-        except (ClientError, BotoCoreError) as error:
-            logger.warning("not queued, left to the requeue", exc_info=error)
+    send_if_pending(accepted, correlation_id, queue)
     return accepted, first is None
+
+
+def send_if_pending(order: Order, correlation_id: str, queue: OrderQueue) -> None:
+    """Sends an accepted order to the queue, unless the workflow has it already.
+
+    If the queue does not take it, the requeue sends it later.
+    """
+    if order.status is not OrderStatus.PENDING:
+        return
+    message = OrderMessage(order_id=order.order_id, attempt=order.attempt, correlation_id=correlation_id)
+    try:
+        queue.send(message)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("not queued, left to the requeue", exc_info=error)

@@ -21,6 +21,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from functions.shared import aws, deadline
 from functions.shared.domain import errors
 from functions.shared.domain.preconditions import Precondition
+from functions.shared.domain.quotes import Quote
 from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
@@ -75,7 +76,10 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooLateToCancel: HTTPStatus.CONFLICT,
+    errors.BasketEmpty: HTTPStatus.CONFLICT,
+    errors.NotOrderable: HTTPStatus.CONFLICT,
     errors.InsufficientStock: HTTPStatus.CONFLICT,
+    errors.PriceChanged: HTTPStatus.CONFLICT,
     errors.VersionMismatch: HTTPStatus.PRECONDITION_FAILED,
     errors.AlreadyExists: HTTPStatus.PRECONDITION_FAILED,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -105,7 +109,10 @@ T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An error as RFC 9457 describes it. Programs read `code`, people read `detail`."""
+    """An error as RFC 9457 describes it. Programs read `code`, people read `detail`.
+
+    `quote` is present if a basket cannot be ordered: its lines today.
+    """
 
     type: str
     title: str
@@ -114,6 +121,7 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     detail: str
     request_id: str
     errors: list[FieldError] | None = None
+    quote: Quote | None = None
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True):
@@ -332,12 +340,19 @@ class Api:
         if isinstance(error, errors.InvalidInput) and error.field is not None:
             fields = error.fields if isinstance(error, InvalidBody) else [FieldError(error.field, str(error))]
             return self._problem(status, code(errors.InvalidInput), summary(fields), fields)
-        return self._problem(status, code(type(error)), str(error))
+        quote = error.quote if isinstance(error, errors.QuotedError) else None
+        return self._problem(status, code(type(error)), str(error), quote=quote)
 
     def _problem(
-        self, status: HTTPStatus, code: str, detail: str, field_errors: list[FieldError] | None = None
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        field_errors: list[FieldError] | None = None,
+        *,
+        quote: Quote | None = None,
     ) -> Response[str]:
-        body = problem(status, code, detail, self.request_id, field_errors)
+        body = problem(status, code, detail, self.request_id, field_errors, quote=quote)
         # Seconds. Contention and throttling rarely last longer.
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         return _to_response(Answer(status, body, headers, "application/problem+json"))
@@ -349,6 +364,8 @@ def problem(
     detail: str,
     request_id: str,
     field_errors: list[FieldError] | None = None,
+    *,
+    quote: Quote | None = None,
 ) -> Problem:
     """Returns the problem document of an error. `detail` is a clause, and becomes a sentence."""
     return Problem(
@@ -359,6 +376,7 @@ def problem(
         detail=f"{detail[:1].upper()}{detail[1:]}.",
         request_id=request_id,
         errors=field_errors,
+        quote=quote,
     )
 
 

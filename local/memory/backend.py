@@ -108,6 +108,10 @@ class MemoryBackend:
             answer = self.api.put(f"/users/{user_id}/basket/items/{product}", {"quantity": quantity})
         return answer
 
+    def check_out(self, user_id: str, body: object = None, **kwargs: Any) -> HttpAnswer:
+        """Checks out a user's basket over the API."""
+        return self.api.post(f"/users/{user_id}/basket/checkout", body or {}, **kwargs)
+
     def create_validated_order(self, quantities: Mapping[str, int]) -> str:
         """Places an order and runs the workflow until it is VALIDATED. Returns the id."""
         order_id = self.create_order(self.create_user(), quantities)

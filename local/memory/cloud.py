@@ -134,11 +134,15 @@ class MemoryCloud:
             raise
         if call.operation == "TransactWriteItems":
             self._done.add(request["ClientRequestToken"])
-            self._record_reservation(request["TransactItems"][0]["Update"]["Key"]["orderId"]["S"])
+            self._record_reservation(request["TransactItems"][0])
         self.hook.after(call, request, answer)
         return answer
 
-    def _record_reservation(self, order_id: str) -> None:
+    def _record_reservation(self, action: Mapping[str, Any]) -> None:
+        """Records the reservation that a transaction changed: its first action updates the order."""
+        if "Update" not in action:
+            return
+        order_id = action["Update"]["Key"]["orderId"]["S"]
         reservation = self.store.tables["orders"].items[order_id]["reservation"]["M"]
         self.reservations.setdefault(order_id, []).append(
             (reservation["state"]["S"], int(reservation["attempt"]["N"]))

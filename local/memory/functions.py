@@ -99,7 +99,7 @@ def _function_of(path: str) -> str:
     if path.startswith("/users/") and path.rstrip("/").endswith("/orders"):
         return "orders_api"
     if "/basket" in path:
-        return "baskets_api"
+        return "orders_api" if path.endswith("/checkout") else "baskets_api"
     if path == "/quotes":
         return "products_api"
     resource = path.split("/")[1]

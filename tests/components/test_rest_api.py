@@ -48,6 +48,7 @@ ROUTES = {
     },
     "orders_api": {
         "GET /users/{userId}/orders",
+        "POST /users/{userId}/basket/checkout",
         "POST /orders",
         "GET /orders/{orderId}",
         "POST /orders/{orderId}/cancel",

@@ -136,6 +136,26 @@ def clear_basket(backend: MemoryBackend) -> Action:
     return lambda: backend.api.delete(f"/users/{user}/basket", headers={"If-Match": '"1"'})
 
 
+def check_out(backend: MemoryBackend) -> Action:
+    user = backend.create_user()
+    backend.fill_basket(user, {backend.create_product(): 1, backend.create_product(): 2})
+    return lambda: backend.check_out(user, {"reference": "WEB-1"})
+
+
+def check_out_if_match(backend: MemoryBackend) -> Action:
+    user = backend.create_user()
+    backend.fill_basket(user, {backend.create_product(): 1})
+    return lambda: backend.check_out(user, headers={"If-Match": '"1"'})
+
+
+def check_out_again(backend: MemoryBackend) -> Action:
+    user = backend.create_user()
+    backend.fill_basket(user, {backend.create_product(): 1})
+    backend.check_out(user)
+    backend.take_messages()
+    return lambda: backend.check_out(user)
+
+
 def cancel_order(backend: MemoryBackend) -> Action:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     backend.take_messages()

@@ -37,6 +37,7 @@ CASES = (
     *(actions.post_order, actions.post_order_with_key, actions.cancel_order),
     *(actions.put_first_basket_item, actions.put_basket_item, actions.put_basket_item_if_match),
     *(actions.put_item_into_expired_basket, actions.delete_basket_item, actions.clear_basket),
+    *(actions.check_out, actions.check_out_if_match, actions.check_out_again),
     *(actions.validate, actions.mark_validated, actions.fulfill, actions.release, actions.mark_failed),
     *(actions.requeue, actions.give_up, actions.retry),
 )

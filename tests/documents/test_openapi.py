@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from functions.shared.domain.products import Product
 from local.memory.backend import MemoryBackend
 from local.memory.faults import Failing, refusal
 from local.memory.functions import HttpAnswer
@@ -20,6 +21,7 @@ PAGE = (DOCS / "api.md").read_text("utf-8")
 EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["examples"].items()}
 # API Gateway answers these. tests/e2e tests them.
 GATEWAY_ERRORS = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
+AT = "2026-01-01T00:00:00.000Z"
 USER = {"name": "Ada", "email": "ada@example.com"}
 
 
@@ -56,6 +58,23 @@ def get_while_aws_refuses(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
     return send
 
 
+def check_out(name: str, **body: object) -> Callable[[MemoryBackend], HttpAnswer]:
+    """Checks out the basket that the example of this error shows."""
+
+    def send(backend: MemoryBackend) -> HttpAnswer:
+        user, gone = backend.create_user(), backend.create_product()
+        for line in EXAMPLES[name].get("quote", {"items": []})["items"]:
+            product_id, title = line["productId"], line.get("title", gone)
+            price, stock = line.get("unitPrice", 1), line["available"]
+            backend.put("products", Product(product_id, title, price, "EUR", stock, 1, AT, AT))
+            backend.fill_basket(user, {product_id: line["quantity"]})
+            if line.get("problem") == "unknown_product":
+                backend.api.delete(f"/products/{product_id}")
+        return backend.api.post(f"/users/{user}/basket/checkout", body)
+
+    return send
+
+
 REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
     "malformedBody": lambda backend: backend.api.post("/users", "{"),
     "bodyTooLarge": lambda backend: backend.api.post("/users", " " * 70_000),
@@ -76,6 +95,10 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
         f"/products/{backend.create_product(stock=2)}/stock", {"change": -5}
     ),
     "alreadyExists": create_twice,
+    "basketEmpty": check_out("basketEmpty"),
+    "notOrderable": check_out("notOrderable"),
+    "shortBasket": check_out("shortBasket"),
+    "priceChanged": check_out("priceChanged", expectedTotal={"amount": 3598, "currency": "EUR"}),
     "versionMismatch": lambda backend: backend.api.patch(
         f"/products/{backend.create_product()}", {"price": 1}, headers={"If-Match": '"7"'}
     ),
@@ -130,7 +153,9 @@ def test_every_example_body_is_accepted(
     backend: MemoryBackend, path: str, method: str, operation: dict[str, Any]
 ) -> None:
     for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
-        url = path.replace("{userId}", backend.create_user()).replace("{productId}", backend.create_product())
+        user, product = backend.create_user(), backend.create_product(price=1999)
+        backend.fill_basket(user, {product: 2})  # for the checkout, at the total of its example
+        url = path.replace("{userId}", user).replace("{productId}", product)
         answer = backend.api.request(
             method, url, example["value"], headers={"If-Match": '"1"'} if method == "PATCH" else None
         )

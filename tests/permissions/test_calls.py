@@ -92,8 +92,8 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
 
 
 def tour_baskets(api: Api) -> None:
-    """Calls every route of baskets."""
-    user, product = api.create_user(), api.create_product()
+    """Calls every route of baskets, and checks one out twice."""
+    user, product = api.create_user(), api.create_product(stock=9)
     basket = f"/users/{user}/basket"
     item = f"{basket}/items/{product}"
     assert api.request("PUT", item, {"quantity": 2}).json()["items"][0]["quantity"] == 2
@@ -101,6 +101,11 @@ def tour_baskets(api: Api) -> None:
     assert api.request("DELETE", item).json()["items"] == []
     assert api.request("PUT", item, {"quantity": 2}).status_code == 200
     assert api.request("DELETE", basket).status_code == 204
+    assert api.request("PUT", item, {"quantity": 2}).status_code == 200
+    first, second = (api.request("POST", f"{basket}/checkout", {}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["orderId"] == second.json()["orderId"]
+    assert api.wait_until_final(first.json()["orderId"])["status"] == "FULFILLED"
 
 
 def tour_schedule(stack: RunningStack, api: Api) -> None:

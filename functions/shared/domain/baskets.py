@@ -6,8 +6,15 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.errors import InvalidInput, VersionMismatch
-from functions.shared.domain.orders import MAX_LINES, MAX_QUANTITY, OrderLine
+from functions.shared.domain.errors import BasketEmpty, InvalidInput, VersionMismatch
+from functions.shared.domain.orders import (
+    MAX_LINES,
+    MAX_QUANTITY,
+    NewOrder,
+    NewOrderLine,
+    OrderContent,
+    OrderLine,
+)
 
 REPEAT_SECONDS = 24 * 60 * 60
 """How long a repeated checkout returns the order of the first."""
@@ -59,14 +66,16 @@ class Basket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     def known_order(self, versions: set[int] | None, now: int) -> str | None:
         """Returns the order that a repeated checkout made before, or None.
 
-        With `versions` (of `If-Match`) it is the order of a basket in one of them. Without, it is the last
-        order of a basket that is empty since.
+        The checkout is a repeat if its `If-Match` names the version that became the order, or if the basket
+        is still empty.
         """
         order = self.last_order
         if order is None or order.known_until <= now:
             return None
-        is_repeated = order.version in versions if versions is not None else not self.quantities
-        return order.order_id if is_repeated else None
+        if versions is not None and order.version in versions:
+            return order.order_id
+        is_present = versions is None or self.version in versions
+        return order.order_id if is_present and not self.quantities else None
 
     def check_version(self, versions: set[int] | None) -> None:
         """Raises `VersionMismatch` if the basket has none of these versions. None allows all."""
@@ -79,6 +88,17 @@ class Basket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
             raise InvalidInput(
                 f"expected at most {MAX_LINES} products in a basket: remove one first", "productId"
             )
+
+
+class NewCheckout(OrderContent, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+    """A client's request to order what is in a basket. All fields are optional."""
+
+    def order_of(self, basket: Basket) -> NewOrder:
+        """Returns the order of a basket. Raises `BasketEmpty`."""
+        if not basket.quantities:
+            raise BasketEmpty("the basket is empty: put a product in first")
+        items = [NewOrderLine(line.product_id, line.quantity) for line in basket.lines]
+        return NewOrder(user_id=basket.user_id, items=items, **self.content)  # type: ignore[arg-type]
 
 
 class NewBasketLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -7,8 +7,12 @@
     |   |-- NotFound               no such user, product or order
     |   |-- VersionMismatch        the record changed since the version in If-Match
     |   |-- AlreadyExists          the record exists, and If-None-Match requires a new one
-    |   |-- InsufficientStock      a change would take more than is in stock
     |   |-- VersionRequired        the change needs If-Match
+    |   |-- BasketEmpty            a checkout of a basket without a product
+    |   |-- QuotedError            the basket cannot be ordered: its lines today are in `quote`
+    |   |   |-- NotOrderable       a product is unknown, archived or in another currency
+    |   |   |-- InsufficientStock  too little is in stock, also for a change of it
+    |   |   `-- PriceChanged       the total is not the expected one
     |   |-- IdempotencyKeyReused   the same Idempotency-Key, another body
     |   `-- TooLateToCancel        the stock is reserved, or the order is final
     `-- raised to the workflow
@@ -28,7 +32,10 @@ the messages: they never contain table names, ARNs or texts of other exceptions.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from functions.shared.domain.quotes import Quote
 
 
 class RejectionCode(StrEnum):
@@ -95,12 +102,32 @@ class AlreadyExists(DomainError):
     """The record exists already, and `If-None-Match: *` only creates."""
 
 
-class InsufficientStock(DomainError):
-    """The stock is lower than the number of pieces to take."""
-
-
 class VersionRequired(DomainError):
     """The change needs `If-Match` with the version that it is based on."""
+
+
+class BasketEmpty(DomainError):
+    """The basket has no product, and no order was made from it within the last 24 hours."""
+
+
+class QuotedError(DomainError):
+    """The basket cannot be ordered as it is. `quote` are its lines today, or None without a basket."""
+
+    def __init__(self, message: str, quote: Quote | None = None) -> None:
+        super().__init__(message)
+        self.quote = quote
+
+
+class NotOrderable(QuotedError):
+    """The basket has a product that is unknown, archived or in another currency than the others."""
+
+
+class InsufficientStock(QuotedError):
+    """Less is in stock than wanted, or than a change of stock takes."""
+
+
+class PriceChanged(QuotedError):
+    """The total is not the `expectedTotal`."""
 
 
 class IdempotencyKeyReused(DomainError):

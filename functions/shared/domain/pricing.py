@@ -7,7 +7,13 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.errors import OrderRejected, RejectionCode
+from functions.shared.domain.errors import (
+    InsufficientStock,
+    NotOrderable,
+    OrderRejected,
+    PriceChanged,
+    RejectionCode,
+)
 from functions.shared.domain.orders import MAX_LINES, Money, NewOrderLine, OrderLine, Pricing
 from functions.shared.domain.products import Product
 from functions.shared.domain.quotes import Quote, QuoteLine
@@ -57,6 +63,27 @@ def explain_unexpected(quoted: Quote, expected: Money | None) -> str | None:
         return None
     wanted = f"{expected.amount} {expected.currency}"
     return f"the total is {quoted.total} {quoted.currency}, not {wanted} (minor units)"
+
+
+def check_orderable(quoted: Quote, expected: Money | None) -> None:
+    """Raises the reason for which an order of these lines would be rejected, if there is one.
+
+    It is `NotOrderable`, `InsufficientStock` or `PriceChanged`. Other orders may still take the stock before
+    this one reserves it.
+    """
+    lines = [line for line in quoted.items if line.problem not in {None, RejectionCode.INSUFFICIENT_STOCK}]
+    if lines:
+        named = ", ".join(f"{line.product_id} ({line.problem})" for line in lines)
+        raise NotOrderable(f"remove what cannot be ordered: {named}", quoted)
+    short = quoted.lines_with(RejectionCode.INSUFFICIENT_STOCK)
+    if short:
+        named = ", ".join(
+            f"{line.product_id} ({line.quantity} wanted, {line.available} left)" for line in short
+        )
+        raise InsufficientStock(f"too little is in stock: {named}", quoted)
+    difference = explain_unexpected(quoted, expected)
+    if difference is not None:
+        raise PriceChanged(difference, quoted)
 
 
 def price(

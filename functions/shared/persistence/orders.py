@@ -40,18 +40,22 @@ class OrderRepository:
 
         Returns None, or the present order when there is one under this id already.
         """
-        item = struct_to_item(msgspec.structs.replace(order, open_shard=shard_of(order.order_id)))
+        put = self.put_of(order)
         try:
-            self._items.client.put_item(
-                TableName=self._items.table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(orderId)",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            self._items.client.put_item(**put)
         except ClientError as error:
             present = order_before(error, order.order_id)
-            return None if was_repeated(error) and item_before(error) == item else present
+            return None if was_repeated(error) and item_before(error) == put["Item"] else present
         return None
+
+    def put_of(self, order: Order) -> dict[str, Any]:
+        """Returns the parameters of the PutItem that stores a new order, for a transaction too."""
+        return {
+            "TableName": self._items.table,
+            "Item": struct_to_item(msgspec.structs.replace(order, open_shard=shard_of(order.order_id))),
+            "ConditionExpression": "attribute_not_exists(orderId)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
 
     def find(self, order_id: str, *, consistent: bool = True) -> Order | None:
         """Returns the order, or None. An eventually consistent read costs half."""
