@@ -9,7 +9,12 @@ import yaml  # type: ignore[import-untyped]
 
 from local.engine.program import PROJECT_ROOT
 
-PROJECTS = [PROJECT_ROOT, PROJECT_ROOT / "bootstrap", PROJECT_ROOT / "examples" / "billing"]
+PROJECTS = [
+    PROJECT_ROOT,
+    PROJECT_ROOT / "bootstrap",
+    PROJECT_ROOT / "examples" / "billing",
+    PROJECT_ROOT / "examples" / "consumer",
+]
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)

@@ -16,6 +16,7 @@ import requests
 
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.persistence.orders import OrderRepository
+from local.memory.event_schemas import check_event
 from local.stack import RunningStack, running_stack
 
 FINAL = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
@@ -117,7 +118,30 @@ def wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool], *, seconds:
 def stack() -> Iterator[RunningStack]:
     """The stack `local`, deployed."""
     with running_stack() as running:
+        sent = queue_of_all_events(running)
         yield running
+        check_events(running, sent)
+
+
+def queue_of_all_events(stack: RunningStack) -> str:
+    """Subscribes a queue to every event of the stack. Returns its URL."""
+    sqs, events, bus = stack.client("sqs"), stack.client("events"), stack.outputs["eventBusName"]
+    url: str = sqs.create_queue(QueueName="every-event")["QueueUrl"]
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    events.put_rule(Name="every-event", EventBusName=bus, EventPattern='{"source": ["orderflow.orders"]}')
+    target = {"Id": "every-event", "Arn": answer["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="every-event", EventBusName=bus, Targets=[target])
+    return url
+
+
+def check_events(stack: RunningStack, queue_url: str) -> None:
+    """Checks every event that the tests' stack has sent against its documented schema."""
+    sqs = stack.client("sqs")
+    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            event = json.loads(message["Body"])
+            check_event(event["detail-type"], event["detail"])
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""A Pulumi project that receives orderflow's events."""

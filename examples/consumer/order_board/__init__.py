@@ -1,0 +1,1 @@
+"""SQS: keeps the latest status of every order."""
