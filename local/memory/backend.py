@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.packaging import function_names
 from functions.shared import clock
+from functions.shared.domain.baskets import Basket
 from functions.shared.domain.errors import DomainError
 from functions.shared.domain.ids import order_id_for
 from functions.shared.domain.orders import Order, OrderStatus
@@ -134,12 +135,16 @@ class MemoryBackend:
 
     # --- clients --------------------------------------------------------------------------------------------
 
-    def post(self, path: str, body: object = None, **options: Any) -> HttpAnswer | None:
-        """Sends a POST. Returns None when the function was killed, for which a client gets 502."""
+    def send(self, method: str, path: str, body: object = None, **options: Any) -> HttpAnswer | None:
+        """Sends a request. Returns None when the function was killed, for which a client gets 502."""
         try:
-            return self.api.post(path, body, **options)
+            return self.api.request(method, path, body, **options)
         except Killed:
             return None
+
+    def post(self, path: str, body: object = None, **options: Any) -> HttpAnswer | None:
+        """Sends a POST. Returns None when the function was killed, for which a client gets 502."""
+        return self.send("POST", path, body, **options)
 
     def place_order(self, key: str, *, tries: int = 3, **quantities: int) -> str:
         """Places an order under an idempotency key, and repeats until it succeeds. Returns the id."""
@@ -149,6 +154,18 @@ class MemoryBackend:
             if answer is not None and answer.status in {200, 201}:
                 break
         return order_id_for(USER, key)
+
+    def order_basket(self, *, version: int | None = None, tries: int = 3) -> int:
+        """Checks out the basket of the one user, and repeats while the API fails. Returns the last status.
+
+        With `version` the checkout has an `If-Match`.
+        """
+        headers = {} if version is None else {"If-Match": f'"{version}"'}
+        for _ in range(tries):
+            answer = self.post(f"/users/{USER}/basket/checkout", {}, headers=headers)
+            if answer is not None and answer.status < 500:
+                return answer.status
+        return 500
 
     def cancel_order(self, order_id: str, *, tries: int = 3) -> int:
         """Cancels an order, and repeats while the API fails. Returns the last status code."""
@@ -262,6 +279,11 @@ class MemoryBackend:
         if not self.cloud.hook.is_concurrent:
             self.now += timedelta(milliseconds=1)
         return self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def baskets(self) -> list[Basket]:
+        """Returns all stored baskets, with the expired ones."""
+        items = self.cloud.store.tables["baskets"].items.values()
+        return [msgspec.convert(from_item(item), Basket) for item in items]
 
     def orders(self) -> dict[str, Order]:
         """Returns all stored orders by id."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from functions.shared.domain.ids import event_id_for
+from functions.shared.domain.ids import basket_order_id, event_id_for
 from functions.shared.domain.moves import LEGAL_MOVES, conditions_hold
 from functions.shared.domain.orders import Order, OrderStatus
 
@@ -28,6 +28,7 @@ def check_invariants(backend: MemoryBackend) -> None:
             assert conditions_hold(order, order.status) or held_for_an_operator, order
     _check_stock(backend, orders)
     _check_shipments(backend, orders)
+    _check_baskets(backend, orders)
     for reservations in cloud.reservations.values():
         states = [state for state, _ in reservations]
         assert states == ["HELD", "RELEASED"] * (len(states) // 2) + ["HELD"] * (len(states) % 2)
@@ -87,6 +88,15 @@ def _check_shipments(backend: MemoryBackend, orders: Mapping[str, Order]) -> Non
         order = orders[order_id]
         assert contents == {line.product_id: line.quantity for line in order.items}
         assert order.is_handed_over, f"shipped, but not held: {order}"
+
+
+def _check_baskets(backend: MemoryBackend, orders: Mapping[str, Order]) -> None:
+    """Each basket either still has its products, or became one order."""
+    for basket in backend.baskets():
+        assert basket.quantities.keys() == basket.added.keys()
+        assert basket_order_id(basket.basket_id or "") not in orders, f"ordered, but not emptied: {basket}"
+        if basket.last_order is not None:
+            assert basket.last_order.order_id in orders, f"emptied, but not ordered: {basket}"
 
 
 def _check_events(backend: MemoryBackend, orders: Mapping[str, Order], *, all_announced: bool) -> None:

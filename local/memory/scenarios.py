@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 
-from local.memory.backend import MemoryBackend, installed
+from functions.shared.domain.baskets import Basket
+from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook
 from local.memory.invariants import check_final_state
 from local.partners.fulfillment import Behavior
@@ -213,6 +214,47 @@ def two_for_the_last(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
+def _fill_basket(backend: MemoryBackend, **quantities: int) -> None:
+    """Stores a basket without an API call."""
+    added = {product: number for number, product in enumerate(quantities)}
+    expires_at = int(backend.now.timestamp()) + 24 * 60 * 60
+    basket = Basket(USER, 2, "b-1", quantities, added, backend.tick(), expires_at)
+    backend.put("baskets", basket)
+
+
+def checked_out(backend: MemoryBackend) -> None:
+    """A client checks out a basket, and repeats until it gets the order."""
+    _fill_basket(backend, p1=2, p2=1)
+    backend.order_basket()
+    backend.run_until_idle()
+    assert len(backend.orders()) == 1
+
+
+def checked_out_twice(backend: MemoryBackend) -> None:
+    """A client checks out a basket in two tabs, and a third time when the order has ended."""
+    _fill_basket(backend, p1=2, p2=1)
+    for _ in range(2):
+        backend.order_basket()
+    backend.run_until_idle()
+    backend.order_basket(version=2)
+    backend.run_until_idle()
+    assert len(backend.orders()) == 1
+
+
+def checked_out_and_filled_again(backend: MemoryBackend) -> None:
+    """A client checks out a basket by its version, puts a product in, and repeats the checkout."""
+    _fill_basket(backend, p1=2)
+    backend.order_basket(version=2)
+    for _ in range(3):
+        answer = backend.send("PUT", f"/users/{USER}/basket/items/p2", {"quantity": 1})
+        if answer is not None and answer.status == 200:
+            break
+    backend.order_basket(version=2)
+    backend.run_until_idle()
+    assert [line.product_id for order in backend.orders().values() for line in order.items] == ["p1"]
+    assert [basket.quantities for basket in backend.baskets()] == [{"p2": 1}]
+
+
 _EVERYWHERE = (
     (happy, ("FULFILLED",)),
     (unknown_product, ("REJECTED",)),
@@ -229,6 +271,9 @@ _EVERYWHERE = (
     (late_message, ("FULFILLED",)),
     (delivered_twice, ("FULFILLED",)),
     (two_for_the_last, ("FULFILLED", "REJECTED")),
+    (checked_out, ("FULFILLED",)),
+    (checked_out_twice, ("FULFILLED",)),
+    (checked_out_and_filled_again, ("FULFILLED",)),
 )
 # EXPRESS allows a second execution of the same name, and its executions cannot be described.
 _EXPRESS = {

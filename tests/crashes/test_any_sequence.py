@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from functions.shared.domain.ids import order_id_for
+from functions.shared.domain.ids import basket_order_id, order_id_for
 from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook, Killed
 from local.memory.faults import FAULTS, FaultAt
@@ -46,6 +46,8 @@ class AnySequence(RuleBasedStateMachine):
         self.backend = MemoryBackend()
         self.bodies: dict[str, dict[str, int]] = {}
         self.was_stopped = False
+        self.basket_orders: set[str] = set()  # the ids of the orders that baskets may have become
+        self.basket_version = 0
 
     @initialize(uses_fulfillment_system=st.booleans(), is_express=st.booleans(), stock=st.integers(0, 5))
     def begin(self, uses_fulfillment_system: bool, is_express: bool, stock: int) -> None:
@@ -68,6 +70,24 @@ class AnySequence(RuleBasedStateMachine):
     def place_order(self, key: str, wanted: dict[str, int], fault: tuple[int, str] | None) -> None:
         self.set_fault(fault)
         self.backend.place_order(key, **self.bodies.setdefault(key, wanted))
+
+    @rule(product=st.sampled_from(PRODUCTS), quantity=st.integers(0, 3), fault=faults)
+    def change_basket(self, product: str, quantity: int, fault: tuple[int, str] | None) -> None:
+        self.set_fault(fault)
+        path = f"/users/{USER}/basket/items/{product}"
+        if quantity:
+            self.backend.send("PUT", path, {"quantity": quantity})
+        else:
+            self.backend.send("DELETE", path)
+
+    @rule(by_version=st.booleans(), fault=faults)
+    def check_out(self, by_version: bool, fault: tuple[int, str] | None) -> None:
+        for basket in self.backend.baskets():
+            self.basket_orders.add(basket_order_id(basket.basket_id or ""))
+            self.basket_version = basket.version
+        self.set_fault(fault)
+        status = self.backend.order_basket(version=self.basket_version if by_version else None)
+        assert status in {200, 201, 409}
 
     @precondition(lambda self: self.backend.orders())
     @rule(data=st.data(), fault=faults)
@@ -168,8 +188,9 @@ class AnySequence(RuleBasedStateMachine):
         check_invariants(self.backend)
 
     @invariant()
-    def each_key_makes_one_order(self) -> None:
-        assert set(self.backend.orders()) <= {order_id_for(USER, key) for key in self.bodies}
+    def each_key_and_each_basket_makes_one_order(self) -> None:
+        by_key = {order_id_for(USER, key) for key in self.bodies}
+        assert set(self.backend.orders()) <= by_key | self.basket_orders
 
     def teardown(self) -> None:
         with self.stack:
