@@ -1,8 +1,8 @@
 """A burst of orders on the embedded AWS with injected faults: `python -m bench.faults`.
 
-The fulfillment system refuses, loses or delays a share of the requests. Clients and the queue repeat requests
-and messages, and Lambda workers are killed while they run. Afterwards every order must be final, none lost,
-none shipped twice, and the stock exact.
+About one order in six is the checkout of a basket. The fulfillment system refuses, loses or delays a share of
+the requests. Clients and the queue repeat requests and messages, and Lambda workers are killed while they
+run. Afterwards every order must be final, none lost, none shipped twice, and the stock exact.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -48,6 +48,7 @@ _BEHAVIORS: Final = {
 _INTERVAL: Final = 0.5  # seconds between two checks of the progress
 _STALLED_AFTER: Final = 10.0  # seconds, instead of the stack's ten minutes
 _CLIENT_RETRIES: Final = 30
+_CHECKOUT_EACH: Final = 5  # orders
 _CLIENT_PAUSE: Final = 0.3  # seconds
 
 
@@ -69,6 +70,7 @@ class Report:
     """The result of a trial. `problems` is empty when all guarantees hold."""
 
     orders: int = 0
+    checkouts: int = 0  # among them
     seconds: float = 0.0
     p50: float = 0.0  # seconds from the creation to FULFILLED
     p99: float = 0.0
@@ -84,7 +86,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yields the lines of the printed report."""
-        yield f"orders       {self.orders}: {_counts(self.ends)}"
+        yield f"orders       {self.orders}, {self.checkouts} from baskets: {_counts(self.ends)}"
         yield f"faults       {_counts(self.faults)}"
         yield f"throughput   {self.per_second:.1f} orders/s ({self.seconds:.1f} s)"
         yield f"to FULFILLED p50 {self.p50:.1f} s, p99 {self.p99:.1f} s"
@@ -147,7 +149,12 @@ class Trial:
         started = time.monotonic()
         with ThreadPoolExecutor(self._plan.clients) as clients:
             bodies = {f"key-{number}": self._new_order(user) for number in range(self._plan.orders)}
-            requests_sent = [clients.submit(self._create_order, key, body) for key, body in bodies.items()]
+            requests_sent = [
+                clients.submit(
+                    self._check_out if self._is_checkout(number, body) else self._create_order, key, body
+                )
+                for number, (key, body) in enumerate(bodies.items())
+            ]
             self._run_until_final(requests_sent, started + self._plan.timeout)
             ids = [future.result() for future in requests_sent]
         return self._check(ids, time.monotonic() - started)
@@ -159,14 +166,32 @@ class Trial:
         items = [{"productId": product, "quantity": self._chance.randint(1, 3)} for product in lines]
         return {"userId": user, "items": items}
 
+    def _is_checkout(self, number: int, body: Mapping[str, Any]) -> bool:
+        """Returns whether an order is a checkout. One with the scarce product could be refused at once."""
+        scarce = next(iter(self._stock))
+        return number % _CHECKOUT_EACH == 0 and all(line["productId"] != scarce for line in body["items"])
+
     def _create_order(self, key: str, body: Mapping[str, Any]) -> str:
-        order_id = str(self._call("POST", "/orders", body, key)["orderId"])
+        return self._place(key, lambda: str(self._call("POST", "/orders", body, key)["orderId"]))
+
+    def _check_out(self, key: str, body: Mapping[str, Any]) -> str:
+        """Orders the same lines from the basket of a user of their own, who is created under the key."""
+        self._call("PUT", f"/users/{key}", {"name": "Ada", "email": f"{key}@example.com"})
+        basket = f"/users/{key}/basket"
+        for line in body["items"]:
+            item = {"quantity": line["quantity"]}
+            self._call("PUT", f"{basket}/items/{line['productId']}", item)
+        self._count("checkouts")
+        return self._place(key, lambda: str(self._call("POST", f"{basket}/checkout", {})["orderId"]))
+
+    def _place(self, key: str, send: Callable[[], str]) -> str:
+        order_id = send()
         chance = random.Random(f"{self._plan.seed}/{key}")  # noqa: S311
         if chance.random() < self._plan.share:
             self._count("requests repeated")
-            again = str(self._call("POST", "/orders", body, key)["orderId"])
+            again = send()
             if again != order_id:
-                raise AssertionError(f"one idempotency key created two orders: {order_id} and {again}")
+                raise AssertionError(f"one key or basket created two orders: {order_id} and {again}")
         if chance.random() < self._plan.share:
             self._repeated.append(order_id)
         self._count("created")
@@ -296,7 +321,8 @@ class Trial:
             p99=quantiles[98],
             peak_memory=self._peak,
             ends=Counter(_end_of(order) for order in orders.values()),
-            faults=self._counts - Counter(created=len(ids)),
+            checkouts=self._counts["checkouts"],
+            faults=self._counts - Counter(created=len(ids), checkouts=self._counts["checkouts"]),
         )
         report.problems += self._lost_or_unexpected(ids, orders)
         for order in orders.values():
@@ -306,7 +332,7 @@ class Trial:
 
     def _lost_or_unexpected(self, ids: list[str], orders: Mapping[str, Order]) -> Iterator[str]:
         if len(set(ids)) != self._plan.orders:
-            yield f"{self._plan.orders} idempotency keys created {len(set(ids))} orders"
+            yield f"{self._plan.orders} keys and baskets created {len(set(ids))} orders"
         for order_id in set(ids) - set(orders):
             yield f"order {order_id} was accepted and is lost"
         for order_id in set(orders) - set(ids):

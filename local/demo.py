@@ -88,13 +88,24 @@ def run_demo(api_url: str, api_key: str, console: Console) -> bool:
     cancelled = _Case("cancelled", "CANCELLED", "")
     cancelled.order = _create_and_cancel(client, lambda: order((chair["productId"], 1)))
     cases = [
-        _Case("2 lamps, 1 desk", "FULFILLED", "", order((lamp["productId"], 2), (desk["productId"], 1))),
+        _Case("basket: 3 items", "FULFILLED", "", _check_out(client, user, (lamp, 2), (desk, 1))),
         _Case("9 lamps of 5", "REJECTED", "insufficient_stock", order((lamp["productId"], 9))),
         _Case("unknown product", "REJECTED", "unknown_product", order(("no-such-product", 1))),
         cancelled,
     ]
     _wait(client, cases, console)
     return all(case.is_as_expected for case in cases) and _is_stock_exact(client, lamp, desk, console)
+
+
+def _check_out(
+    client: _Client, user: Mapping[str, Any], *lines: tuple[Mapping[str, Any], int]
+) -> dict[str, Any]:
+    """Puts products into the user's basket, and orders it at the total that the basket shows."""
+    basket = f"/users/{user['userId']}/basket"
+    for product, quantity in lines:
+        _, shown = client.call("PUT", f"{basket}/items/{product['productId']}", {"quantity": quantity}, 200)
+    total = {"amount": shown["total"], "currency": shown["currency"]}
+    return client.create(f"{basket}/checkout", {"expectedTotal": total})
 
 
 def _create_and_cancel(client: _Client, new_order: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ def test_a_burst_with_faults_loses_and_repeats_no_order_and_keeps_the_stock_exac
     report = run(Plan(orders=150, share=0.05, timeout=240, redelivery=15))
     assert report.problems == []
     assert report.orders == 150
+    assert report.checkouts > 20
     assert report.ends[OrderStatus.FULFILLED] > 100
     for fault in ("workers killed", "messages repeated", "requests repeated"):
         assert report.faults[fault] > 0
