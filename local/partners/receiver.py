@@ -5,6 +5,7 @@ Checks a fulfillment system's calls without a stack: key, signature, fields, and
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import re
@@ -62,8 +63,28 @@ def is_addition(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     Texts may change, such as a tracking number. Lines and times may not, and no field may disappear.
     """
     return all(
-        name in after and (after[name] == value or name in _CHANGEABLE) for name, value in before.items()
+        name in after and (name in _CHANGEABLE or _comparable(after[name]) == _comparable(value))
+        for name, value in before.items()
     )
+
+
+def _may_follow(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    if kind == "returns":  # a received return is final
+        return _comparable_fields(before) == _comparable_fields(after)
+    return is_addition(before, after)
+
+
+def _comparable_fields(fact: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _comparable(value) for name, value in fact.items()}
+
+
+def _comparable(value: Any) -> Any:
+    """Returns lines without their order, and times without their notation."""
+    if isinstance(value, list):
+        return sorted((line["productId"], line["quantity"], line.get("restock", False)) for line in value)
+    with contextlib.suppress(TypeError, ValueError):
+        return datetime.fromisoformat(value)
+    return value
 
 
 class CallReceiver:
@@ -116,8 +137,11 @@ class CallReceiver:
         order_id, kind = match["order"], cast("Kind", match["kind"])
         key, new = (kind, match["id"]), decode_fact(kind, body)
         facts = self.facts.setdefault(order_id, {})
+        unknown = {line["productId"] for line in new["lines"]} - self.orders[order_id].keys()
+        if unknown:
+            raise Problem(422, f"the order does not have {sorted(unknown)}")
         before = facts.get(key)
-        if before is not None and not is_addition(before, new):
+        if before is not None and not _may_follow(kind, before, new):
             raise Problem(409, f"{match['id']} takes a fact back")
         facts[key] = new
         try:
@@ -131,7 +155,7 @@ class CallReceiver:
         handled = self.quantities(order_id, "shipments", "refusals")
         shipped = self.quantities(order_id, "shipments")
         for product, quantity in handled.items():
-            ordered = self.orders[order_id].get(product, 0)
+            ordered = self.orders[order_id][product]
             if quantity > ordered:
                 raise Problem(409, f"{product}: {quantity} shipped or refused, but {ordered} ordered")
         for product, quantity in self.quantities(order_id, "returns").items():
@@ -159,7 +183,7 @@ def decode_fact(kind: str, body: bytes) -> dict[str, Any]:
     shipped_at, delivered_at = (_time(decoded, name) for name in ("shippedAt", "deliveredAt"))
     if shipped_at and delivered_at and delivered_at < shipped_at:
         raise Problem(422, "deliveredAt is before shippedAt")
-    if not decoded.get("trackingUrl", "https://").startswith("https://"):
+    if not re.fullmatch(r"https://[^\s/?#]+\S*", decoded.get("trackingUrl", "https://example.com")):
         raise Problem(422, "trackingUrl is not an https URL")
     if decoded.get("status", "RECEIVED") != "RECEIVED":
         raise Problem(422, "status is not RECEIVED")
