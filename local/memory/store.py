@@ -7,8 +7,11 @@ and throttling.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
 
 from botocore import xform_name
@@ -70,6 +73,10 @@ class _Parser:
         if operator == "IN":
             self.take("(")
             return ("in", left, tuple(self._list()))
+        if operator == "BETWEEN":
+            lowest = self.operand()
+            self.take("AND")
+            return ("and", (">=", left, lowest), ("<=", left, self.operand()))
         return (operator, left, self.operand())
 
     def _list(self) -> list[Expression]:
@@ -212,16 +219,71 @@ def _raise_refusal(code: str, item: Item | None = None) -> NoReturn:
     raise _Refusal(code, item)
 
 
+class Index:
+    """A global secondary index of keys: the sort keys and item keys of each partition, in order."""
+
+    def __init__(self, hash_key: str, range_key: str) -> None:
+        self.hash_key = hash_key
+        self.range_key = range_key
+        self._partitions: dict[str, list[tuple[str, str]]] = {}
+
+    def add(self, key: str, item: Item) -> None:
+        """Adds the entry of an item that has both keys."""
+        if self.hash_key in item and self.range_key in item:
+            insort(self._partitions.setdefault(item[self.hash_key]["S"], []), self._entry(key, item))
+
+    def remove(self, key: str, item: Item) -> None:
+        """Removes the entry of an item that has both keys."""
+        if self.hash_key in item and self.range_key in item:
+            partition = self._partitions[item[self.hash_key]["S"]]
+            del partition[bisect_left(partition, self._entry(key, item))]
+
+    def entries(self, partition: str, bounds: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Returns the entries of a partition whose sort key is within all bounds (`<`, `2026`)."""
+        entries = self._partitions.get(partition, [])
+        first, last = 0, len(entries)
+        for operator, value in bounds:
+            bisect = bisect_left if operator in {"<", ">="} else bisect_right
+            limit = bisect(entries, value, key=itemgetter(0))
+            first, last = (max(first, limit), last) if ">" in operator else (first, min(last, limit))
+        return entries[first:last]
+
+    def _entry(self, key: str, item: Item) -> tuple[str, str]:
+        return item[self.range_key]["S"], key
+
+
+class Items(dict[str, Item]):
+    """The items of a table by key. Every change also changes the indexes."""
+
+    def __init__(self, indexes: Sequence[Index]) -> None:
+        super().__init__()
+        self._indexes = indexes
+
+    def __setitem__(self, key: str, item: Item) -> None:
+        """Stores an item, and replaces its entries."""
+        before = self.get(key, {})
+        super().__setitem__(key, item)
+        for index in self._indexes:
+            index.remove(key, before)
+            index.add(key, item)
+
+    def __delitem__(self, key: str) -> None:
+        """Deletes an item and its entries."""
+        for index in self._indexes:
+            index.remove(key, self[key])
+        super().__delitem__(key)
+
+
 class Table:
     """One table. Stored items are never changed in place, so readers need no copies."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.key = schema["KeySchema"][0]["AttributeName"]
         self.indexes = {
-            index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+            index["IndexName"]: Index(*(key["AttributeName"] for key in index["KeySchema"]))
             for index in schema.get("GlobalSecondaryIndexes", ())
         }
-        self.items: dict[str, Item] = {}
+        self.items = Items(list(self.indexes.values()))
 
     def changed(self, request: Mapping[str, Any]) -> tuple[str, Item]:
         """Returns the key of a write's item, and the item after the write. Raises `_Refusal`."""
@@ -270,6 +332,28 @@ def _remove(item: Item, path: Sequence[str]) -> None:
         item[first] = {"M": inner}
 
 
+def _key_condition(
+    text: str, index: Index, names: Mapping[str, str], values: Mapping[str, Any]
+) -> tuple[str, list[tuple[str, str]]]:
+    """Returns the partition of a query, and the bounds of its sort key."""
+    partition, *bounds = [
+        (operator, names.get(name, name), values[value]["S"])
+        for operator, name, value in _comparisons(_condition(text))
+    ]
+    assert partition[:2] == ("=", index.hash_key), text
+    assert all(name == index.range_key for _, name, _ in bounds), text
+    return partition[2], [(operator, value) for operator, _, value in bounds]
+
+
+def _comparisons(condition: Expression) -> Iterator[tuple[str, str, str]]:
+    operator, left, right = condition
+    if operator == "and":
+        yield from _comparisons(left)
+        yield from _comparisons(right)
+    else:
+        yield operator, left[1], right[1]
+
+
 class Store:
     """All tables, and the calls that the functions make."""
 
@@ -303,7 +387,8 @@ class Store:
     def _delete_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
         key, _ = table.changed(request)
-        table.items.pop(key, None)
+        if key in table.items:
+            del table.items[key]
         return {}
 
     def _get_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,27 +416,27 @@ class Store:
 
     def _query(self, request: Mapping[str, Any]) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
-        hash_key, range_key = table.indexes[request["IndexName"]]
-        condition = _condition(request["KeyConditionExpression"])
+        index = table.indexes[request["IndexName"]]
         values = request["ExpressionAttributeValues"]
-        keys = sorted(
-            (item[range_key]["S"], item[table.key]["S"], item[hash_key]["S"])
-            for item in table.items.values()
-            if hash_key in item and range_key in item and _Evaluation(item, {}, values).holds(condition)
-        )
-        if not request.get("ScanIndexForward", True):
-            keys.reverse()
+        names = request.get("ExpressionAttributeNames", {})
+        partition, bounds = _key_condition(request["KeyConditionExpression"], index, names, values)
+        entries = index.entries(partition, bounds)
+        forward = request.get("ScanIndexForward", True)
         start = request.get("ExclusiveStartKey")
         if start:
-            passed = (start[range_key]["S"], start[table.key]["S"], start[hash_key]["S"])
-            forward = request.get("ScanIndexForward", True)
-            keys = [key for key in keys if (key > passed if forward else key < passed)]
+            passed = (start[index.range_key]["S"], start[table.key]["S"])
+            entries = (
+                entries[bisect_right(entries, passed) :]
+                if forward
+                else entries[: bisect_left(entries, passed)]
+            )
         page = [
-            {range_key: {"S": at}, table.key: {"S": key}, hash_key: {"S": group}} for at, key, group in keys
+            {index.range_key: {"S": at}, table.key: {"S": key}, index.hash_key: {"S": partition}}
+            for at, key in islice(entries if forward else reversed(entries), request["Limit"])
         ]
-        limit = request["Limit"]
-        more = {"LastEvaluatedKey": page[limit - 1]} if len(page) >= limit else {}
-        return {"Items": page[:limit], **more}
+        # A full page names its last key, even if nothing follows.
+        more = {"LastEvaluatedKey": page[-1]} if len(page) == request["Limit"] else {}
+        return {"Items": page, **more}
 
     def _transact_write_items(self, request: Mapping[str, Any]) -> dict[str, Any]:
         reasons: list[dict[str, Any]] = []

@@ -162,7 +162,7 @@ class ComparedStore(Store):
         answer = _Answer(partial(super().call, operation, request))
         ours, theirs = outcome(answer.repeat), outcome(lambda: method(**request))
         if operation == "Query":
-            _, sort_key = self.tables[request["TableName"]].indexes[request["IndexName"]]
+            sort_key = self.tables[request["TableName"]].indexes[request["IndexName"]].range_key
             ours, theirs = _order_ties(ours, sort_key), _order_ties(theirs, sort_key)
         assert ours == theirs, (operation, request)
         for name, table in self.tables.items():
