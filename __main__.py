@@ -46,6 +46,9 @@ orders = Table(
     indexes=[
         Index(name="byUser", hash_key="userId", range_key="createdAt"),
         Index(name="open", hash_key="openShard", range_key="dueAt"),
+        Index(name="byTime", hash_key="timeShard", range_key="createdAt"),
+        Index(name="failed", hash_key="failedShard", range_key="createdAt"),
+        Index(name="byReference", hash_key="reference", range_key="createdAt"),
     ],
     settings=settings.tables,
 )
@@ -193,7 +196,7 @@ orders_api = function(
     },
     [
         orders.grant_read("GetItem", "BatchGetItem"),
-        orders.grant_query("byUser"),
+        orders.grant_query("byUser", "open", "byTime", "failed", "byReference"),
         users.grant_read("GetItem"),
         products.grant_read("BatchGetItem"),
         baskets.grant_read("GetItem"),
@@ -254,6 +257,7 @@ api.route("PATCH", "/products/{productId}", products_api)
 api.route("DELETE", "/products/{productId}", products_api)
 api.route("POST", "/products/{productId}/stock", products_api)
 api.route("POST", "/quotes", products_api)
+api.route("GET", "/orders", orders_api)
 api.route("POST", "/orders", orders_api)
 api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)

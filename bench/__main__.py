@@ -21,6 +21,7 @@ _BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "package": ("bench.package", "package", "sizes of the layer and of the functions' archives"),
     "units": ("bench.units", "units", "billed units and costs of an order; writes docs/cost.md"),
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
+    "partitions": ("bench.partitions", "partitions", "simulated writes to the partitions of the indexes"),
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
     "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS; all: no 2,000"),
     "api": ("bench.api", "api", "requests per second of the API on the embedded AWS"),
@@ -35,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the speed and the cost of the order backend.",
-        epilog="\n".join(f"  {name:8} {text}" for name, (_, _, text) in _BENCHES.items()),
+        epilog="\n".join(f"  {name:10} {text}" for name, (_, _, text) in _BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

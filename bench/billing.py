@@ -122,6 +122,7 @@ class BilledCall:
     operation: str
     detail: str  # the table or index, or the error
     units: Units
+    index_units: Units = field(default_factory=dict)  # the part of the write units for each `table.index`
 
 
 Peek = Callable[[str, str], Item | None]
@@ -160,11 +161,14 @@ class Ledger:
     ) -> None:
         """Records a call that succeeded, or failed with the code `error`."""
         units: Units = {}
+        index_units: Units = {}
         details = []
         if before:
             for (table, key), image in before.items():
                 details.append(self.logical(table))
-                add(units, {"writeUnits": self._write(operation, table, image, self.peek(table, key))})
+                of_table, of_indexes = self._write(operation, table, image, self.peek(table, key))
+                add(units, {"writeUnits": of_table + sum(of_indexes.values())})
+                add(index_units, of_indexes)
         elif service == "dynamodb":
             amount, detail = self._read(operation, request, answer or {})
             details.append(detail)
@@ -174,7 +178,11 @@ class Ledger:
         else:
             raise ValueError(f"no price rule for {service} {operation}; add one to {__name__}")
         detail = ", ".join(dict.fromkeys(details)) + (f" ({error})" if error else "")
-        self.calls.append(BilledCall(service=service, operation=operation, detail=detail, units=units))
+        self.calls.append(
+            BilledCall(
+                service=service, operation=operation, detail=detail, units=units, index_units=index_units
+            )
+        )
 
     def total(self) -> Units:
         """Returns the units of all calls."""
@@ -183,12 +191,18 @@ class Ledger:
             add(total, call.units)
         return total
 
-    def _write(self, operation: str, table: str, before: Item | None, after: Item | None) -> int:
+    def _write(
+        self, operation: str, table: str, before: Item | None, after: Item | None
+    ) -> tuple[int, Units]:
+        """Returns the units of the table, and those of each index that changes."""
         # A refused write costs as much as one that does not change the item. So does a write in a cancelled
         # transaction. An index is written after a change of the item, outside the transaction.
         factor = 2 if operation == "TransactWriteItems" else 1
-        schema = self.schemas[self.logical(table)]
-        return factor * write_units(before, after) + sum(schema.index_writes(before, after).values())
+        name = self.logical(table)
+        of_indexes = self.schemas[name].index_writes(before, after)
+        return factor * write_units(before, after), {
+            f"{name}.{index}": float(units) for index, units in of_indexes.items() if units
+        }
 
     def _read(
         self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]

@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 
-from bench.billing import Units, add
+from bench.billing import BilledCall, Units, add
 from bench.metering import metered_backend
 from bench.order_paths import BATCH, LAMBDA_GB, LAMBDA_SECONDS, RUN_SECONDS, OrderPath, measure_all_paths
 from bench.prices import DATE, PRICES, REGION
 from bench.report import markdown_table
-from bench.requests import measure_requests
+from bench.requests import WITH_CATEGORY, WITH_REFERENCE, measure_requests, units_of
 from bench.samples import PROJECT_ROOT
 from local.engine.monitored import ALARM, named_metrics
 from local.engine.stacks import declare_test_stack
 
 DOCUMENT: Final = PROJECT_ROOT / "docs" / "cost.md"
-BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.00}
+BUDGETS: Final[Mapping[str, float]] = {"EXPRESS": 17.00, "STANDARD": 115.92}
 """USD per million fulfilled orders, with full batches and without telemetry."""
 
 _MILLION: Final = 1e6
@@ -49,6 +49,16 @@ _UNITS: Final[Mapping[str, str]] = {
     "events": "events",
 }
 
+INDEXES: Final[Mapping[str, tuple[str, str]]] = {
+    "orders.byUser": ("an order", "orders of a user"),
+    "orders.byTime": ("an order", "orders of all users, by day"),
+    "orders.open": ("an order", "requeue; PENDING and VALIDATED orders"),
+    "orders.failed": ("an order that fails", "FAILED orders"),
+    "orders.byReference": ("an order with a reference", "orders with a reference"),
+    "products.byCategory": ("a product with a category", "products of a category"),
+}
+"""Index -> what it is written for, and what it answers."""
+
 
 def per_million(units: Mapping[str, float]) -> float:
     """Returns the USD for a million orders at the first tier's prices."""
@@ -68,13 +78,15 @@ def budget(workflow: str) -> float:
 def document() -> str:
     """Returns the text of `docs/cost.md`. Takes a few seconds."""
     paths = measure_all_paths()
+    requests = measure_requests()
     fulfilled = paths[0]
     parts = [
         _introduction(fulfilled),
         _by_component(fulfilled),
         _by_path(paths),
         _calls(fulfilled),
-        _other_requests(),
+        _indexes(paths, requests),
+        _other_requests(requests),
         _by_rate(fulfilled),
         _telemetry(paths),
         _by_config(fulfilled),
@@ -163,15 +175,35 @@ def _units_text(units: Mapping[str, float]) -> str:
     return billed or "part of the execution"
 
 
-def _other_requests() -> str:
-    rows = [
-        [
-            name,
-            *(_number(units.get(what, 0)) for what in ("writeUnits", "readUnits")),
-            f"{per_million(units):.2f}",
-        ]
-        for name, units in measure_requests().items()
-    ]
+def _indexes(paths: Sequence[OrderPath], requests: Mapping[str, Sequence[BilledCall]]) -> str:
+    failed = next(path for path in paths if path.end == "FAILED")
+    measured: Mapping[str, Sequence[BilledCall]] = {
+        "an order": paths[0].calls,
+        "an order that fails": failed.calls,
+        "an order with a reference": requests[WITH_REFERENCE],
+        "a product with a category": requests[WITH_CATEGORY],
+    }
+    rows = []
+    for index, (record, answers) in INDEXES.items():
+        written = sum(call.index_units.get(index, 0) for call in measured[record])
+        cost = per_million({"writeUnits": written})
+        rows.append([f"`{index}`", answers, record, _number(written), f"{cost:.3f}"])
+    of_orders = per_million({"writeUnits": sum(sum(call.index_units.values()) for call in paths[0].calls)})
+    return (
+        "## Indexes\n\nWrite units for the entries of one record, and USD per million such records. "
+        "Without the index a record costs that much less. "
+        f"All indexes of a fulfilled order cost {of_orders:.2f}, which is part of the sums above. "
+        "An entry is written or removed for one unit, and moved for two.\n\n"
+        + markdown_table(["index", "answers", "written for", "write units", "USD per million"], rows)
+    )
+
+
+def _other_requests(requests: Mapping[str, Sequence[BilledCall]]) -> str:
+    rows = []
+    for name, calls in requests.items():
+        units = units_of(calls)
+        amounts = (_number(units.get(what, 0)) for what in ("writeUnits", "readUnits"))
+        rows.append([name, *amounts, f"{per_million(units):.2f}"])
     request = {"apiRequests": 1, "invocations": 1, "gbSeconds": LAMBDA_SECONDS * LAMBDA_GB}
     return (
         "## Other requests\n\nDynamoDB's units per request, and USD per million requests. "
@@ -197,7 +229,7 @@ def _by_rate(fulfilled: OrderPath) -> str:
         "USD per month of 30 days, with tiered prices and all orders fulfilled. "
         f"Without any order the stack costs {_fixed():.2f} USD a month: the requeue's schedule, and Lambda's "
         "polling of the empty queue. [Telemetry](#telemetry) has fixed costs too. "
-        "Storage is not included: 0.25 USD per GB and month, about 0.9 GB per million orders "
+        "Storage is not included: 0.25 USD per GB and month, about 1.1 GB per million orders "
         "with their index entries.\n\n"
         + markdown_table(
             ["orders per second", "orders per month", "batch", "EXPRESS", "STANDARD", "telemetry, extra"],

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from bench.metering import MeteredBackend, metered_backend
 from bench.report import table, write
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
+from functions.shared.persistence.order_items import list_shard_of
 from local.memory.functions import invoke_task
 
 SIZES: Final = (100, 1_000, 10_000, 100_000)
@@ -87,9 +90,12 @@ def fill(meter: MeteredBackend, size: int) -> None:
             updated_at=at,
             total=7996,
             currency="EUR",
+            reference=f"PO-{number:06}",
         )
-        for table_name, record in {"users": user, "products": product, "orders": order}.items():
-            meter.backend.put(table_name, record)
+        stored: dict[str, object] = {**msgspec.to_builtins(order), "timeShard": list_shard_of(order.order_id)}
+        meter.backend.put("users", user)
+        meter.backend.put("products", product)
+        meter.backend.put("orders", stored)
 
 
 def _requests() -> dict[str, Operation]:
@@ -98,6 +104,14 @@ def _requests() -> dict[str, Operation]:
         "GET /products": "/products",
         "GET /products?category=": "/products?category=Lamps",
         "GET /users/{userId}/orders": "/users/u-0/orders",
+        "GET /orders": "/orders",
+    }
+    orders: dict[str, dict[str, str]] = {
+        "GET /orders?from=&to=": {"from": "2026-01-07", "to": "2026-01-07", "limit": "2"},
+        "GET /orders?status=FULFILLED": {"status": "FULFILLED"},
+        "GET /orders?status=FAILED": {"status": "FAILED"},
+        "GET /orders?status=PENDING": {"status": "PENDING"},
+        "GET /orders?reference=": {"reference": "PO-000007"},
     }
 
     def get(meter: MeteredBackend, url: str, **query: str) -> Any:
@@ -115,7 +129,11 @@ def _requests() -> dict[str, Operation]:
 
         return read
 
+    def found(query: dict[str, str]) -> Operation:
+        return lambda meter: meter.request("GET", "/orders", **query)
+
     return {
+        **{name: found(query) for name, query in orders.items()},
         **{f"{name}, first page": page(path) for name, path in lists.items()},
         **{f"{name}, next page": following_page(path) for name, path in lists.items()},
         "GET /orders/{orderId}": lambda meter: meter.request("GET", "/orders/o-000007"),

@@ -1,29 +1,42 @@
-"""Counts what AWS bills for requests that are not part of an order's path, for `docs/cost.md`."""
+"""Counts what AWS bills for requests outside the paths of `order_paths.py`, for `docs/cost.md`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from bench.billing import Units
+from bench.billing import BilledCall, Units, add
 from bench.metering import MeteredBackend, metered_backend
+from local.memory.functions import invoke_task
 
 Prepare = Callable[[MeteredBackend], Callable[[], object]]
 """Stores what a request needs, and returns the request."""
 
 _PRODUCT: Final = {"title": "Desk lamp, brass", "price": 1999, "stock": 100}
+WITH_REFERENCE: Final = "POST /orders, with a reference"
+WITH_CATEGORY: Final = "POST /products, with a category"
+_REFERENCE: Final = "PO-2026-0147"
+_ORDER: Final = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}], "reference": _REFERENCE}
 _PAGE: Final = 20  # entries
 
 
-def measure_requests() -> dict[str, Units]:
-    """Returns the DynamoDB units of each request by its name, in the order of docs/cost.md."""
+def units_of(calls: Iterable[BilledCall]) -> Units:
+    """Returns the read and write units of calls."""
+    units: Units = {}
+    for call in calls:
+        add(units, call.units)
+    return {what: amount for what, amount in units.items() if what in {"readUnits", "writeUnits"}}
+
+
+def measure_requests() -> dict[str, tuple[BilledCall, ...]]:
+    """Returns the calls of each request by its name, in the order of docs/cost.md."""
     measured = {}
     for name, prepare in _REQUESTS.items():
         with metered_backend("WARNING") as meter:
             request = prepare(meter)
             meter.reset()
             request()
-            measured[name] = meter.ledger.total()
+            measured[name] = tuple(meter.ledger.calls)
     return measured
 
 
@@ -50,9 +63,24 @@ def _list(**query: str) -> Prepare:
     return prepare
 
 
+def _place(meter: MeteredBackend) -> Callable[[], object]:
+    return lambda: meter.request("POST", "/orders", _ORDER)
+
+
+def _list_orders(path: str = "/orders", **query: str) -> Prepare:
+    def prepare(meter: MeteredBackend) -> Callable[[], object]:
+        for _ in range(3 * _PAGE):
+            order = meter.request("POST", "/orders", _ORDER)["orderId"]
+            if query.get("status") == "FAILED":
+                invoke_task("update_order_status", order, status="FAILED", reason="broken")
+        return lambda: meter.request("GET", path, **query)
+
+    return prepare
+
+
 _REQUESTS: Final[Mapping[str, Prepare]] = {
     "POST /products": _create(),
-    "POST /products, with a category": _create(category="Lamps"),
+    WITH_CATEGORY: _create(category="Lamps"),
     "PUT /products/{productId}, replaced": _stored(
         "PUT", "/products/{productId}", _PRODUCT | {"category": "Lamps"}
     ),
@@ -63,4 +91,10 @@ _REQUESTS: Final[Mapping[str, Prepare]] = {
     "POST /products/{productId}/stock": _stored("POST", "/products/{productId}/stock", {"change": 5}),
     f"GET /products, {_PAGE} products": _list(),
     f"GET /products?category=, {_PAGE} products": _list(category="Lamps"),
+    WITH_REFERENCE: _place,
+    f"GET /orders, {_PAGE} orders": _list_orders(),
+    f"GET /orders?status=PENDING, {_PAGE} orders": _list_orders(status="PENDING"),
+    f"GET /orders?status=FAILED, {_PAGE} orders": _list_orders(status="FAILED"),
+    f"GET /orders?reference=, {_PAGE} orders": _list_orders(reference=_REFERENCE),
+    f"GET /users/{{userId}}/orders, {_PAGE} orders": _list_orders("/users/u-1/orders"),
 }

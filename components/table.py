@@ -106,12 +106,12 @@ class Table(pulumi.ComponentResource):
         """Returns the permission to write items by exactly these actions, also in a transaction."""
         return self._grant("writes", actions)
 
-    def grant_query(self, index: str) -> Grant:
-        """Returns the permission to query one index, not the table. Raises KeyError for an unknown index."""
+    def grant_query(self, *indexes: str) -> Grant:
+        """Returns the permission to query these indexes, not the table. Raises KeyError for others."""
         return Grant(
-            purpose=f"queries-{self._name}-{self._indexes[index].name}",
+            purpose="-".join(["queries", self._name, *(self._indexes[index].name for index in indexes)]),
             actions=["dynamodb:Query"],
-            resources=[pulumi.Output.concat(self.arn, "/index/", index)],
+            resources=[pulumi.Output.concat(self.arn, "/index/", index) for index in indexes],
         )
 
     def _grant(self, verb: str, actions: Sequence[str]) -> Grant:

@@ -137,6 +137,20 @@ _PARAMETERS: Final = {
         "description": "Lists archived products too.",
         "schema": {"type": "boolean", "default": False},
     },
+    "From": {
+        "name": "from",
+        "in": "query",
+        "description": "The first day of `createdAt`, in UTC. It may not be in the future.",
+        "schema": {"type": "string", "format": "date"},
+        "example": "2026-01-01",
+    },
+    "To": {
+        "name": "to",
+        "in": "query",
+        "description": "The last day of `createdAt`, in UTC. It may not be in the future, nor before `from`.",
+        "schema": {"type": "string", "format": "date"},
+        "example": "2026-01-31",
+    },
     "NextToken": {
         "name": "nextToken",
         "in": "query",
@@ -199,7 +213,8 @@ class Contract:
                         "description": "Identifies and meters a client. Every key belongs to a usage plan.",
                     }
                 },
-                "parameters": _PARAMETERS | {"Limit": self._limit()},
+                "parameters": _PARAMETERS
+                | {"Limit": self._limit(), "Status": self._status(), "Reference": self._reference()},
                 "headers": _HEADERS,
                 "responses": dict(sorted(self._responses.items())),
                 "schemas": self._schemas(),
@@ -283,6 +298,22 @@ class Contract:
                 "maximum": self._pages.MAX_LIMIT,
                 "default": self._pages.DEFAULT_LIMIT,
             },
+        }
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "name": "status",
+            "in": "query",
+            "description": "Only orders with this status.",
+            "schema": _schema_ref("OrderStatus"),
+        }
+
+    def _reference(self) -> dict[str, Any]:
+        return {
+            "name": "reference",
+            "in": "query",
+            "description": "Only orders with this `reference`.",
+            "schema": tidy(msgspec.json.schema(self._orders.Reference)),
         }
 
     def _successes(self, route: Any) -> list[HTTPStatus]:
@@ -380,6 +411,8 @@ class Contract:
             yield from ("MalformedBody", "BodyTooLarge", "UnsupportedMediaType", "InvalidInput")
         if self._is_page(route):
             yield from ("InvalidPageToken", "InvalidLimit")
+        if "from" in route.query:
+            yield "InvalidOrderQuery"
         yield "UnknownParameter"
         if "<" in route.path:
             yield "NotFound"
@@ -437,6 +470,20 @@ class Contract:
                 "Too little of a product in the basket is in stock.",
                 DETAILS["ShortBasket"],
                 quote=QUOTES["ShortBasket"],
+            ),
+        )
+        future = [
+            msgspec.structs.replace(WRONG_FIELDS[0], field="from", message=DETAILS["InvalidOrderQuery"])
+        ]
+        yield (
+            "InvalidOrderQuery",
+            self._failure(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid_input",
+                "The status is unknown, the reference is no text, a day is no date or in the future, or "
+                "`from` is after `to`.",
+                self._http.summary(future),
+                future,
             ),
         )
         unknown = [

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from functions.baskets_api.views import BasketView
-from functions.orders_api.views import OrderView, view
+from functions.orders_api.views import view
 from functions.shared.domain.addresses import Address
 from functions.shared.domain.baskets import NewBasketLine, NewCheckout
 from functions.shared.domain.orders import (
@@ -30,7 +30,8 @@ from functions.shared.domain.products import (
     StockChange,
 )
 from functions.shared.domain.users import NewUser, User, UserPatch
-from functions.shared.persistence.pages import Page, encode_token
+from functions.shared.persistence.order_lists import OrderQuery
+from functions.shared.persistence.pages import Page, Position, encode_position, encode_token
 from functions.shared.violations import FieldError
 
 REQUEST_ID: Final = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
@@ -105,9 +106,14 @@ def _named(**bodies: msgspec.Struct) -> dict[str, Any]:
     }
 
 
-def _page(list_name: str, record: User | Product | OrderView, key: dict[str, str]) -> Any:
+def _page(list_name: str, record: User | Product, key: dict[str, str]) -> Any:
     token = encode_token(list_name, {name: {"S": value} for name, value in key.items()})
     return msgspec.to_builtins(Page(items=[record], next_token=token))
+
+
+def _page_of_orders(query: OrderQuery) -> Any:
+    token = encode_position(query.fingerprint, Position(_AT, {0: _ORDER_ID}))
+    return msgspec.to_builtins(Page(items=[view(_fulfilled)], next_token=token))
 
 
 _lines: Final = [
@@ -221,11 +227,8 @@ ANSWERS: Final[dict[str, Any]] = {
     "delete_basket_item": _basket(_lines[0]),
     "create_order": msgspec.to_builtins(view(_pending)),
     "get_order": msgspec.to_builtins(view(_fulfilled)),
-    "list_orders_of_user": _page(
-        f"orders of {_USER_ID}",
-        view(_fulfilled),
-        {"orderId": _ORDER_ID, "userId": _USER_ID, "createdAt": _AT},
-    ),
+    "list_orders": _page_of_orders(OrderQuery()),
+    "list_orders_of_user": _page_of_orders(OrderQuery(user_id=_USER_ID)),
     "check_out_basket": msgspec.to_builtins(view(_pending)),
     "cancel_order": msgspec.to_builtins(view(_cancelled)),
     "health": {"status": "ok", "service": "orderflow", "stack": "prod", "version": "3f9c2a7be410"},
@@ -244,6 +247,7 @@ DETAILS: Final = {
     "MalformedIfMatch": 'expected If-Match: "3", the ETag of a response, or a list of at most 50',
     "UnknownParameter": "unknown: expected no query parameter",
     "InvalidPageToken": "this list did not hand out the nextToken",
+    "InvalidOrderQuery": "2099-01-01 is in the future: expected a day up to 2026-06-01 (UTC)",
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
     "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",

@@ -8,6 +8,7 @@ from typing import Any
 
 from functions.orders_api.checkout import check_out
 from functions.orders_api.placing import place_order
+from functions.orders_api.queries import OF_ALL_USERS, OF_USER, order_query
 from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
 from functions.shared.domain.baskets import NewCheckout
@@ -31,6 +32,7 @@ from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence import records
 from functions.shared.persistence.baskets import BasketRepository
+from functions.shared.persistence.order_lists import OrderLists
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.pages import Page
 
@@ -41,6 +43,7 @@ _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 _baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
 _orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
+_lists = OrderLists(_dynamodb, required("ORDERS_TABLE"))
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(
     _orders,
@@ -106,14 +109,19 @@ def get_order(order_id: str) -> Answer[OrderView]:
     return Answer(HTTPStatus.OK, order, {"ETag": etag_of(order)})
 
 
-@api.route("GET", "/users/<user_id>/orders", query=PAGE)
+@api.route("GET", "/orders", query=(*OF_ALL_USERS, *PAGE))
+def list_orders() -> Answer[Page[OrderView]]:
+    """Get a page of orders, newest first.
+
+    PENDING and VALIDATED orders are sorted by their last attempt, all others by `createdAt`.
+    """
+    return _list(None)
+
+
+@api.route("GET", "/users/<user_id>/orders", query=(*OF_USER, *PAGE))
 def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
     """Get a page of a user's orders, newest first."""
-    page = _orders.list_of_user(user_id, *api.page())
-    return Answer(
-        HTTPStatus.OK,
-        Page[OrderView](items=[view(order) for order in page.items], next_token=page.next_token),
-    )
+    return _list(user_id)
 
 
 @api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,))
@@ -132,6 +140,15 @@ def _placed(order: Order, location: str, *, is_new: bool) -> Answer[OrderView]:
         return Answer(HTTPStatus.OK, view(order), headers)
     emit(counts=("OrdersPlaced",))
     return Answer(HTTPStatus.CREATED, view(order), headers)
+
+
+def _list(user_id: str | None) -> Answer[Page[OrderView]]:
+    query = order_query(api.parameter, user_id=user_id, today=clock.now()[:10])
+    page = _lists.page(query, *api.page())
+    return Answer(
+        HTTPStatus.OK,
+        Page[OrderView](items=[view(order) for order in page.items], next_token=page.next_token),
+    )
 
 
 def _idempotency_key() -> str | None:

@@ -147,6 +147,8 @@ def _words(expected: inspect.Type) -> str:
         return _bounded((expected.extra_json_schema or {})["description"], expected.type)
     if isinstance(expected, inspect.UnionType):
         return " or ".join(_words(one) for one in expected.types)
+    if isinstance(expected, inspect.EnumType):
+        return f"one of {', '.join(expected.cls)}"
     if isinstance(expected, inspect.StructType):
         return f"an object with {', '.join(field.encode_name for field in expected.fields)}"
     return _bounded(_PLAIN[type(expected)], expected)
@@ -156,6 +158,7 @@ _PLAIN: dict[type[inspect.Type], str] = {
     inspect.StrType: "a text",
     inspect.IntType: "a whole number",
     inspect.BoolType: "true or false",
+    inspect.DateType: "a day such as 2026-01-31",
     inspect.ListType: "a list",
     inspect.DictType: "an object",
     inspect.NoneType: "null",

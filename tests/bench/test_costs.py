@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.costs import BUDGETS, DOCUMENT, alarm_metrics, budget, custom_metrics, document
+from bench.billing import Units, add
+from bench.costs import BUDGETS, DOCUMENT, INDEXES, alarm_metrics, budget, custom_metrics, document
 from bench.order_paths import OrderPath, measure_all_paths
 from local.engine.monitored import ALARM
-from local.engine.stacks import declare_test_stack
+from local.engine.stacks import declare_test_stack, table_schemas
 from local.memory.state_machine import FUNCTIONS
 
 
@@ -39,6 +40,20 @@ def test_a_fulfilled_order_takes_four_transitions_and_reads_only_to_validate(
         "TransactWriteItems",
         *("UpdateItem", "PutEvents"),
     ]
+
+
+def test_every_index_has_its_price_and_only_three_are_written_for_every_order(fulfilled: OrderPath) -> None:
+    declared = {
+        f"{table}.{index['IndexName']}"
+        for table, schema in table_schemas().items()
+        for index in schema.get("GlobalSecondaryIndexes", ())
+    }
+    written: Units = {}
+    for call in fulfilled.calls:
+        add(written, call.index_units)
+
+    assert set(INDEXES) == declared
+    assert written == {"orders.byUser": 1, "orders.byTime": 1, "orders.open": 2}
 
 
 def test_the_messages_of_a_full_batch_share_its_cost(fulfilled: OrderPath) -> None:

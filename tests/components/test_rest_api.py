@@ -49,6 +49,7 @@ ROUTES = {
     "orders_api": {
         "GET /users/{userId}/orders",
         "POST /users/{userId}/basket/checkout",
+        "GET /orders",
         "POST /orders",
         "GET /orders/{orderId}",
         "POST /orders/{orderId}/cancel",

@@ -27,6 +27,9 @@ def test_each_table_has_its_key_and_indexes(stack: str) -> None:
         "orders": {
             "byUser": [("userId", "HASH"), ("createdAt", "RANGE")],
             "open": [("openShard", "HASH"), ("dueAt", "RANGE")],
+            "byTime": [("timeShard", "HASH"), ("createdAt", "RANGE")],
+            "failed": [("failedShard", "HASH"), ("createdAt", "RANGE")],
+            "byReference": [("reference", "HASH"), ("createdAt", "RANGE")],
         },
         "baskets": {},
     }

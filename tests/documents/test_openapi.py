@@ -83,6 +83,7 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
     ),
     "invalidInput": lambda backend: backend.api.post("/orders", order_of(0)),
     "invalidLimit": lambda backend: backend.api.get("/users", query={"limit": "0"}),
+    "invalidOrderQuery": lambda backend: backend.api.get("/orders", query={"from": "2099-01-01"}),
     "malformedIfMatch": lambda backend: backend.api.delete("/users/u-1", headers={"If-Match": "3"}),
     "unknownParameter": lambda backend: backend.api.get("/users/u-1", query={"emial": "x"}),
     "invalidPageToken": lambda backend: backend.api.get("/users", query={"nextToken": "x"}),

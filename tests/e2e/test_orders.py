@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import botocore.exceptions
@@ -55,6 +56,32 @@ def test_an_order_that_was_cancelled_in_time_stays_cancelled(api: Api, stack: Ru
     assert _wait_until_ended(stack, execution) == "SUCCEEDED"
     assert api.wait_until_final(order_id)["status"] == "CANCELLED"
     assert api.stock(product) == 5
+
+
+def test_orders_are_found_by_status_day_and_reference_over_pages(api: Api) -> None:
+    user, product = api.create_user(), api.create_product(stock=9)
+    body = {"userId": user, "items": [{"productId": product, "quantity": 1}], "reference": f"PO of {user}"}
+    placed = [api.create("/orders", body)["orderId"] for _ in range(5)]
+    days = [api.wait_until_final(order)["createdAt"][:10] for order in placed]
+
+    def found(path: str, **query: str) -> list[str]:
+        token: dict[str, str] = {}
+        orders = []
+        while True:
+            page = api.request("GET", f"{path}?{urlencode(query | token)}").json()
+            orders += [order["orderId"] for order in page["items"]]
+            if "nextToken" not in page:
+                return orders
+            token = {"nextToken": page["nextToken"]}
+
+    assert found("/orders", reference=f"PO of {user}", limit="2") == placed[::-1]
+    by_day = {"from": days[0], "to": days[-1], "status": "FULFILLED"}
+    assert found(f"/users/{user}/orders", **by_day, limit="3") == placed[::-1]
+    everything = found("/orders", limit="7", **by_day)
+    assert [order for order in everything if order in placed] == placed[::-1]
+    assert len(set(everything)) == len(everything)
+    assert not set(found("/orders", status="PENDING")) & set(placed)
+    assert not set(found("/orders", status="FAILED")) & set(placed)
 
 
 def _wait_until_ended(stack: RunningStack, execution_arn: str) -> str:

@@ -71,7 +71,7 @@ def tour_catalog(api: Api) -> None:
 def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None:
     """Places an order for every outcome of the workflow, and calls every route of orders and bills."""
     user, product = api.create_user(), api.create_product(stock=5)
-    sent = {"userId": user, "items": [{"productId": product, "quantity": 1}]}
+    sent = {"userId": user, "items": [{"productId": product, "quantity": 1}], "reference": "PO-1"}
     assert api.request("POST", "/quotes", {"items": sent["items"]}).json()["total"] > 0
     placed = [
         api.request("POST", "/orders", sent, headers={"Idempotency-Key": "k"}).json()["orderId"]
@@ -84,6 +84,9 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
     partner.plan.append(Behavior.REFUSE)
     assert api.wait_until_final(api.place_order(user, {product: 1}))["status"] == "FAILED"
     assert api.request("GET", f"/users/{user}/orders").json()["items"]
+    for query in ("?limit=5", "?status=FAILED", "?reference=PO-1"):
+        assert api.request("GET", f"/orders{query}").json()["items"]
+    assert api.request("GET", "/orders?status=PENDING").status_code == 200
     bill = replace(api, url=billing_url).request("GET", f"/billing/{user}")
     assert bill.json()["orders"] == 1
     for order in (placed[0], "unknown"):

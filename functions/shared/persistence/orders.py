@@ -21,11 +21,15 @@ from functions.shared.domain.moves import (
     sources_of,
 )
 from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus, ReservationState
-from functions.shared.persistence.dynamodb import UpdateExpression, item_before, struct_to_item, was_repeated
+from functions.shared.persistence.dynamodb import (
+    UpdateExpression,
+    item_before,
+    struct_to_item,
+    to_item,
+    was_repeated,
+)
 from functions.shared.persistence.open_index import OpenIndex, shard_of
-from functions.shared.persistence.order_items import OrderItems, order_before, order_from
-from functions.shared.persistence.pages import Page, decode_token, encode_token
-from functions.shared.persistence.records import batch_get
+from functions.shared.persistence.order_items import OrderItems, list_shard_of, order_before, order_from
 
 
 class OrderRepository:
@@ -36,7 +40,7 @@ class OrderRepository:
         self.open_index = OpenIndex(self._items)
 
     def create(self, order: Order) -> Order | None:
-        """Stores a new order and enters it in the index of open orders.
+        """Stores a new order. Enters it in the indexes `open` and `byTime`.
 
         Returns None, or the present order when there is one under this id already.
         """
@@ -50,9 +54,10 @@ class OrderRepository:
 
     def put_of(self, order: Order) -> dict[str, Any]:
         """Returns the parameters of the PutItem that stores a new order, for a transaction too."""
+        item = struct_to_item(msgspec.structs.replace(order, open_shard=shard_of(order.order_id)))
         return {
             "TableName": self._items.table,
-            "Item": struct_to_item(msgspec.structs.replace(order, open_shard=shard_of(order.order_id))),
+            "Item": item | to_item({"timeShard": list_shard_of(order.order_id)}),
             "ConditionExpression": "attribute_not_exists(orderId)",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -68,32 +73,6 @@ class OrderRepository:
         """Returns the order as it is now. Raises `NotFound`."""
         order = self.find(order_id)
         return order if order is not None else order_from(None, order_id)
-
-    def list_of_user(self, user_id: str, limit: int, token: str | None) -> Page[Order]:
-        """Returns one page of a user's orders, newest first, by one Query and one BatchGetItem.
-
-        Raises `InvalidPageToken`.
-        """
-        list_name = f"orders of {user_id}"
-        start = decode_token(list_name, frozenset({"orderId", "userId", "createdAt"}), token, userId=user_id)
-        answer = self._items.client.query(
-            TableName=self._items.table,
-            IndexName="byUser",
-            KeyConditionExpression="userId = :user",
-            ExpressionAttributeValues={":user": {"S": user_id}},
-            ScanIndexForward=False,
-            Limit=limit,
-            **start,
-        )
-        ids = [item["orderId"]["S"] for item in answer["Items"]]
-        found = {
-            item["orderId"]["S"]: order_from(item, item["orderId"]["S"])
-            for item in batch_get(self._items.client, self._items.table, "orderId", ids)
-        }
-        return Page(
-            items=[found[order_id] for order_id in ids if order_id in found],
-            next_token=encode_token(list_name, answer.get("LastEvaluatedKey")),
-        )
 
     def move(self, move: Move, *, stay_open: bool = False) -> MoveResult:
         """Makes one move of an order, once. A repeat changes nothing.
@@ -120,6 +99,8 @@ class OrderRepository:
             update.set("total", move.pricing.total).set("currency", move.pricing.currency)
         if move.shipment is not None:
             update.set("shipment", msgspec.to_builtins(move.shipment))
+        if move.to is OrderStatus.FAILED:
+            update.set("failedShard", list_shard_of(move.order_id))
         if move.to not in OPEN_STATUSES and not stay_open:
             update.remove("openShard", "dueAt")
         try:
@@ -143,7 +124,7 @@ class OrderRepository:
             .set("firstAttempt", order.attempt + 1)
             .set("openShard", shard_of(order.order_id))
             .set("dueAt", due_at)
-            .remove("statusReason")
+            .remove("statusReason", "failedShard")
             .require_equal("attempt", order.attempt)
             .require_one_of("status", sources_of(OrderStatus.PENDING))
         )

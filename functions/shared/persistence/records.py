@@ -126,7 +126,7 @@ class Records(Generic[T]):
         Makes one Query on the field's index (`byCategory`) and one BatchGetItem. Raises `InvalidPageToken`.
         """
         list_name = f"{self._noun} with {field} {value}"
-        start = decode_token(list_name, frozenset({self._key_name}), token)
+        start = decode_token(list_name, self._key_name, token)
         if start:
             start["ExclusiveStartKey"][field] = {"S": value}
         answer = self._client.query(
@@ -152,7 +152,7 @@ class Records(Generic[T]):
         Raises `InvalidPageToken`.
         """
         answer = self._client.scan(
-            TableName=self._table, Limit=limit, **decode_token(self._noun, frozenset({self._key_name}), token)
+            TableName=self._table, Limit=limit, **decode_token(self._noun, self._key_name, token)
         )
         return Page(
             items=[self._read(item) for item in answer["Items"]],

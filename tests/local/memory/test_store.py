@@ -86,12 +86,14 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
     from functions.shared.domain.products import Product
     from functions.shared.persistence import records
     from functions.shared.persistence.open_index import OPEN_SHARDS
+    from functions.shared.persistence.order_lists import OrderLists, OrderQuery
     from functions.shared.persistence.orders import OrderRepository
     from functions.shared.persistence.reservations import Reservations
 
     chance = random.Random(seed)  # noqa: S311
     seconds = itertools.count()
     orders = OrderRepository(both, "orders")
+    lists = OrderLists(both, "orders")
     reservations = Reservations(both, "orders", "products")
     products = records.products(both, "products")
     for number in range(3):
@@ -104,7 +106,13 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         minutes, second = divmod(next(seconds), 60)
         at = f"2026-01-01T00:{minutes:02}:{second:02}.000Z"
         orders.create(
-            new_order(NewOrder("u-1", lines), order_id=order_id, at=at, due_at=at, with_fingerprint=False)
+            new_order(
+                NewOrder("u-1", lines, reference=chance.choice([None, "PO-1"])),
+                order_id=order_id,
+                at=at,
+                due_at=at,
+                with_fingerprint=False,
+            )
         )
 
     def random_order() -> Any:
@@ -147,7 +155,10 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         lambda: orders.open_index.remove(random_order().order_id),
         lambda: orders.open_index.add(random_order(), AT),
         lambda: orders.open_index.list(chance.choice(OPEN_SHARDS), "2027", 100, None),
-        lambda: orders.list_of_user("u-1", 2, None),
+        lambda: lists.page(OrderQuery(user_id="u-1"), 2, None),
+        lambda: lists.page(OrderQuery(reference="PO-1"), 2, None),
+        lambda: lists.page(OrderQuery(placed_before="2026-01-01T00:01:00.000Z"), 2, None),
+        lambda: lists.page(OrderQuery(status=OrderStatus.FAILED, placed_from="2026"), 1, None),
         lambda: products.page(chance.randint(1, 3), None),
         lambda: products.find_many(["p-0", "p-1", "p-9"], consistent=True),
         lambda: products.patch(

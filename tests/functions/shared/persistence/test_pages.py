@@ -197,17 +197,6 @@ def test_an_invalid_page_token_is_a_400(backend: MemoryBackend, kind: str, token
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
 
 
-def test_a_page_token_changed_to_another_user_is_a_400(backend: MemoryBackend) -> None:
-    for user in ("u-1", "u-1", "u-2"):
-        backend.create_order(user, {"p-1": 1})
-    token = backend.api.get("/users/u-1/orders", query={"limit": "1"}).body["nextToken"]
-    content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    content["key"]["userId"] = "u-2"
-    forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-    answer = backend.api.get("/users/u-1/orders", query={"nextToken": forged})
-    assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
-
-
 def test_a_page_token_of_another_user_is_a_400(backend: MemoryBackend) -> None:
     for _ in range(2):
         backend.create_order("u-1", {"p-1": 1})
