@@ -53,7 +53,14 @@ orders = Table(
     settings=settings.tables,
 )
 baskets = Table("baskets", key="userId", expires="expiresAt", settings=settings.tables)
-tables = {"users": users, "products": products, "orders": orders, "baskets": baskets}
+requests = Table("requests", key="requestId", expires="expiresAt", settings=settings.tables)
+tables = {
+    "users": users,
+    "products": products,
+    "orders": orders,
+    "baskets": baskets,
+    "requests": requests,
+}
 queue = Queue("orders", settings=settings.queue)
 bus = EventBus("orderflow", description="Order events")
 layer = DependencyLayer("dependencies")
@@ -163,21 +170,33 @@ requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=5)
 # --- The functions behind the API ---
 
 cors: dict[str, pulumi.Input[str]] = {"CORS_ORIGINS": ",".join(settings.api.cors_origins)}
+# For routes that take an Idempotency-Key.
+keeps_requests: dict[str, pulumi.Input[str]] = {"REQUESTS_TABLE": requests.name}
 
 users_api = function(
     "users_api",
-    {"USERS_TABLE": users.name, **cors},
-    [users.grant_read("GetItem", "Scan"), users.grant_write("PutItem", "UpdateItem", "DeleteItem")],
+    {"USERS_TABLE": users.name, **keeps_requests, **cors},
+    [
+        users.grant_read("GetItem", "Scan"),
+        users.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+        requests.grant_write("PutItem", "UpdateItem"),
+    ],
     timeout=settings.api.timeout_seconds,
 )
 
 products_api = function(
     "products_api",
-    {"PRODUCTS_TABLE": products.name, "DEFAULT_CURRENCY": settings.api.default_currency, **cors},
+    {
+        "PRODUCTS_TABLE": products.name,
+        "DEFAULT_CURRENCY": settings.api.default_currency,
+        **keeps_requests,
+        **cors,
+    },
     [
         products.grant_read("GetItem", "BatchGetItem", "Scan"),
         products.grant_query("byCategory"),
         products.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+        requests.grant_write("PutItem", "UpdateItem"),
     ],
     timeout=settings.api.timeout_seconds,
 )
@@ -192,6 +211,7 @@ orders_api = function(
         "ORDERS_QUEUE_URL": queue.url,
         **events,
         "STALLED_AFTER_MINUTES": str(settings.requeue.stalled_after_minutes),
+        **keeps_requests,
         **cors,
     },
     [
@@ -202,6 +222,7 @@ orders_api = function(
         baskets.grant_read("GetItem"),
         baskets.grant_write("UpdateItem"),
         orders.grant_write("PutItem", "UpdateItem"),
+        requests.grant_write("PutItem", "UpdateItem"),
         queue.grant_send(),
         bus.grant_put(),
     ],

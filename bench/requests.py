@@ -17,6 +17,7 @@ WITH_REFERENCE: Final = "POST /orders, with a reference"
 WITH_CATEGORY: Final = "POST /products, with a category"
 _REFERENCE: Final = "PO-2026-0147"
 _ORDER: Final = {"userId": "u-1", "items": [{"productId": "p-1", "quantity": 2}], "reference": _REFERENCE}
+_KEY: Final = {"Idempotency-Key": "4711"}
 _PAGE: Final = 20  # entries
 
 
@@ -40,16 +41,25 @@ def measure_requests() -> dict[str, tuple[BilledCall, ...]]:
     return measured
 
 
-def _create(**fields: object) -> Prepare:
-    return lambda meter: lambda: meter.request("POST", "/products", _PRODUCT | fields)
+def _create(headers: Mapping[str, str] | None = None, **fields: object) -> Prepare:
+    return lambda meter: lambda: meter.backend.api.post("/products", _PRODUCT | fields, headers=headers)
 
 
-def _stored(method: str, path: str, body: Mapping[str, object]) -> Prepare:
+def _repeat(meter: MeteredBackend) -> Callable[[], object]:
+    create = _create(_KEY)(meter)
+    create()
+    return create
+
+
+def _stored(
+    method: str, path: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> Prepare:
     """A request for a stored product with a category."""
 
     def prepare(meter: MeteredBackend) -> Callable[[], object]:
         product = meter.request("POST", "/products", _PRODUCT | {"category": "Lamps"})["productId"]
-        return lambda: meter.request(method, path.replace("{productId}", product), body)
+        url = path.replace("{productId}", product)
+        return lambda: meter.backend.api.request(method, url, body, headers=headers)
 
     return prepare
 
@@ -81,6 +91,8 @@ def _list_orders(path: str = "/orders", **query: str) -> Prepare:
 _REQUESTS: Final[Mapping[str, Prepare]] = {
     "POST /products": _create(),
     WITH_CATEGORY: _create(category="Lamps"),
+    "POST /products, with an Idempotency-Key": _create(_KEY),
+    "POST /products, repeated": _repeat,
     "PUT /products/{productId}, replaced": _stored(
         "PUT", "/products/{productId}", _PRODUCT | {"category": "Lamps"}
     ),
@@ -89,6 +101,9 @@ _REQUESTS: Final[Mapping[str, Prepare]] = {
         "PATCH", "/products/{productId}", {"category": "Sofas"}
     ),
     "POST /products/{productId}/stock": _stored("POST", "/products/{productId}/stock", {"change": 5}),
+    "POST /products/{productId}/stock, with an Idempotency-Key": _stored(
+        "POST", "/products/{productId}/stock", {"change": 5}, _KEY
+    ),
     f"GET /products, {_PAGE} products": _list(),
     f"GET /products?category=, {_PAGE} products": _list(category="Lamps"),
     WITH_REFERENCE: _place,

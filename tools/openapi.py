@@ -66,7 +66,7 @@ Creates users, products and orders, and returns the status of orders.
 - **Times** are UTC, ISO 8601, with milliseconds.
 - **Errors** are problem documents (RFC 9457). `code` is for programs, `detail` and `errors` are for people.
   Give the `requestId` to support.
-- **Retries**: repeated requests with the same `Idempotency-Key` create one order.
+- **Retries**: repeated requests with the same `Idempotency-Key` take effect once.
 - **Additions**: a later release of v1 may add fields to a response, and values to a list such as `status` or
   `code`. Ignore unknown fields, and have a branch for unknown values.
 
@@ -121,8 +121,8 @@ _PARAMETERS: Final = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The client's name for this order, unique per user. A repeated request with the same "
-        "body creates no order and returns the first one.",
+        "description": "The client's name for this request, kept for at least 24 hours. A repeat with the "
+        "same body takes effect once and gets the first answer.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
     "Category": {
@@ -278,7 +278,7 @@ class Contract:
             names.append("IfMatch")
         if self._replaces(route):
             names.append("OnlyCreate")
-        if self._errors.IdempotencyKeyReused in route.raises:
+        if route.idempotent or self._errors.IdempotencyKeyReused in route.raises:
             names.append("IdempotencyKey")
         if self._has_etag(route):
             names.append("IfNoneMatch")
@@ -421,6 +421,8 @@ class Contract:
         if self._takes_if_match(route):
             yield from ("MalformedIfMatch", "VersionMismatch")
         yield from self._raised_names(route)
+        if route.idempotent:
+            yield "IdempotencyKeyReused"
         if function != OPEN_FUNCTION:
             yield from ("InvalidApiKey", "QuotaExceeded", "Unavailable")
         yield from ("Throttled", "InternalError", "IntegrationFailure", "IntegrationTimeout")
@@ -571,7 +573,14 @@ def _set_environment() -> None:
     os.environ.setdefault("STALLED_AFTER_MINUTES", "10")
     for name in (
         *("USERS_TABLE", "PRODUCTS_TABLE", "ORDERS_TABLE", "ORDERS_QUEUE_URL", "EVENT_BUS_NAME"),
-        *("BASKETS_TABLE", "CORS_ORIGINS", "DEFAULT_CURRENCY", "STACK_NAME", "SERVICE_VERSION"),
+        *(
+            "BASKETS_TABLE",
+            "REQUESTS_TABLE",
+            "CORS_ORIGINS",
+            "DEFAULT_CURRENCY",
+            "STACK_NAME",
+            "SERVICE_VERSION",
+        ),
     ):
         os.environ.setdefault(name, "none")
     os.environ.setdefault("BASKET_DAYS", "30")

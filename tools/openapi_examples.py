@@ -261,7 +261,7 @@ DETAILS: Final = {
     "VersionMismatch": "the product was changed since the version that If-Match names",
     "BodyTooLarge": "expected a body of at most 65536 bytes",
     "UnsupportedMediaType": "expected a body of type application/json, not text/plain",
-    "IdempotencyKeyReused": "this Idempotency-Key came with another order before",
+    "IdempotencyKeyReused": "this Idempotency-Key came with another request before",
     "VersionRequired": "a change of stock needs If-Match with the product's ETag",
 }
 

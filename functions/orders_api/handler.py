@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,6 @@ from functions.shared.domain.errors import (
     BasketEmpty,
     IdempotencyKeyReused,
     InsufficientStock,
-    InvalidInput,
     NotOrderable,
     PriceChanged,
     TooLateToCancel,
@@ -35,9 +33,10 @@ from functions.shared.persistence.baskets import BasketRepository
 from functions.shared.persistence.order_lists import OrderLists
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.pages import Page
+from functions.shared.persistence.requests import RequestRepository
 
-api = Api()
 _dynamodb = aws.client("dynamodb")
+api = Api(RequestRepository(_dynamodb, required("REQUESTS_TABLE")))
 _users = records.users(_dynamodb, required("USERS_TABLE"))
 _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 _baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
@@ -64,7 +63,8 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
     """Place an order: 201, or 200 with the first order for a repeat."""
     order, is_new = place_order(
         body,
-        key=_idempotency_key(),
+        client=api.client,
+        key=api.idempotency_key(),
         correlation_id=api.request_id,
         at=clock.now(),
         stalled_after_minutes=_stalled_after_minutes,
@@ -124,7 +124,7 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
     return _list(user_id)
 
 
-@api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,))
+@api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,), idempotent=True)
 def cancel_order(order_id: str) -> Answer[OrderView]:
     """Cancel an order. 409 if its stock is reserved already."""
     move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
@@ -149,10 +149,3 @@ def _list(user_id: str | None) -> Answer[Page[OrderView]]:
         HTTPStatus.OK,
         Page[OrderView](items=[view(order) for order in page.items], next_token=page.next_token),
     )
-
-
-def _idempotency_key() -> str | None:
-    key = api.header("idempotency-key")
-    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        raise InvalidInput("expected 1 to 255 printable ASCII characters without spaces", "Idempotency-Key")
-    return key

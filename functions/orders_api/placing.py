@@ -18,6 +18,7 @@ from functions.shared.persistence.orders import OrderRepository
 def place_order(
     new: NewOrder,
     *,
+    client: str,
     key: str | None,
     correlation_id: str,
     at: str,
@@ -25,13 +26,13 @@ def place_order(
     orders: OrderRepository,
     queue: OrderQueue,
 ) -> tuple[Order, bool]:
-    """Accepts an order, once per idempotency key. Returns it, and whether it is new.
+    """Accepts an order, once per client, user and idempotency key. Returns it, and whether it is new.
 
     A stored order is accepted, even if the queue does not take it. It is in the index of open orders, and the
     requeue sends it. A client's repeat sends an order that is still PENDING again, because its first message
     may be lost. Raises `InvalidInput`, and `IdempotencyKeyReused` if the key came with another order before.
     """
-    order_id = str(uuid.uuid4()) if key is None else order_id_for(new.user_id, key)
+    order_id = str(uuid.uuid4()) if key is None else order_id_for(client, new.user_id, key)
     logger.append_keys(order_id=order_id)
     order = new_order(
         new,
@@ -42,7 +43,7 @@ def place_order(
     )
     first = orders.create(order)
     if first is not None and first.request_hash != order.request_hash:
-        raise IdempotencyKeyReused("this Idempotency-Key came with another order before")
+        raise IdempotencyKeyReused("this Idempotency-Key came with another request before")
     accepted = first or order
     send_if_pending(accepted, correlation_id, queue)
     return accepted, first is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from http import HTTPStatus
 from typing import Any
 
@@ -28,9 +27,12 @@ from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records, stock
 from functions.shared.persistence.pages import Page
+from functions.shared.persistence.requests import RequestRepository
 
-api = Api()
-_products = records.products(aws.client("dynamodb"), required("PRODUCTS_TABLE"))
+_dynamodb = aws.client("dynamodb")
+_products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
+_requests = RequestRepository(_dynamodb, required("REQUESTS_TABLE"))
+api = Api(_requests)
 _default_currency = required("DEFAULT_CURRENCY")
 
 
@@ -40,12 +42,12 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return api.handle(event, context)
 
 
-@api.route("POST", "/products", takes=NewProduct)
+@api.route("POST", "/products", takes=NewProduct, idempotent=True)
 def create_product(body: NewProduct) -> Answer[Product]:
     """Add a product to the catalog."""
     now = clock.now()
     product = Product(
-        product_id=str(uuid.uuid4()),
+        product_id=api.new_id(),
         title=body.title,
         description=body.description,
         price=body.price,
@@ -57,7 +59,7 @@ def create_product(body: NewProduct) -> Answer[Product]:
         created_at=now,
         updated_at=now,
     )
-    _products.create(product)
+    product = _products.create(product)
     return _one(product, HTTPStatus.CREATED, Location=f"{api.location}/{product.product_id}")
 
 
@@ -130,17 +132,24 @@ def delete_product(product_id: str) -> Answer[None]:
     return Answer(HTTPStatus.NO_CONTENT)
 
 
-@api.route("POST", "/products/<product_id>/stock", takes=NewStockChange, raises=(InsufficientStock,))
+@api.route(
+    "POST",
+    "/products/<product_id>/stock",
+    takes=NewStockChange,
+    raises=(InsufficientStock,),
+    idempotent=True,
+)
 def change_stock(product_id: str, body: NewStockChange) -> Answer[Product]:
     """Add to the stock of a product, or take from it: a delivery, a loss, a correction.
 
     Unlike a new number by PATCH it needs no version, because it does not overwrite what orders reserve.
     """
     change = StockChange(change=body.change, at=clock.now(), reason=body.reason)
-    return _one(stock.change_stock(_products, product_id, change))
+    mark = None if api.kept_request is None else _requests.marking(api.kept_request)
+    return _one(stock.change_stock(_products, product_id, change, mark=mark))
 
 
-@api.route("POST", "/quotes", takes=NewQuote)
+@api.route("POST", "/quotes", takes=NewQuote, idempotent=True)
 def create_quote(body: NewQuote) -> Answer[Quote]:
     """Get the prices and the availability of lines today.
 

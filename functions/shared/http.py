@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
+import uuid
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -17,8 +18,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.shared import aws, deadline
+from functions.shared import aws, clock, deadline
 from functions.shared.domain import errors
 from functions.shared.domain.preconditions import Precondition
 from functions.shared.domain.quotes import Quote
@@ -26,6 +28,7 @@ from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.persistence.pages import DEFAULT_LIMIT, MAX_LIMIT
+from functions.shared.persistence.requests import KeptAnswer, KeptRequest, RequestRepository
 from functions.shared.violations import MAX_PATH, FieldError, strip_texts, violations, words
 
 MAX_BODY_BYTES = 64 * 1024
@@ -125,12 +128,16 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True):
-    """The response of a route: a status, a body (a struct, a text sent as it is, or None), and headers."""
+    """The response of a route: a status, a body (a struct, a text sent as it is, or None), and headers.
+
+    One that is not final is not kept for a repeat with the same `Idempotency-Key`.
+    """
 
     status: HTTPStatus
     body: T | None = None
     headers: dict[str, str] = {}
     content_type: str = "application/json"
+    is_final: bool = True
 
 
 Handler = Callable[..., Answer[Any]]
@@ -146,13 +153,17 @@ class Route(NamedTuple):
     raises: tuple[type[errors.DomainError], ...]
     query: tuple[str, ...]
     revalidates: bool
+    idempotent: bool
 
 
 class Api:
-    """The routes of one function."""
+    """The routes of one function. `requests` keeps the answers of its idempotent routes."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: RequestRepository | None = None) -> None:
         self.routes: list[Route] = []
+        self._requests = requests
+        # The entry of the present request, if it has an Idempotency-Key and its route is idempotent.
+        self.kept_request: KeptRequest | None = None
         first, *others = required("CORS_ORIGINS").split(",")
         self._resolver = APIGatewayRestResolver(
             cors=CORSConfig(allow_origin=first, extra_origins=others, expose_headers=list(EXPOSED_HEADERS))
@@ -169,16 +180,21 @@ class Api:
         raises: tuple[type[errors.DomainError], ...] = (),
         query: tuple[str, ...] = (),
         revalidates: bool = True,
+        idempotent: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Registers a route. Path parameters are written `<order_id>` and passed by name.
 
         `takes` is the type of the body, which is passed as `body`. `raises` are the errors that no other
         route has, for the contract. `query` are the names of the query parameters; others are refused. A GET
         with `revalidates=False` never returns 304: its response changes while its `ETag` stays.
+
+        An `idempotent` route takes an `Idempotency-Key`: a repeat gets the first answer. The handler may run
+        again for the same key when its answer was lost. It creates records under `new_id`, and marks other
+        effects in their own transaction (`RequestRepository.marking`), unless they are harmless to repeat.
         """
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(Route(method, path, handler, takes, raises, query, revalidates))
+            self.routes.append(Route(method, path, handler, takes, raises, query, revalidates, idempotent))
 
             @wraps(handler)
             def run(**path_parameters: str) -> Response[str]:
@@ -188,9 +204,13 @@ class Api:
                 if "order_id" in path_parameters:
                     logger.append_keys(order_id=path_parameters["order_id"])
                 self._check_query(query)
+                arguments: dict[str, Any] = dict(path_parameters)
                 if takes is not None:
-                    return _to_response(handler(body=self._decode_body(takes), **path_parameters))
-                answer = handler(**path_parameters)
+                    arguments["body"] = self._decode_body(takes)
+                key = self.idempotency_key() if idempotent else None
+                if key is not None:
+                    return self._answer_once(key, arguments.get("body"), lambda: handler(**arguments))
+                answer = handler(**arguments)
                 return _to_response(self._unless_known(answer) if method == "GET" and revalidates else answer)
 
             self._resolver.route(path, method)(run)
@@ -201,6 +221,7 @@ class Api:
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answers one request of API Gateway. Writes one log line."""
         deadline.start(context)
+        self.kept_request = None
         # HEAD is answered as GET. The gateway omits the body and keeps its length (RFC 9110, section 9.3.2).
         method = "GET" if event["httpMethod"] == "HEAD" else event["httpMethod"]
         answer = self._resolver.resolve({**event, "path": _path_of(event), "httpMethod": method}, context)
@@ -224,6 +245,25 @@ class Api:
     def request_id(self) -> str:
         """Returns API Gateway's id of the request, which is the correlation id of all that follows."""
         return str(self._resolver.current_event.request_context.request_id)
+
+    @property
+    def client(self) -> str:
+        """Returns the id of the client's API key; empty for a route without one."""
+        context = self._resolver.current_event.raw_event["requestContext"]
+        return str((context.get("identity") or {}).get("apiKeyId") or "")
+
+    def idempotency_key(self) -> str | None:
+        """Returns the `Idempotency-Key`, or None. Raises `InvalidInput`."""
+        key = self.header("idempotency-key")
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+            raise errors.InvalidInput(
+                "expected 1 to 255 printable ASCII characters without spaces", "Idempotency-Key"
+            )
+        return key
+
+    def new_id(self) -> str:
+        """Returns an id for a new record: for the same Idempotency-Key the same."""
+        return str(uuid.uuid4()) if self.kept_request is None else self.kept_request.operation_id
 
     @property
     def location(self) -> str:
@@ -275,6 +315,47 @@ class Api:
             must_exist=self.header("if-match") is not None,
             must_be_new=none_match is not None,
         )
+
+    # --- repeated requests --------------------------------------------------------------------------------
+
+    def _answer_once(
+        self, key: str, body: msgspec.Struct | None, run: Callable[[], Answer[Any]]
+    ) -> Response[str]:
+        """Returns the answer to the first request with this key, or else that of `run`, and keeps it.
+
+        An answer that may be another one later is not kept: an error of this service, for example.
+        """
+        if self._requests is None:
+            raise TypeError("an idempotent route needs Api(requests=...)")
+        body_hash = hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
+        request = self._requests.begin(self._scope_of(key), body_hash, at=clock.now())
+        if request.answer is not None:
+            return _from_kept(request.answer)
+        self.kept_request = request
+        try:
+            answer = run()
+            response, is_final = _to_response(answer), answer.is_final
+        except Exception as error:  # noqa: BLE001
+            response = self._to_problem(error)
+            is_final = response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        if not is_final:
+            return response
+        headers = {name: str(value) for name, value in response.headers.items()}
+        kept = KeptAnswer(response.status_code, headers, response.body or "")
+        try:
+            return _from_kept(self._requests.keep(request, kept))
+        except (ClientError, BotoCoreError) as error:
+            # The request took effect. A repeat runs again and finds that.
+            logger.warning("answer not kept", exc_info=error)
+            return response
+
+    def _scope_of(self, key: str) -> str:
+        """Returns the name of a request with this key: another client, user or route has another one."""
+        context = self._resolver.current_event.raw_event["requestContext"]
+        user = ((context.get("authorizer") or {}).get("claims") or {}).get("sub") or ""
+        event = self._resolver.current_event
+        scope = [self.client, user, event.http_method, event.path, key]
+        return hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
 
     # --- the resolver -------------------------------------------------------------------------------------
 
@@ -416,6 +497,10 @@ def etag(version: int) -> str:
 def etag_of(body: msgspec.Struct) -> str:
     """Returns the entity tag of a body without a version: a hash of it."""
     return f'"{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:16]}"'
+
+
+def _from_kept(kept: KeptAnswer) -> Response[str]:
+    return Response(status_code=kept.status, headers=dict(kept.headers), body=kept.body)
 
 
 def _to_response(answer: Answer[Any]) -> Response[str]:

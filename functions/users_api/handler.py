@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from http import HTTPStatus
 from typing import Any
 
@@ -16,9 +15,11 @@ from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
 from functions.shared.persistence import records
 from functions.shared.persistence.pages import Page
+from functions.shared.persistence.requests import RequestRepository
 
-api = Api()
-_users = records.users(aws.client("dynamodb"), required("USERS_TABLE"))
+_dynamodb = aws.client("dynamodb")
+_users = records.users(_dynamodb, required("USERS_TABLE"))
+api = Api(RequestRepository(_dynamodb, required("REQUESTS_TABLE")))
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
@@ -27,14 +28,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return api.handle(event, context)
 
 
-@api.route("POST", "/users", takes=NewUser)
+@api.route("POST", "/users", takes=NewUser, idempotent=True)
 def create_user(body: NewUser) -> Answer[User]:
     """Register a user."""
     now = clock.now()
     user = User(
-        user_id=str(uuid.uuid4()), name=body.name, email=body.email, version=1, created_at=now, updated_at=now
+        user_id=api.new_id(), name=body.name, email=body.email, version=1, created_at=now, updated_at=now
     )
-    _users.create(user)
+    user = _users.create(user)
     return _one(user, HTTPStatus.CREATED, Location=f"{api.location}/{user.user_id}")
 
 

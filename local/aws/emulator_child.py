@@ -113,6 +113,7 @@ def _answer_failed_integrations_as_the_gateway() -> None:
       stack trace, which the emulator's log gets instead:
       https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     - The id in the event is the response's `x-amzn-requestid`.
+    - The identity in the event has the id of the API key.
     - The path in the event is the one that the client sent, so that `Location` can be followed.
     """
     from ministack.services import apigateway_v1 as gateway
@@ -130,6 +131,9 @@ def _answer_failed_integrations_as_the_gateway() -> None:
         if host in {"127.0.0.1", "localhost"}:
             context = event["requestContext"]
             context["path"] = f"/_aws/execute-api/{api_id}{context['path']}"
+        # None without a key; the gateway checks keys before.
+        client = gateway._resolve_api_key(gateway._api_key_from_request(event["headers"]))
+        event["requestContext"]["identity"]["apiKeyId"] = client and client["id"]
         event_of_request.set(event)
         return event
 

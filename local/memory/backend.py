@@ -49,7 +49,7 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 USER = "u-1"
 MAX_RECEIVES = 5  # of the queue's redrive policy
 OUTPUTS = {
-    "tableNames": {"users": "users", "products": "products", "orders": "orders", "baskets": "baskets"},
+    "tableNames": {name: name for name in ("users", "products", "orders", "baskets", "requests")},
     "queueUrl": ENVIRONMENT["ORDERS_QUEUE_URL"],
     "deadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters",
     "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
@@ -153,7 +153,7 @@ class MemoryBackend:
             answer = self.post("/orders", body, headers={"Idempotency-Key": key})
             if answer is not None and answer.status in {200, 201}:
                 break
-        return order_id_for(USER, key)
+        return order_id_for(self.api.api_key_id, USER, key)
 
     def order_basket(self, *, version: int | None = None, tries: int = 3) -> int:
         """Checks out the basket of the one user, and repeats while the API fails. Returns the last status.

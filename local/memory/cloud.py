@@ -139,10 +139,11 @@ class MemoryCloud:
         return answer
 
     def _record_reservation(self, action: Mapping[str, Any]) -> None:
-        """Records the reservation that a transaction changed: its first action updates the order."""
-        if "Update" not in action:
+        """Records the first action of a transaction, if it reserves or releases stock."""
+        key = action.get("Update", {}).get("Key", {})
+        if "orderId" not in key:
             return
-        order_id = action["Update"]["Key"]["orderId"]["S"]
+        order_id = key["orderId"]["S"]
         reservation = self.store.tables["orders"].items[order_id]["reservation"]["M"]
         self.reservations.setdefault(order_id, []).append(
             (reservation["state"]["S"], int(reservation["attempt"]["N"]))

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "PRODUCTS_TABLE": "products",
     "ORDERS_TABLE": "orders",
     "BASKETS_TABLE": "baskets",
+    "REQUESTS_TABLE": "requests",
     "BASKET_DAYS": "30",
     "ORDERS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders",
     "EVENT_BUS_NAME": "orderflow",
@@ -126,6 +127,7 @@ class ApiClient:
     """Sends requests to the functions as API Gateway does (REST API, Lambda proxy integration)."""
 
     request_id: str = field(default="request-1")
+    api_key_id: str = field(default="client-1")
 
     def request(
         self,
@@ -154,6 +156,7 @@ class ApiClient:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": self.request_id,
+                "identity": {"apiKeyId": self.api_key_id},
                 "stage": "v1",
                 "path": f"/v1{path}",
                 "httpMethod": method,

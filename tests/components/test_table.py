@@ -7,7 +7,13 @@ import pytest
 from local.engine.stacks import declare_test_stack
 from tests.components.recorded import STACKS, TABLE
 
-KEYS = {"users": "userId", "products": "productId", "orders": "orderId", "baskets": "userId"}
+KEYS = {
+    "users": "userId",
+    "products": "productId",
+    "orders": "orderId",
+    "baskets": "userId",
+    "requests": "requestId",
+}
 
 
 def indexes(table: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
@@ -32,6 +38,7 @@ def test_each_table_has_its_key_and_indexes(stack: str) -> None:
             "byReference": [("reference", "HASH"), ("createdAt", "RANGE")],
         },
         "baskets": {},
+        "requests": {},
     }
 
 
@@ -42,7 +49,8 @@ def test_only_baskets_expire(stack: str) -> None:
         for table in declare_test_stack(stack).of_type(TABLE)
         if "ttl" in table.inputs
     }
-    assert expiring == {"baskets": {"attributeName": "expiresAt", "enabled": True}}
+    expires = {"attributeName": "expiresAt", "enabled": True}
+    assert expiring == {"baskets": expires, "requests": expires}
 
 
 @pytest.mark.parametrize("stack", STACKS)

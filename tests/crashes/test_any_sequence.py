@@ -189,7 +189,8 @@ class AnySequence(RuleBasedStateMachine):
 
     @invariant()
     def each_key_and_each_basket_makes_one_order(self) -> None:
-        by_key = {order_id_for(USER, key) for key in self.bodies}
+        client = self.backend.api.api_key_id
+        by_key = {order_id_for(client, USER, key) for key in self.bodies}
         assert set(self.backend.orders()) <= by_key | self.basket_orders
 
     def teardown(self) -> None:

@@ -254,3 +254,19 @@ def test_no_header_and_no_body_exposes_internals(api: Api) -> None:
     for answer in (api.request("GET", "/orders/none"), api.request("GET", "/users?nextToken=x")):
         shown = json.dumps([dict(answer.headers), answer.text])
         assert not [word for word in ("arn:", "local-", "Traceback", "Error:", "dynamodb") if word in shown]
+
+
+def test_one_idempotency_key_of_two_clients_makes_two_records_and_repeated_one(api: Api) -> None:
+    product = {"title": "Lamp", "price": 100, "stock": 5}
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    with ThreadPoolExecutor(8) as pool:
+        repeats = list(
+            pool.map(lambda _: api.request("POST", "/products", product, headers=headers), "x" * 8)
+        )
+    assert {answer.status_code for answer in repeats} == {201}
+    assert len({answer.text for answer in repeats}) == 1
+    other = api.request("POST", "/products", product, key=api.free_key, headers=headers)
+    assert other.status_code == 201
+    assert other.json()["productId"] != repeats[0].json()["productId"]
+    changed = api.request("POST", "/products", product | {"price": 101}, headers=headers | ORIGIN)
+    check_problem(changed, 422, "idempotency_key_reused")

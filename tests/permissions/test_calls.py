@@ -50,7 +50,7 @@ Permissions = Mapping[str, set[Permission]]
 
 def tour_records(api: Api, kind: str, new: object, change: object) -> None:
     """Calls every route of users or products, with an existing and an unknown id."""
-    created = api.create(f"/{kind}", new)
+    created = api.request("POST", f"/{kind}", new, headers={"Idempotency-Key": kind}).json()
     api.request("GET", f"/{kind}")
     for found in (created[f"{kind.removesuffix('s')}Id"], "unknown"):
         api.request("GET", f"/{kind}/{found}")
@@ -65,6 +65,11 @@ def tour_catalog(api: Api) -> None:
     lamp = {"title": "Lamp", "price": 1, "stock": 1, "category": "Lamps"}
     assert api.request("PUT", "/products/SKU-4.2", lamp).status_code == 201
     assert api.request("POST", "/products/SKU-4.2/stock", {"change": 2}).json()["stock"] == 3
+    for _ in range(2):
+        taken = api.request(
+            "POST", "/products/SKU-4.2/stock", {"change": -1}, headers={"Idempotency-Key": "loss"}
+        )
+        assert taken.json()["stock"] == 2
     assert api.request("GET", "/products?category=Lamps").json()["items"]
 
 
@@ -91,7 +96,7 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
     assert bill.json()["orders"] == 1
     for order in (placed[0], "unknown"):
         api.request("GET", f"/orders/{order}")
-        api.request("POST", f"/orders/{order}/cancel")
+        api.request("POST", f"/orders/{order}/cancel", headers={"Idempotency-Key": "cancel"})
 
 
 def tour_baskets(api: Api) -> None:

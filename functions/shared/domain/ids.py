@@ -23,12 +23,13 @@ Identifier = Annotated[
 _NAMESPACE = uuid.UUID("5b0c5b5e-6f5c-4d0e-9c39-0f9f5c1a7d11")
 
 
-def order_id_for(user_id: str, idempotency_key: str) -> str:
-    """Returns the id of the order that a user places under an idempotency key.
+def order_id_for(client: str, user_id: str, idempotency_key: str) -> str:
+    """Returns the id of the order that a client places for a user under an idempotency key.
 
-    A user's id has no slash (see `Identifier`), so the keys of two users never make the same id.
+    `client` is the id of its API key. Neither that nor a user's id has a slash (see `Identifier`), so the
+    keys of two clients or users never make the same id.
     """
-    return str(uuid.uuid5(_NAMESPACE, f"order/{user_id}/{idempotency_key}"))
+    return str(uuid.uuid5(_NAMESPACE, f"order/{client}/{user_id}/{idempotency_key}"))
 
 
 def basket_order_id(basket_id: str) -> str:

@@ -68,20 +68,24 @@ class Records(Generic[T]):
         self._key_name = key_name
         self._kind = kind
 
-    def create(self, record: T) -> None:
-        """Stores a new record.
+    def create(self, record: T) -> T:
+        """Stores a new record and returns it.
 
-        Its id is new, so an existing record was written by an earlier try of this call, and is kept.
+        Its id is new, so an existing record was written by an earlier try of this request, and is returned.
         """
         try:
             self._client.put_item(
                 TableName=self._table,
                 Item=struct_to_item(record),
                 ConditionExpression=f"attribute_not_exists({self._key_name})",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if not is_condition_failure(error):
+            first = item_before(error)
+            if first is None:
                 raise
+            return self._read(first)
+        return record
 
     def find(self, record_id: str, *, consistent: bool = True) -> T | None:
         """Returns the record, or None. An eventually consistent read costs half."""
@@ -229,6 +233,16 @@ class Records(Generic[T]):
                 raise
         # Another writer changed the record in the same millisecond.
         return self._update(record_id, change())
+
+    def transact(self, record_id: str, update: UpdateExpression, *others: dict[str, Any]) -> None:
+        """Writes one record together with updates of other tables: all or none. Raises botocore's errors."""
+        own = {
+            "TableName": self._table,
+            "Key": self._key(record_id),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **update.parameters(),
+        }
+        self._client.transact_write_items(TransactItems=[{"Update": change} for change in (own, *others)])
 
     def delete(self, record_id: str, *, versions: set[int] | None) -> None:
         """Deletes a record. Raises `NotFound` and `VersionMismatch`."""

@@ -216,6 +216,7 @@ def test_repeats_in_parallel_make_one_order_and_ask_for_one_attempt(backend: Mem
     def place(number: int) -> tuple[Order, bool]:
         return place_order(
             new,
+            client="client-1",
             key="key-1",
             correlation_id=f"request-{number}",
             at=clock.now(),

@@ -11,13 +11,19 @@ from functions.shared.domain.orders import OrderStatus
 from tests.functions.shared.domain.samples import order
 
 
-def test_the_same_user_and_key_always_make_the_same_order_id() -> None:
-    assert order_id_for("u-1", "key") == order_id_for("u-1", "key")
+def test_the_same_client_user_and_key_always_make_the_same_order_id() -> None:
+    assert order_id_for("c-1", "u-1", "key") == order_id_for("c-1", "u-1", "key")
 
 
-@pytest.mark.parametrize(("user", "key"), [("u-2", "key"), ("u-1", "other"), ("u", "1/key")])
-def test_another_user_or_key_makes_another_order_id(user: str, key: str) -> None:
-    assert order_id_for(user, key) != order_id_for("u-1", "key")
+@pytest.mark.parametrize(
+    ("client", "user", "key"),
+    [
+        *(("c-2", "u-1", "key"), ("c-1", "u-2", "key"), ("c-1", "u-1", "other")),
+        *(("c-1", "u", "1/key"), ("c-1/u-1", "key", "")),
+    ],
+)
+def test_another_client_user_or_key_makes_another_order_id(client: str, user: str, key: str) -> None:
+    assert order_id_for(client, user, key) != order_id_for("c-1", "u-1", "key")
 
 
 def test_an_event_has_the_same_id_in_each_repeat_and_other_events_have_other_ids() -> None:
@@ -30,7 +36,7 @@ def test_an_event_has_the_same_id_in_each_repeat_and_other_events_have_other_ids
 
 def test_ids_are_the_same_in_every_version() -> None:
     """A newer version may answer a repeated request, or publish an event again."""
-    assert order_id_for("u-1", "key") == "7baa2dd0-3b20-5299-b91f-e5f65fc486e4"
+    assert order_id_for("c-1", "u-1", "key") == "d204c8a3-665c-5140-9f3a-774f87ef1040"
     assert event_id_for("o-1", 2) == "67dcbb67-4c56-5592-9b46-2790db6a4893"
 
 

@@ -20,7 +20,7 @@ def entries(until: str) -> set[str]:
 
 def test_orders_are_spread_over_all_shards_and_each_keeps_its_own() -> None:
     assert len(OPEN_SHARDS) == 16  # 1,000 writes a second each
-    ids = [order_id_for("u-1", f"key-{number}") for number in range(400)]
+    ids = [order_id_for("client-1", "u-1", f"key-{number}") for number in range(400)]
     shards = [shard_of(order_id) for order_id in ids]
     assert set(shards) == set(OPEN_SHARDS)
     assert max(shards.count(shard) for shard in OPEN_SHARDS) < 2 * 400 / 16
