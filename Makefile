@@ -7,7 +7,7 @@ DEV := .venv/.installed-dev
 # --system-certs: uses the system's certificates as pip does, for networks with their own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
-.PHONY: help install demo run test check lint types coverage implementations references mutants bench docs lock clean
+.PHONY: help install demo run test proof check lint types coverage implementations references mutants bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-38s %s\n", "make " $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +54,16 @@ demo: $(LOCAL) ## Run the whole stack on this machine and process orders to ever
 run: $(LOCAL) ## Serve the API on this machine until Ctrl-C
 	$(BIN)/python -m local up
 
-test: install ## Run all tests
-	$(BIN)/python -m pytest --numprocesses 2
+# Three processes on two cores: a third of the time the tests wait. Free processes take tests of busy ones.
+PYTEST := $(BIN)/python -m pytest --dist worksteal --numprocesses
+# These need the real Pulumi CLI or implementations by others, and take longer than all others together.
+PROOF := tests/engine tests/references
+
+test: install ## Run the tests that hold for every change: all but those of `make proof`
+	$(PYTEST) 3 $(addprefix --ignore=,$(PROOF))
+
+proof: implementations ## Run the tests with the real Pulumi CLI and with other implementations
+	$(PYTEST) 2 $(PROOF)
 
 lint: install
 	$(BIN)/ruff check .
@@ -67,17 +75,17 @@ lint: install
 types: install
 	$(BIN)/mypy .
 
-check: lint types test ## Lint, types and tests: what CI runs
+check: lint types test ## Lint, types and tests: what CI runs, with `make proof`
 
 coverage: install ## Measure the lines and branches of the product that the unit tests run
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term \
+	$(PYTEST) 2 --cov --cov-report=term \
 		$(addprefix --ignore=tests/,bench crashes e2e interleavings local)
 
 implementations: install
 	$(BIN)/python -m tests.references.implementations
 
 references: implementations ## Compare the stand-ins with other implementations, which it installs
-	$(BIN)/python -m pytest --numprocesses 2 tests/references
+	$(PYTEST) 2 tests/references
 
 mutants: install ## Run the tests against every mutant, or those of ONLY="--since main"
 	$(BIN)/python -m tests.mutation $(ONLY)

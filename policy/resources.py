@@ -69,10 +69,12 @@ def within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     if value is UNKNOWN:
         return
     yield path, value
+    if isinstance(value, str):
+        return
     if isinstance(value, Mapping):
         for key in value:
             yield from within(_at(value, key), *path, key)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, Sequence):
         for position in range(len(value)):
             yield from within(_at(value, position), *path)
 

@@ -7,7 +7,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,8 @@ from local.engine.program import PROJECT_ROOT, ProgramError, ProgramRun, Resourc
 from local.engine.provider_account import Stored
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stack_config import ConfigError
-from local.engine.stacks import EVERYTHING
 from local.memory.permissions import grants_of_role
 from policy.resources import ROLE, ROLE_POLICY, ROLE_POLICY_ATTACHMENT, many, statements
-from tests.engine.workspace import Workspace, require_cli
 from tests.policy.evaluation import recording
 
 HERE = f"{REGION}:{ACCOUNT_ID}"
@@ -383,26 +380,6 @@ def check_permissions(run: ProgramRun, resource: Resource | Stored, stack: str) 
     for action in (f"{service}:{name}" for name in reads.split()):
         for role in ("deploy", "preview"):
             assert allows(run, role, action, arn, context), f"{action} on {arn}"
-
-
-def test_the_roles_may_do_all_that_the_engine_asks_of_the_provider(tmp_path: Path) -> None:
-    """With the names, tags and calls of the real engine, from the first update to the last."""
-    require_cli()
-    workspace = Workspace.make(tmp_path)
-    workspace.init("dev", {**EVERYTHING, "protectData": False, "deletionProtection": False})
-    workspace.up()
-    resources = workspace.resources()
-    workspace.pulumi("config", "set", "functionMemoryMb", "1024")
-    workspace.pulumi("config", "set", "workflowType", "STANDARD")
-    workspace.up("--refresh")
-    resources += workspace.resources()
-    workspace.pulumi("destroy", "--skip-preview")
-    (api_id,) = {item.id for item in resources if item.type == "aws:apigateway/restApi:RestApi"}
-    assert {call.type for call in workspace.calls()} == {item.type for item in resources}
-    for config in ({}, {"apiId": api_id}):
-        run = bootstrap("dev", **DOMAIN, **config)
-        for item in resources:
-            check_permissions(run, item, "dev")
 
 
 def context_of(resource: Resource | Stored, stack: str) -> dict[str, Any]:

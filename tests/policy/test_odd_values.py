@@ -4,6 +4,7 @@ A rule that raises is an error to the engine: it stops a good preview and hides 
 absent text may arrive as "" if the provider returns it so.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,12 +30,35 @@ def with_one_changed(value: Any, new: object) -> Iterator[Any]:
             yield copied
 
 
+def shape(value: Any) -> Any:
+    """Returns the kinds of a value and of all that is nested in it. A text that is JSON is nested too."""
+    if isinstance(value, dict):
+        return frozenset((key, shape(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return tuple(map(shape, value))
+    try:
+        return "JSON", shape(json.loads(value))
+    except (TypeError, ValueError):
+        return type(value)
+
+
 def findings_with_each(value: object) -> Iterator[tuple[str, list[Violation]]]:
-    """Yields the findings in the recorded stack while each value in turn is replaced by this one."""
+    """Yields the findings in the recorded stack while each value in turn is replaced by this one.
+
+    Of resources with the same type, shape and references, one is enough.
+    """
     run = recording("prod", everything=True)
     config, stack = config_of(run), recorded(run)
     plain = [{**item.inputs, **item.outputs} for item in run.resources] + [dict(run.outputs.values)]
+    seen = set()
     for item, props in zip(stack, plain, strict=True):
+        referred = {
+            key: tuple(to.resource_type for to in found) for key, found in item.property_dependencies.items()
+        }
+        kind = item.resource_type, shape(props), frozenset(referred.items())
+        if kind in seen:
+            continue
+        seen.add(kind)
         before, references = item.props, item.property_dependencies
         for key, whole in props.items():
             if value is not UNKNOWN:  # an unknown value keeps its references

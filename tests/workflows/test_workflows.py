@@ -313,13 +313,15 @@ def test_each_check_installs_and_requires_the_other_python() -> None:
     check = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["check"]
     rows = check["strategy"]["matrix"]["include"]
     assert sorted((row["python"], row["other"]) for row in rows) == [("3.11", "3.13"), ("3.13", "3.11")]
-    _, setup, cli, _, checks = check["steps"]
+    _, setup, cli, checks, proof = check["steps"]
     # Without a command the action only installs the CLI: https://github.com/pulumi/actions#installation-only
     assert cli["with"] == {"pulumi-version": version_of_pulumi()}
     # The last one becomes the default:
     # https://github.com/actions/setup-python/blob/main/docs/advanced-usage.md#specifying-multiple-pythonpypy-versions
     assert setup["with"]["python-version"].split("\n") == ["${{ matrix.other }}", "${{ matrix.python }}", ""]
-    assert checks["env"] == {EVERY_PYTHON: "true", "REQUIRE_PULUMI": "true"}
+    assert (checks["run"], proof["run"]) == ("make check PYTHON=python", "make proof PYTHON=python")
+    assert checks["env"] == {EVERY_PYTHON: "true"}
+    assert proof["env"] == {"REQUIRE_PULUMI": "true"}
 
 
 def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
