@@ -64,6 +64,11 @@ def _stored(
     return prepare
 
 
+def _batch(meter: MeteredBackend) -> Callable[[], object]:
+    items = [_PRODUCT | {"productId": f"p-{number}"} for number in range(100)]
+    return lambda: meter.request("POST", "/products/batch", {"items": items})
+
+
 def _list(**query: str) -> Prepare:
     def prepare(meter: MeteredBackend) -> Callable[[], object]:
         for _ in range(_PAGE):
@@ -100,6 +105,7 @@ _REQUESTS: Final[Mapping[str, Prepare]] = {
     "PATCH /products/{productId}, the category": _stored(
         "PATCH", "/products/{productId}", {"category": "Sofas"}
     ),
+    "POST /products/batch, 100 products": _batch,
     "POST /products/{productId}/stock": _stored("POST", "/products/{productId}/stock", {"change": 5}),
     "POST /products/{productId}/stock, with an Idempotency-Key": _stored(
         "POST", "/products/{productId}/stock", {"change": 5}, _KEY

@@ -23,6 +23,7 @@ import msgspec
 
 from components.api_responses import PROBLEMS
 from components.packaging import function_names
+from functions.shared.domain.products import BatchProduct
 from tools.openapi_examples import ANSWERS, BODIES, DETAILS, QUOTES, REQUEST_ID, WRONG_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -53,6 +54,7 @@ _CONDITIONAL: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _SUCCESSES: Final = {
     HTTPStatus.OK: "OK.",
     HTTPStatus.CREATED: "Created.",
+    HTTPStatus.MULTI_STATUS: "A result for each product, in the order of the request.",
     HTTPStatus.NO_CONTENT: "Deleted.",
     HTTPStatus.NOT_MODIFIED: "The document has not changed.",
 }
@@ -321,6 +323,8 @@ class Contract:
             return [HTTPStatus.NO_CONTENT]
         if self._has_etag(route):
             return [HTTPStatus.OK, HTTPStatus.NOT_MODIFIED]
+        if getattr(_answer_of(route), "__name__", "") == "BatchResults":
+            return [HTTPStatus.MULTI_STATUS]
         if self._creates(route):
             repeatable = getattr(_answer_of(route), "__name__", "") in _REPEATABLE
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
@@ -530,7 +534,7 @@ class Contract:
 
     def _schemas(self) -> dict[str, Any]:
         routes = [route for function in self._functions.values() for route in function.api.routes]
-        bodies = {route.takes for route in routes if route.takes is not None}
+        bodies = {route.takes for route in routes if route.takes is not None} | {BatchProduct}
         answers = [_answer_of(route) for route in routes if _answer_of(route) not in {str, type(None)}]
         _, requests = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
         _, responses = msgspec.json.schema_components(

@@ -22,9 +22,11 @@ from functions.shared.domain.orders import (
 )
 from functions.shared.domain.pricing import NewQuote, quote
 from functions.shared.domain.products import (
+    BatchProduct,
     NewProduct,
     NewStockChange,
     Product,
+    ProductBatch,
     ProductPatch,
     ProductPut,
     StockChange,
@@ -167,6 +169,14 @@ BODIES: Final[dict[str, Any]] = {
     "ProductPut": _named(
         a_product=ProductPut(title="Desk lamp", price=1999, currency="EUR", stock=120, category="Lamps"),
     ),
+    "ProductBatch": _named(
+        two_products=ProductBatch(
+            items=[
+                BatchProduct(product_id="LAMP-4.2", title="Desk lamp", price=1999, stock=120),
+                BatchProduct(product_id="SOFA-1", title="Sofa", price=49900, category="Sofas"),
+            ]
+        ),
+    ),
     "NewStockChange": _named(
         a_delivery=NewStockChange(change=50, reason="delivery 4711"),
         a_loss=NewStockChange(change=-1, reason="broken"),
@@ -206,6 +216,23 @@ ANSWERS: Final[dict[str, Any]] = {
     ),
     "put_user": msgspec.to_builtins(_user),
     "put_product": msgspec.to_builtins(_product),
+    "put_products": {
+        "results": [
+            {"status": 201, "productId": "LAMP-4.2", "version": 1},
+            {
+                "status": 422,
+                "problem": {
+                    "type": "about:blank",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "code": "invalid_input",
+                    "detail": "Invalid price: expected a whole number from 0 to 100000000.",
+                    "requestId": REQUEST_ID,
+                    "errors": [{"field": "price", "message": "expected a whole number from 0 to 100000000"}],
+                },
+            },
+        ]
+    },
     "change_stock": msgspec.to_builtins(
         msgspec.structs.replace(
             _product,

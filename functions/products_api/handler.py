@@ -7,16 +7,19 @@ from typing import Any
 
 import msgspec
 
-from functions.products_api import catalog
+from functions.products_api import batch, catalog
+from functions.products_api.batch import BatchResults
 from functions.shared import aws, clock
 from functions.shared.domain.errors import AlreadyExists, InsufficientStock, InvalidInput, VersionRequired
 from functions.shared.domain.orders import check_distinct
+from functions.shared.domain.preconditions import Precondition
 from functions.shared.domain.pricing import NewQuote, quote
 from functions.shared.domain.products import (
     Category,
     NewProduct,
     NewStockChange,
     Product,
+    ProductBatch,
     ProductPatch,
     ProductPut,
     StockChange,
@@ -94,15 +97,30 @@ def put_product(product_id: str, body: ProductPut) -> Answer[Product]:
     `If-None-Match: *` only creates, `If-Match` only replaces. The stock of an existing product stays, unless
     `If-Match` names its version. So a repeat does not undo the orders since the first request.
     """
-    product, is_new = catalog.put_product(
+    product, is_new = _put(product_id, body, api.precondition())
+    return _one(product, HTTPStatus.CREATED, Location=api.location) if is_new else _one(product)
+
+
+@api.route("POST", "/products/batch", takes=ProductBatch, idempotent=True)
+def put_products(body: ProductBatch) -> Answer[BatchResults]:
+    """Create or replace up to 100 products: 207 with a result for each.
+
+    Each product is treated as in `PUT /products/{productId}` without a condition. A mistake in one does not
+    stop the others.
+    """
+    results = batch.put_each(body.items, put=_put, problem_of=api.problem_of)
+    return Answer(HTTPStatus.MULTI_STATUS, results, is_final=results.is_final)
+
+
+def _put(product_id: str, body: ProductPut, condition: Precondition) -> tuple[Product, bool]:
+    return catalog.put_product(
         _products,
         product_id,
         body,
         default_currency=_default_currency,
         at=clock.now(),
-        condition=api.precondition(),
+        condition=condition,
     )
-    return _one(product, HTTPStatus.CREATED, Location=api.location) if is_new else _one(product)
 
 
 @api.route("PATCH", "/products/<product_id>", takes=ProductPatch, raises=(VersionRequired,))

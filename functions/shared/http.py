@@ -109,6 +109,7 @@ _TITLES = {
 }
 
 T = TypeVar("T")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -400,17 +401,20 @@ class Api:
             value = decode_json(raw, Any)
         except MalformedJson as error:
             raise MalformedBody("the body is not valid JSON") from error
-        if isinstance(value, dict):
-            strip_texts(value, kind)
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            raise InvalidBody(violations(value, kind)) from error
+        return convert_body(value, kind)
 
     def _no_route(self, _error: Exception) -> Response[str]:
-        return self._problem(*NO_ROUTE)
+        body = self._problem(*NO_ROUTE)
+        return _to_response(Answer(NO_ROUTE[0], body, content_type="application/problem+json"))
 
     def _to_problem(self, error: Exception) -> Response[str]:
+        body = self.problem_of(error)
+        # Seconds. Contention and throttling rarely last longer.
+        headers = {"Retry-After": "1"} if body.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return _to_response(Answer(HTTPStatus(body.status), body, headers, "application/problem+json"))
+
+    def problem_of(self, error: Exception) -> Problem:
+        """Returns the problem document of an error. Logs an error that is not the client's."""
         if aws.is_transient(error) or isinstance(error, errors.StoreContention):
             logger.warning("a service did not answer", exc_info=error)
             return self._problem(*UNAVAILABLE)
@@ -432,11 +436,18 @@ class Api:
         field_errors: list[FieldError] | None = None,
         *,
         quote: Quote | None = None,
-    ) -> Response[str]:
-        body = problem(status, code, detail, self.request_id, field_errors, quote=quote)
-        # Seconds. Contention and throttling rarely last longer.
-        headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-        return _to_response(Answer(status, body, headers, "application/problem+json"))
+    ) -> Problem:
+        return problem(status, code, detail, self.request_id, field_errors, quote=quote)
+
+
+def convert_body(value: Any, kind: type[Body]) -> Body:
+    """Returns a decoded body as `kind`, with trimmed texts. Raises `InvalidBody`."""
+    if isinstance(value, dict):
+        strip_texts(value, kind)
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(violations(value, kind)) from error
 
 
 def problem(

@@ -38,6 +38,7 @@ ROUTES = {
         "PATCH /products/{productId}",
         "DELETE /products/{productId}",
         "POST /products/{productId}/stock",
+        "POST /products/batch",
         "POST /quotes",
     },
     "baskets_api": {

@@ -51,6 +51,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
     "functions/shared/persistence/reservations.py": _WRITES,
     "functions/shared/persistence/stock.py": (f"{_F}/products_api", _REPEATS),
+    "functions/products_api/batch.py": (f"{_F}/products_api",),
     "functions/products_api/catalog.py": (*_RECORDS, f"{_F}/products_api"),
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),

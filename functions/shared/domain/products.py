@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from functions.shared.domain import currencies
+from functions.shared.domain.ids import Identifier
 from functions.shared.domain.texts import LINES, Line, ShortLine
 
 Description = Annotated[
@@ -18,6 +19,7 @@ Currency = Annotated[
     str, msgspec.Meta(pattern=currencies.CODE, description="an ISO 4217 currency code such as EUR")
 ]
 MAX_STOCK = 1_000_000_000
+MAX_BATCH = 100
 Stock = Annotated[int, msgspec.Meta(ge=0, le=MAX_STOCK)]
 Category = ShortLine
 
@@ -76,6 +78,26 @@ class ProductPut(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     currency: Currency | None = None
     category: Category | None = None
     archived: bool = False
+
+
+class BatchProduct(ProductPut, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A product of a batch, with its id."""
+
+    product_id: Identifier
+
+
+class ProductBatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Up to 100 products. Each is checked on its own, so that a mistake in one does not stop the others."""
+
+    items: Annotated[
+        list[Any],
+        msgspec.Meta(
+            min_length=1,
+            max_length=MAX_BATCH,
+            description="a list of products",
+            extra_json_schema={"items": {"$ref": "#/components/schemas/BatchProduct"}},
+        ),
+    ]
 
 
 class NewStockChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
