@@ -16,6 +16,7 @@ import msgspec
 
 from bench.metering import MeteredBackend, metered_backend
 from bench.report import table, write
+from functions.shared.domain.baskets import Basket
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
@@ -24,6 +25,9 @@ from local.memory.functions import invoke_task
 
 SIZES: Final = (100, 1_000, 10_000, 100_000)
 _AT: Final = "2026-01-31T08:00:00.000Z"
+_NEVER: Final = 2**32  # seconds since 1970
+_QUANTITIES: Final = {"p-0": 1, "p-1": 1}
+_LINES: Final = [{"productId": product, "quantity": pieces} for product, pieces in _QUANTITIES.items()]
 _STALLED: Final = (0, 10, 100)
 
 Operation = Callable[[MeteredBackend], object]
@@ -72,7 +76,7 @@ def operations() -> dict[str, Operation]:
 
 
 def fill(meter: MeteredBackend, size: int) -> None:
-    """Stores that many users, products and fulfilled orders of one user."""
+    """Stores that many users with a basket, products, and fulfilled orders of one user."""
     lines = [OrderLine(product_id=f"p-{line}", quantity=2, title="Lamp", unit_price=1999) for line in (0, 1)]
     history = [HistoryEntry(status=status, at=_AT) for status in (OrderStatus.PENDING, OrderStatus.FULFILLED)]
     for number in range(size):
@@ -96,6 +100,8 @@ def fill(meter: MeteredBackend, size: int) -> None:
         meter.backend.put("users", user)
         meter.backend.put("products", product)
         meter.backend.put("orders", stored)
+        basket = Basket(f"u-{number}", 2, f"b-{number}", _QUANTITIES, {"p-0": 0, "p-1": 1}, _AT, _NEVER)
+        meter.backend.put("baskets", basket)
 
 
 def _requests() -> dict[str, Operation]:
@@ -140,12 +146,25 @@ def _requests() -> dict[str, Operation]:
         "POST /orders": _create,
         "POST /orders/{orderId}/cancel": _cancel,
         "ValidateOrder": _validate,
+        "POST /quotes": lambda meter: meter.request("POST", "/quotes", {"items": _LINES}),
+        "GET /users/{userId}/basket": lambda meter: meter.request("GET", "/users/u-7/basket"),
+        "PUT /users/{userId}/basket/items/{productId}": lambda meter: meter.request(
+            "PUT", "/users/u-7/basket/items/p-0", {"quantity": 2}
+        ),
+        "POST /users/{userId}/basket/checkout": _check_out,
     }
 
 
+def _check_out(meter: MeteredBackend) -> None:
+    basket = meter.backend.cloud.store.tables["baskets"].items["u-7"]
+    order = meter.request("POST", "/users/u-7/basket/checkout", {})
+    meter.backend.cloud.queue.clear()
+    meter.backend.cloud.store.tables["baskets"].items["u-7"] = basket
+    _delete_order(meter, order["orderId"])
+
+
 def _create_order(meter: MeteredBackend) -> str:
-    lines = [{"productId": product, "quantity": 1} for product in ("p-0", "p-1")]
-    order = meter.request("POST", "/orders", {"userId": "u-0", "items": lines})
+    order = meter.request("POST", "/orders", {"userId": "u-0", "items": _LINES})
     meter.backend.cloud.queue.clear()
     return str(order["orderId"])
 

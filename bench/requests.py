@@ -93,6 +93,33 @@ def _list_orders(path: str = "/orders", **query: str) -> Prepare:
     return prepare
 
 
+def _quote(meter: MeteredBackend) -> Callable[[], object]:
+    products = [meter.backend.create_product() for _ in range(2)]
+    body = {"items": [{"productId": product, "quantity": 2} for product in products]}
+    return lambda: meter.request("POST", "/quotes", body)
+
+
+def _order(meter: MeteredBackend) -> Callable[[], object]:
+    user = meter.backend.create_user()
+    quantities = {meter.backend.create_product(): 2 for _ in range(2)}
+    return lambda: meter.backend.create_order(user, quantities)
+
+
+def _basket(method: str, suffix: str = "", body: object = None, lines: int = 2) -> Prepare:
+    """A request for a basket with that many lines. `{productId}` is one of its products, or a new one."""
+
+    def prepare(meter: MeteredBackend) -> Callable[[], object]:
+        user = meter.backend.create_user()
+        products = [meter.backend.create_product() for _ in range(max(lines, 1))]
+        for product in products[:lines]:
+            meter.backend.fill_basket(user, {product: 2})
+        path = f"/users/{user}/basket{suffix}".replace("{productId}", products[0])
+        return lambda: meter.request(method, path, body)
+
+    return prepare
+
+
+_ITEM: Final = "/items/{productId}"
 _REQUESTS: Final[Mapping[str, Prepare]] = {
     "POST /products": _create(),
     WITH_CATEGORY: _create(category="Lamps"),
@@ -118,4 +145,14 @@ _REQUESTS: Final[Mapping[str, Prepare]] = {
     f"GET /orders?status=FAILED, {_PAGE} orders": _list_orders(status="FAILED"),
     f"GET /orders?reference=, {_PAGE} orders": _list_orders(reference=_REFERENCE),
     f"GET /users/{{userId}}/orders, {_PAGE} orders": _list_orders("/users/u-1/orders"),
+    "POST /quotes, 2 lines": _quote,
+    "GET /users/{userId}/basket, 2 lines": _basket("GET"),
+    "PUT /users/{userId}/basket/items/{productId}, the first line": _basket(
+        "PUT", _ITEM, {"quantity": 1}, lines=0
+    ),
+    "PUT /users/{userId}/basket/items/{productId}, 2 lines": _basket("PUT", _ITEM, {"quantity": 1}),
+    "DELETE /users/{userId}/basket/items/{productId}, 2 lines": _basket("DELETE", _ITEM),
+    "DELETE /users/{userId}/basket": _basket("DELETE"),
+    "POST /orders, 2 lines": _order,
+    "POST /users/{userId}/basket/checkout, 2 lines": _basket("POST", "/checkout", {}),
 }
