@@ -42,7 +42,7 @@ _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 _baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
 _orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _stalled_after_minutes = int(required("STALLED_AFTER_MINUTES"))
-_lists = OrderLists(_dynamodb, required("ORDERS_TABLE"))
+_lists = OrderLists(_dynamodb, required("ORDERS_TABLE"), stalled_after_minutes=_stalled_after_minutes)
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(
     _orders,

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from functions.shared import clock
 from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import Item
 from functions.shared.persistence.open_index import OPEN_SHARDS
@@ -35,6 +36,8 @@ MAX_EXAMINED = 500
 _MAX_BATCH = 100  # keys of one BatchGetItem
 # Entries of a shard that one Query reads. They fit into one read unit, 4 KB.
 _CHUNK = 40
+# Minutes.
+_MARGIN = 60
 # Before and after every time.
 _FIRST, _LAST = "0", "9"
 
@@ -83,9 +86,11 @@ class _Entry(NamedTuple):
 class OrderLists:
     """The orders table, by its indexes."""
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(self, client: Any, table: str, *, stalled_after_minutes: int) -> None:
         self._client = client
         self._table = table
+        # A lower value in the configuration does not change the orders that are stored.
+        self._due_within = stalled_after_minutes + _MARGIN
 
     def page(self, query: OrderQuery, limit: int, token: str | None) -> Page[Order]:
         """Returns one page of the orders of a query, newest first. Raises `InvalidPageToken`.
@@ -93,7 +98,7 @@ class OrderLists:
         An order that is placed while a client reads the pages may be missing. Every other order is on one
         page, and on no second one. In the index `open` an order that is dispatched again moves to the front.
         """
-        source = _source_of(query)
+        source = _source_of(query, clock.minutes_after(clock.now(), self._due_within))
         position = decode_position(
             query.fingerprint, token, len(source.partitions), source.first, source.last
         )
@@ -188,14 +193,15 @@ class _MergedEntries:
         }
 
 
-def _source_of(query: OrderQuery) -> _Source:
+def _source_of(query: OrderQuery, workflow_due_by: str) -> _Source:
     between = {"first": query.placed_from or _FIRST, "last": query.placed_before or _LAST}
     if query.user_id is not None:
         return _Source("byUser", "userId", (query.user_id,), **between)
     if query.reference is not None:
         return _Source("byReference", "reference", (query.reference,), **between)
     if query.status in OPEN_STATUSES:
-        return _Source("open", "openShard", OPEN_SHARDS, range_key="dueAt")
+        # Orders that wait for something else than the workflow are due later. There may be very many.
+        return _Source("open", "openShard", OPEN_SHARDS, range_key="dueAt", last=workflow_due_by)
     if query.status is OrderStatus.FAILED:
         return _Source("failed", "failedShard", LIST_SHARDS, **between)
     return _Source("byTime", "timeShard", LIST_SHARDS, **between)

@@ -93,7 +93,7 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     seconds = itertools.count()
     orders = OrderRepository(both, "orders")
-    lists = OrderLists(both, "orders")
+    lists = OrderLists(both, "orders", stalled_after_minutes=10)
     reservations = Reservations(both, "orders", "products")
     products = records.products(both, "products")
     for number in range(3):

@@ -151,6 +151,20 @@ def test_a_reference_lists_its_orders_of_all_users_and_only_those(backend: Memor
     assert "reference" not in backend.stored_order(without)
 
 
+def test_the_list_of_a_status_of_the_workflow_reads_no_order_that_is_due_after_it(
+    backend: MemoryBackend,
+) -> None:
+    pending = place(backend, 0, text(START), "PENDING")
+    later = [place(backend, number, text(START), "PENDING") for number in range(1, 4)]
+    for order_id in later:
+        backend.set_order(order_id, dueAt=text(START + timedelta(hours=72)))
+    recorder = CallRecorder()
+    with backend.hooked(recorder):
+        assert all_ids(backend, "/orders", status="PENDING") == [pending]
+    (read,) = [call for call in recorder.calls if call.operation == "BatchGetItem"]
+    assert len(read.answer["Responses"]["orders"]) == 1
+
+
 def test_a_failed_order_is_listed_until_it_is_retried(backend: MemoryBackend) -> None:
     order_id = backend.create_order("u-1", {"p-1": 1})
     assert all_ids(backend, "/orders", status="FAILED") == []
