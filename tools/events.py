@@ -43,6 +43,10 @@ def schema_of(kind: EventType) -> dict[str, Any]:
     fields["version"] = {"const": VERSION, "description": "The version of this schema."}
     if kind.status:
         fields |= _of_move(kind, kind.status, fields)
+    for field in fields.values():
+        if "enum" in field:  # a later release may add values
+            field["x-extensible-enum"] = field.pop("enum")
+            field["type"] = "string"
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:orderflow:event:{kind.name}:v{VERSION}",
@@ -97,7 +101,7 @@ def _value_of(field: Mapping[str, Any]) -> Any:
     kinds = field.get("type", "string")
     if "null" in kinds:
         return None
-    for key in ("enum", "examples"):
+    for key in ("x-extensible-enum", "examples"):
         if key in field:
             return field[key][0]
     if kinds == "array":

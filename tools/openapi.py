@@ -543,11 +543,9 @@ class Contract:
         for route in routes:
             if route.method == "PATCH":
                 requests[route.takes.__name__]["minProperties"] = 1
-        schemas = {_public_name(name): tidy(schema) for name, schema in requests.items()}
+        schemas = {_public_name(name): tidy(schema) for name, schema in _strict(requests, responses).items()}
         for name, schema in responses.items():
-            if "enum" in schema:
-                schema["description"] += f" {_MAY_GROW}"
-            schemas[_public_name(name)] = tidy(_never_null(schema))
+            schemas[_public_name(name)] = tidy(_never_null(_open(schema)))
         schemas["Problem"]["properties"]["code"] = _schema_ref("ProblemCode")
         schemas["ProblemCode"] = _open_enum("The error, for programs.", self._problem_codes())
         schemas["RejectionCode"] = _open_enum(
@@ -676,8 +674,29 @@ def _open_enum(description: str, meanings: Mapping[str, str]) -> dict[str, Any]:
     return {
         "type": "string",
         "description": f"{description} {_MAY_GROW}\n\n{listed}",
-        "enum": values,
+        "x-extensible-enum": values,
     }
+
+
+def _open(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a response to which a later version may add: fields of an object, or values.
+
+    Generated clients refuse a value that an `enum` does not list, and some refuse unknown fields by default.
+    """
+    if "enum" in schema:
+        values = schema.pop("enum")
+        description = f"{schema['description']} {_MAY_GROW}"
+        return schema | {"type": "string", "description": description, "x-extensible-enum": values}
+    return schema | {"additionalProperties": True} if schema.get("type") == "object" else schema
+
+
+def _strict(requests: dict[str, Any], responses: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schemas of requests. A type that responses have too gets another name."""
+    text = json.dumps(requests)
+    for name in set(requests) & set(responses):
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{name}Request"')
+    renamed: dict[str, Any] = json.loads(text)
+    return {f"{name}Request" if name in responses else name: schema for name, schema in renamed.items()}
 
 
 def _schema_ref(name: str) -> dict[str, str]:
@@ -693,7 +712,8 @@ def sentence(text: str | None) -> str:
 def tidy(value: Any, name: str = "") -> Any:
     """Returns a schema without repeated names and Python's parts, and with the formats of times and money.
 
-    Generators fail at a default of null, and read money as 32 bits without `int64`.
+    Generators fail at a default of null, make a field with another default mandatory, and read money as 32
+    bits without `int64`.
     """
     if isinstance(value, list):
         return [tidy(element) for element in value]
@@ -710,8 +730,11 @@ def tidy(value: Any, name: str = "") -> Any:
         schema["type"] = "string"
     if schema.get("required") == []:
         del schema["required"]
-    if "default" in schema and schema["default"] is None:
-        del schema["default"]
+    if "default" in schema:
+        default = schema.pop("default")
+        if default is not None:
+            text = f"Default: `{json.dumps(default)}`."
+            schema["description"] = f"{schema['description']}. {text}" if "description" in schema else text
     return schema | _format_of(name, schema)
 
 

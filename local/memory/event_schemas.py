@@ -22,6 +22,17 @@ def check_event(detail_type: str, detail: Any) -> None:
     validator = _validator(path)
     if not validator.is_valid(detail):
         validator.validate(detail)
+    for name, field in _fields(path).items():
+        values = field.get("x-extensible-enum")
+        assert values is None or detail[name] in values, (
+            f"{detail_type}.{name}: {detail[name]} is not documented"
+        )
+
+
+@cache
+def _fields(path: Path) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(path.read_text("utf-8"))["properties"]
+    return fields
 
 
 @cache

@@ -112,7 +112,7 @@ def _lists_of_values() -> dict[str, frozenset[str]]:
     """Returns the values that the contract lists, by the field that has one of them."""
     schemas = json.loads(_CONTRACT.read_text("utf-8"))["components"]["schemas"]
     lists = {"code": "ProblemCode", "rejectionCode": "RejectionCode"}
-    return {name: frozenset(schemas[schema]["enum"]) for name, schema in lists.items()}
+    return {name: frozenset(schemas[schema]["x-extensible-enum"]) for name, schema in lists.items()}
 
 
 def _check_values(body: Any) -> None:

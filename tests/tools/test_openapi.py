@@ -135,6 +135,20 @@ def test_no_default_is_null_and_money_has_64_bits() -> None:
         assert (money["format"], money["maximum"] <= 2**53 - 1) == ("int64", True)
 
 
+def test_every_list_of_values_and_every_object_of_a_response_is_open_to_additions() -> None:
+    of_requests = {
+        name for name in CONTRACT["components"]["schemas"] if name.endswith(("Request", "Patch", "Put"))
+    }
+    for name, schema in CONTRACT["components"]["schemas"].items():
+        if name not in of_requests:
+            assert "enum" not in schema, name
+            assert schema.get("type") != "object" or schema["additionalProperties"] is True, name
+
+
+def test_no_schema_has_a_default() -> None:
+    assert [schema for schema in _schemas(CONTRACT["components"]["schemas"]) if "default" in schema] == []
+
+
 def test_no_schema_has_the_name_of_a_constructor_of_another() -> None:
     names = set(CONTRACT["components"]["schemas"])
     assert not names & {f"New{name}" for name in names}
