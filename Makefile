@@ -7,7 +7,7 @@ DEV := .venv/.installed-dev
 # --system-certs: uses the system's certificates as pip does, for networks with their own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
-.PHONY: help install demo run test proof check lint types coverage implementations references mutants bench docs lock clean
+.PHONY: help install demo run test proof check lint types coverage implementations references clients mutants bench docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-38s %s\n", "make " $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ implementations: install
 references: implementations ## Compare the stand-ins with other implementations, which it installs
 	$(PYTEST) 2 tests/references
 
+clients: install ## Generate clients from the contract, compile them, and place an order with each
+	GENERATED_CLIENTS=1 $(BIN)/python -m pytest tests/clients
+
 mutants: install ## Run the tests against every mutant, or those of ONLY="--since main"
 	$(BIN)/python -m tests.mutation $(ONLY)
 
@@ -110,6 +113,7 @@ lock: ## Resolve the versions in pyproject.toml into the hash-locked requirement
 	$(COMPILE) --python-version 3.11 --group uv --constraint requirements-dev.txt --output-file requirements-uv.txt
 	$(COMPILE) --python-version 3.11 --group policy --output-file policy/requirements.txt
 	$(COMPILE) --python-version 3.13 --group runtime --output-file tests/references/requirements-runtime.txt
+	$(COMPILE) --python-version 3.11 --group clients --output-file tests/clients/requirements-python.txt
 	$(COMPILE) --python-version 3.13 --group localstack --output-file tests/references/requirements-localstack.txt
 
 clean: ## Remove all installed and generated files

@@ -1,0 +1,101 @@
+"""One stack on the embedded AWS, and the folder in which the clients are generated and compiled."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.engine.program import PROJECT_ROOT
+from local.stack import running_stack
+
+HERE = Path(__file__).parent
+FOLDER = PROJECT_ROOT / ".build" / "clients"
+CONTRACT = PROJECT_ROOT / "docs" / "openapi.json"
+
+
+def run(*command: str, cwd: Path = FOLDER, env: dict[str, str] | None = None) -> str:
+    """Runs a command. Returns its standard output."""
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+    return result.stdout
+
+
+def generate(generator: str, into: Path, options: str) -> None:
+    """Generates a client with openapi-generator."""
+    shutil.rmtree(into, ignore_errors=True)
+    (jar,) = (FOLDER / "jar").glob("openapi-generator-cli-*.jar")
+    run(
+        *("java", "-jar", str(jar), "generate", "-i", str(CONTRACT), "-g", generator, "-o", str(into)),
+        *("--additional-properties", options),
+    )
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """The folder with the programs, and the generators that `package.json`, `pom.xml` and `go.mod` pin."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HERE / "programs", FOLDER, dirs_exist_ok=True)
+    for name in ("package.json", "package-lock.json", "go.mod", "go.sum"):
+        shutil.copy(HERE / name, FOLDER)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    shutil.rmtree(FOLDER / "jar", ignore_errors=True)
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+    run("mvn", "--quiet", "--batch-mode", plugin, f"-DoutputDirectory={FOLDER / 'jar'}", cwd=HERE)
+    return FOLDER
+
+
+@dataclass(frozen=True)
+class Later:
+    """An API that answers every request with one order of a later release of v1."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def later() -> Iterator[Later]:
+    """A later release: the order in the contract's example with another field, status, code and reason."""
+    example = json.loads(CONTRACT.read_text("utf-8"))["paths"]["/orders/{orderId}"]["get"]["responses"]["200"]
+    order = example["content"]["application/json"]["example"]
+    added = {"status": "AT_THE_DOOR", "rejectionCode": "moon_phase", "addedLater": {"deep": [1]}}
+    body = json.dumps(order | added).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Prints nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Later(f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def environment(later: Later) -> Iterator[dict[str, str]]:
+    """The environment of the programs: the running stack, its key, and the later release."""
+    with running_stack() as stack:
+        yield {"API_URL": stack.api_url, "API_KEY": stack.api_keys["paid"], "LATER_URL": later.url}
