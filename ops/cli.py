@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from functions.shared import clock
+from functions.shared.domain.orders import OrderStatus
 from functions.shared.observability import logger
+from functions.shared.persistence.order_lists import OrderQuery, placed_between
 from local.environment import bypass_proxies_for_loopback
 from local.terminal import plain, visible
 from ops import orders, views
@@ -174,6 +177,38 @@ def show(
             print(views.as_json(views.details_as_data(details)))
         else:
             _console.print(views.order_view(details), soft_wrap=True)
+
+
+@orders_app.command("list")
+def list_orders(
+    status: Annotated[OrderStatus | None, typer.Option(help="Only orders with this status.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the order, in UTC.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of the order, in UTC.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER_ID", help="Only orders of this user.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only orders with this reference.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number, the newest first.")] = 20,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """List orders, newest first."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        days = placed_between(first and first.date(), last and last.date(), today=clock.now()[:10])
+        query = OrderQuery(user_id=user, reference=reference, status=status, **days)
+        found, are_more = orders.list_orders(operated, query, limit=limit)
+        if as_json:
+            print(views.as_json([msgspec.to_builtins(order) for order in found]))
+            return
+        if not found:
+            _console.print("There is no such order.")
+            return
+        _console.print(views.list_view(found), soft_wrap=True)
+        if are_more:
+            _console.print(f"There may be more than these {limit}; --limit shows more.")
 
 
 @orders_app.command()

@@ -18,6 +18,8 @@ from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenOrder
+from functions.shared.persistence.order_lists import OrderQuery
+from functions.shared.persistence.pages import MAX_LIMIT
 from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.stacks import OperatedStack
 
@@ -78,6 +80,22 @@ def list_stalled(stack: OperatedStack, *, minutes: int, limit: int) -> tuple[lis
         if order is not None and order.due_at is not None:  # the index is eventually consistent
             found.append(_with_execution(stack, order))
     return found, len(entries) > limit
+
+
+def list_orders(stack: OperatedStack, query: OrderQuery, *, limit: int) -> tuple[list[Order], bool]:
+    """Return the newest orders of a query, and whether there may be more than `limit`.
+
+    Reads as many pages as that takes. Raises botocore's errors.
+    """
+    found: list[Order] = []
+    token = None
+    while len(found) < limit:
+        page = stack.order_lists.page(query, min(limit - len(found), MAX_LIMIT), token)
+        found += page.items
+        token = page.next_token
+        if token is None:
+            break
+    return found, token is not None
 
 
 def _get(stack: OperatedStack, order_id: str) -> Order:

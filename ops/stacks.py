@@ -19,6 +19,7 @@ from botocore.config import Config
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.order_queue import OrderQueue
+from functions.shared.persistence.order_lists import OrderLists
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.reservations import Reservations
 from ops.dead_letters import DeadLetterQueue
@@ -85,6 +86,15 @@ class OperatedStack:
     def orders(self) -> OrderRepository:
         """Its orders."""
         return OrderRepository(self.client("dynamodb"), self.outputs.table_names.orders)
+
+    @cached_property
+    def order_lists(self) -> OrderLists:
+        """The lists of its orders."""
+        return OrderLists(
+            self.client("dynamodb"),
+            self.outputs.table_names.orders,
+            stalled_after_minutes=self.outputs.stalled_after_minutes,
+        )
 
     @cached_property
     def reservations(self) -> Reservations:

@@ -74,6 +74,22 @@ def order_view(details: OrderDetails) -> RenderableType:
     return Group(facts, _history(order))
 
 
+def list_view(found: Sequence[Order]) -> RenderableType:
+    """Return a table of orders, one per row."""
+    table = Table("order", "placed", "status", "reference", "reason", box=SIMPLE, pad_edge=False)
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for order in found:
+        table.add_row(
+            order.order_id,
+            order.created_at,
+            _status(order.status),
+            plain(order.reference or ""),
+            plain(order.status_reason or ""),
+        )
+    return table
+
+
 def stalled_view(found: Sequence[OrderDetails], now: str) -> RenderableType:
     """Return a table of open orders, one per row."""
     table = Table("order", "status", "waits for", "reservation", "execution", box=SIMPLE, pad_edge=False)

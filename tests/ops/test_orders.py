@@ -218,6 +218,59 @@ def test_a_cancel_that_comes_too_late_is_refused(backend: MemoryBackend, ops: Op
     )
 
 
+# --- list -------------------------------------------------------------------------------------------------
+
+
+def test_orders_are_listed_by_status_user_day_and_reference(
+    backend: MemoryBackend, ops: Ops, failed_order: str
+) -> None:
+    body = {"userId": "u-9", "items": [{"productId": "p-1", "quantity": 1}], "reference": "PO-9"}
+    pending = backend.api.post("/orders", body).body["orderId"]
+
+    def listed(*options: str) -> list[str]:
+        return [order["orderId"] for order in ops("orders", "list", *options, "--json").json]
+
+    assert listed() == [pending, failed_order]
+    assert listed("--status", "FAILED") == [failed_order]
+    assert listed("--user", "u-9") == listed("--reference", "PO-9") == [pending]
+    assert listed("--user", "u-9", "--reference", "PO-8") == []
+    assert listed("--from", "2026-06-01", "--to", "2026-06-01") == [pending, failed_order]
+    assert listed("--to", "2026-05-31") == []
+
+
+def test_a_list_shows_the_reason_and_says_when_there_may_be_more(
+    backend: MemoryBackend, ops: Ops, failed_order: str
+) -> None:
+    backend.create_order("u-9", {"p-1": 1})
+    result = ops("orders", "list", "--limit", "1")
+    assert failed_order not in result.out
+    assert result.out.endswith("There may be more than these 1; --limit shows more.")
+    failed = ops("orders", "list", "--status", "FAILED").out
+    assert failed_order in failed
+    assert "attempts_used_up: no end" in failed
+    assert ops("orders", "list", "--status", "REJECTED").out == "There is no such order."
+
+
+def test_more_orders_than_a_page_has_are_listed(backend: MemoryBackend, ops: Ops) -> None:
+    placed = [backend.create_order("u-9", {"p-1": 1}) for _ in range(130)]
+    shown = ops("orders", "list", "--limit", "120", "--json").json
+    assert [order["orderId"] for order in shown] == placed[:-121:-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--from", "2026-06-02"), 1),
+        (("--from", "2026-05-31", "--to", "2026-05-30"), 1),
+        (("--from", "yesterday"), 2),
+        (("--status", "SHIPPED"), 2),
+        (("--limit", "0"), 2),
+    ],
+)
+def test_a_wrong_option_of_the_list_is_refused(ops: Ops, options: tuple[str, ...], code: int) -> None:
+    assert ops("orders", "list", *options).code == code
+
+
 # --- retry ------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from tests.ops.conftest import OUTPUTS, STACK, Ops
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 ALL = [
     ["orders", "show", "ID"],
+    ["orders", "list"],
     ["orders", "stalled"],
     ["orders", "cancel", "ID"],
     ["orders", "retry", "ID"],

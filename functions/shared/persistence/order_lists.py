@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from datetime import date, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
 import msgspec
 
 from functions.shared import clock
+from functions.shared.domain.errors import InvalidInput
 from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import Item
 from functions.shared.persistence.open_index import OPEN_SHARDS
@@ -61,9 +63,27 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     def matches(self, order: Order) -> bool:
         """Returns whether the list contains an order of its index."""
-        return self.status in (None, order.status) and (self.placed_from or _FIRST) <= order.created_at < (
-            self.placed_before or _LAST
+        return (
+            self.status in (None, order.status)
+            and self.reference in (None, order.reference)
+            and (self.placed_from or _FIRST) <= order.created_at < (self.placed_before or _LAST)
         )
+
+
+def placed_between(first: date | None, last: date | None, *, today: str) -> dict[str, str]:
+    """Returns the bounds of a query from a first to a last day in UTC, both included; None is no bound.
+
+    Raises `InvalidInput` for a day after `today`, and for a first after the last one.
+    """
+    for name, day in (("from", first), ("to", last)):
+        if day is not None and day.isoformat() > today:
+            raise InvalidInput(f"{day} is in the future: expected a day up to {today} (UTC)", name)
+    if first is not None and last is not None and first > last:
+        raise InvalidInput(f"{first} is after to: expected a day up to {last}", "from")
+    bounds = {} if first is None else {"placed_from": first.isoformat()}
+    if last is not None:
+        bounds["placed_before"] = (last + timedelta(days=1)).isoformat()
+    return bounds
 
 
 class _Source(NamedTuple):
