@@ -15,6 +15,7 @@ from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.baskets import BasketRepository
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.records import Records
+from functions.shared.persistence.requests import KeptRequest, RequestRepository
 
 # Seconds before the next try. Another request's transaction holds the basket for milliseconds.
 _PAUSES = (0.05, 0.1, 0.2)
@@ -32,16 +33,20 @@ def check_out(
     products: Records[Product],
     orders: OrderRepository,
     queue: OrderQueue,
+    requests: RequestRepository,
+    request: KeptRequest | None,
 ) -> tuple[Order, bool]:
     """Makes one order of a basket, however often it is repeated. Returns it, and whether it is new.
 
     The order's id derives from the basket's, and both change in one transaction. So of two checkouts one
-    makes the order. The other finds the basket changed and reads it again. Raises `BasketEmpty`,
-    `NotOrderable`, `InsufficientStock`, `PriceChanged`, `VersionMismatch` and `StoreContention`.
+    makes the order. The other finds the basket changed and reads it again. `request` is the entry of a
+    request with an `Idempotency-Key`: it makes one order, even if the basket has new products when it runs
+    again. Raises `BasketEmpty`, `NotOrderable`, `InsufficientStock`, `PriceChanged`, `VersionMismatch` and
+    `StoreContention`.
     """
     for seconds in _PAUSES:
         basket = baskets.find(user_id, at=at)
-        known = basket.known_order(versions, clock.epoch(at))
+        known = (request and request.effect) or basket.known_order(versions, clock.epoch(at))
         if known is not None:
             order, is_new = orders.get(known), False
             break
@@ -50,7 +55,8 @@ def check_out(
         found = products.find_each(line.product_id for line in basket.lines)
         check_orderable(quote(basket.lines, found), new.expected_total)
         try:
-            if baskets.check_out(basket, order.order_id, orders.put_of(order), at=at):
+            mark = None if request is None else requests.marking(request, order.order_id)
+            if baskets.check_out(basket, order.order_id, orders.put_of(order), at=at, mark=mark):
                 break
         except StoreContention:
             logger.info("another request holds the basket")

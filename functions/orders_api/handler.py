@@ -36,7 +36,8 @@ from functions.shared.persistence.pages import Page
 from functions.shared.persistence.requests import RequestRepository
 
 _dynamodb = aws.client("dynamodb")
-api = Api(RequestRepository(_dynamodb, required("REQUESTS_TABLE")))
+_requests = RequestRepository(_dynamodb, required("REQUESTS_TABLE"))
+api = Api(_requests)
 _users = records.users(_dynamodb, required("USERS_TABLE"))
 _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 _baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
@@ -79,6 +80,7 @@ def create_order(body: NewOrder) -> Answer[OrderView]:
     "/users/<user_id>/basket/checkout",
     takes=NewCheckout,
     raises=(BasketEmpty, NotOrderable, InsufficientStock, PriceChanged, VersionMismatch),
+    idempotent=True,
 )
 def check_out_basket(user_id: str, body: NewCheckout) -> Answer[OrderView]:
     """Order what is in a basket, and empty it: 201, or 200 with the same order for a repeat within 24 hours.
@@ -97,6 +99,8 @@ def check_out_basket(user_id: str, body: NewCheckout) -> Answer[OrderView]:
         products=_products,
         orders=_orders,
         queue=_queue,
+        requests=_requests,
+        request=api.kept_request,
     )
     root = api.location.removesuffix(f"/users/{user_id}/basket/checkout")
     return _placed(order, f"{root}/orders/{order.order_id}", is_new=is_new)

@@ -108,11 +108,20 @@ class BasketRepository:
 
         return self._write(user_id, change, lambda present: not present.quantities, at, versions)
 
-    def check_out(self, basket: Basket, order_id: str, put_order: Mapping[str, Any], *, at: str) -> bool:
+    def check_out(
+        self,
+        basket: Basket,
+        order_id: str,
+        put_order: Mapping[str, Any],
+        *,
+        at: str,
+        mark: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Stores the order of a basket and empties the basket: both or none.
 
-        `put_order` are the parameters of the order's PutItem. Returns False, and changes nothing, if the
-        basket changed since it was read. Raises `StoreContention`, after which a retry is safe.
+        `put_order` are the parameters of the order's PutItem. With `mark` (`RequestRepository.marking`) the
+        request takes effect once. Returns False, and changes nothing, if the basket changed since it was
+        read, or the request took effect before. Raises `StoreContention`, after which a retry is safe.
         """
         known_until = clock.epoch(at) + REPEAT_SECONDS
         ordered = BasketOrder(order_id=order_id, version=basket.version, known_until=known_until)
@@ -129,8 +138,9 @@ class BasketRepository:
             .require_equal("version", basket.version)
         )
         update = {"TableName": self._table, "Key": _key(basket.user_id), **emptied.parameters()}
+        marks = [] if mark is None else [{"Update": mark}]
         try:
-            self._client.transact_write_items(TransactItems=[{"Put": put_order}, {"Update": update}])
+            self._client.transact_write_items(TransactItems=[{"Put": put_order}, {"Update": update}, *marks])
         except ClientError as error:
             reasons = cancellation_reasons(error)
             if any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons):

@@ -39,11 +39,15 @@ class KeptAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class KeptRequest(NamedTuple):
-    """An entry: its id, the id of the operation, and the answer if there is one."""
+    """An entry: its id, the id of the operation, and the answer if there is one.
+
+    `effect` is the id that `marking` got, if the request took effect before.
+    """
 
     request_id: str
     operation_id: str
     answer: KeptAnswer | None = None
+    effect: str | None = None
 
 
 class RequestRepository:
@@ -82,7 +86,8 @@ class RequestRepository:
                 raise StoreContention("the entry of the request was deleted meanwhile") from error
             if first["bodyHash"]["S"] != body_hash:
                 raise IdempotencyKeyReused("this Idempotency-Key came with another request before") from error
-            return KeptRequest(request_id, first["operationId"]["S"], _answer_in(first))
+            effect = first.get("effect", {}).get("S")
+            return KeptRequest(request_id, first["operationId"]["S"], _answer_in(first), effect)
         return KeptRequest(request_id, str(entry["operationId"]))
 
     def keep(self, request: KeptRequest, answer: KeptAnswer) -> KeptAnswer:
@@ -107,10 +112,11 @@ class RequestRepository:
             return _answer_in(item_before(error) or {}) or answer
         return answer
 
-    def marking(self, request: KeptRequest) -> dict[str, Any]:
+    def marking(self, request: KeptRequest, effect: str | None = None) -> dict[str, Any]:
         """Returns the part of a transaction that marks the request's effect.
 
-        Its condition fails if the request took effect before.
+        Its condition fails if the request took effect before. A repeat finds `effect`, such as the id of a
+        record that the transaction stores, in its entry.
         """
         update = (
             UpdateExpression()
@@ -118,6 +124,8 @@ class RequestRepository:
             .require_equal("operationId", request.operation_id)
             .require_absent("done")
         )
+        if effect is not None:
+            update.set("effect", effect)
         return {"TableName": self._table, "Key": _key(request), **update.parameters()}
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from local.memory.backend import MemoryBackend
+from local.memory.cloud import Hook, Killed, ServiceCall
 from local.memory.faults import FAULTS, BeforeFirst, Failing, refusal
 from local.memory.functions import HttpAnswer
 
 DAY = 24 * 60  # minutes
+
+
+class KilledAfter(Hook):
+    """Ends the function when the first call of an operation has taken effect."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        if call.operation == self._operation:
+            raise Killed
 
 
 def lines(answer: HttpAnswer) -> dict[str, int]:
@@ -208,6 +221,24 @@ def test_a_checkout_that_meets_another_transaction_tries_again_twice(
         assert backend.check_out(user).status == status
     assert backend.paused == [0.05, 0.1, 0.2][:conflicts]
     assert backend.count("orders") == (status == 201)
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "SendMessage", "UpdateItem"])
+def test_a_checkout_with_a_key_is_repeated_once_although_the_basket_has_new_products(
+    backend: MemoryBackend, user: str, lamp: str, operation: str
+) -> None:
+    headers = {"Idempotency-Key": "k"}
+    cut_off = KilledAfter(operation)
+    with backend.hooked(cut_off):
+        assert backend.send("POST", f"/users/{user}/basket/checkout", {}, headers=headers) is None
+    (order_id,) = backend.orders()
+    backend.fill_basket(user, {lamp: 1})
+    for _ in range(2):
+        repeat = backend.check_out(user, headers=headers)
+        assert repeat.body["orderId"] == order_id
+    assert lines(basket(backend, user)) == {lamp: 1}
+    assert backend.check_out(user, headers={"Idempotency-Key": "another"}).status == 201
+    assert backend.count("orders") == 2
 
 
 # --- refusals: nothing changes ------------------------------------------------------------------------------
