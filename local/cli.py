@@ -22,7 +22,7 @@ from local.aws.emulator import SECRET_ACCESS_KEY, EmulatorError
 from local.demo import DemoError, run_demo
 from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
-from local.environment import bypass_proxies_for_loopback
+from local.environment import bypass_proxies_for_loopback, project_version
 from local.progress import deployment_progress
 from local.stack import (
     RunningStack,
@@ -32,6 +32,7 @@ from local.stack import (
     running_stack,
     shared_stack,
     stop_shared,
+    usual_port,
 )
 from local.terminal import plain, visible_lines
 
@@ -47,9 +48,24 @@ app = typer.Typer(
     help="Runs the whole backend on this machine: its Pulumi program, Lambdas and state machine on an "
     "embedded AWS. Needs no AWS account, no Docker and no network.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"orderflow {project_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
 
 
 class _PipeSafeConsole(Console):
@@ -81,7 +97,14 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     port: Annotated[
         int | None,
-        typer.Option("--port", "-p", min=1, max=65535, help="Port on 127.0.0.1.", show_default="a free one"),
+        typer.Option(
+            "--port",
+            "-p",
+            min=1,
+            max=65535,
+            help="Port on 127.0.0.1.",
+            show_default="the same at each start of this clone",
+        ),
     ] = None,
     fulfillment_url: Annotated[
         str | None,
@@ -109,6 +132,8 @@ def up(
                 )
             if detach:
                 emulator.release()
+            if port is None and running.endpoint.port != usual_port():
+                _console.print(f"Port {usual_port()} is in use, so the URL has another one.")
             _show_how_to_use(running)
             if detach:
                 _console.print("Runs in the background. `python -m local down` stops it.")

@@ -1,6 +1,8 @@
-"""Adjusts the environment variables of the commands."""
+"""The environment of the commands: proxies, and the version of the project."""
 
 import os
+import tomllib
+from pathlib import Path
 from typing import Final
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
@@ -14,3 +16,9 @@ def bypass_proxies_for_loopback() -> None:
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+
+
+def project_version() -> str:
+    """Returns the version in pyproject.toml."""
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    return str(tomllib.loads(text)["project"]["version"])

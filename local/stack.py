@@ -6,6 +6,7 @@ with running_stack() as stack:
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -21,6 +22,7 @@ from local.aws.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
     Endpoint,
+    first_free_port,
     is_alive,
     start_emulator,
     stop_group,
@@ -104,14 +106,18 @@ def deploy(
     config: Mapping[str, Any] | None = None,
     stack_references: Mapping[str, StackOutputs] | None = None,
     on_resource: Callable[[Resource], None] | None = None,
+    secret: str | None = None,
 ) -> ProgramRun:
-    """Deploys a project onto a running emulator. Raises ConfigError and ProgramError."""
+    """Deploys a project onto a running emulator. Raises ConfigError and ProgramError.
+
+    With a `secret`, the API's id and the values of its keys are the same in each deployment.
+    """
     root = root.resolve()  # the program runs with another working directory
     values = load_stack_config(root, stack, config).values
     tags = json.loads(values.get("aws:defaultTags", "{}")).get("tags") or {}
     return run_program(
         stack,
-        Deployer(endpoint, root, default_tags=tags),
+        Deployer(endpoint, root, default_tags=tags, secret=secret),
         config=config,
         root=root,
         stack_references=stack_references,
@@ -150,6 +156,9 @@ def shared_stack(
 ) -> Iterator[tuple[RunningStack, Emulator]]:
     """Starts the one instance that `connect` returns, as `running_stack` does.
 
+    Its URL and keys are the same at each start in this state folder, if its port is free. Otherwise it takes
+    the next free port.
+
     Yields the emulator too: the caller may wait for it, or `release` it to keep it running. Raises StackError
     when an instance is running already.
     """
@@ -160,14 +169,15 @@ def shared_stack(
                 f"The embedded AWS is running already at {running.endpoint.url} (process {running.pid}); "
                 f"`python -m local down` stops it."
             )
+        secret = _secret(state_folder)
         emulator = start_emulator(
             region=_region(root, stack, config),
-            port=port,
+            port=port or first_free_port(usual_port(state_folder=state_folder)),
             state_file=_state_file(state_folder),
             while_starting=preload,
         )
         try:
-            deployed = _deploy_project(emulator, root, stack, config, on_resource)
+            deployed = _deploy_project(emulator, root, stack, config, on_resource, secret)
             record(deployed, state_folder=state_folder)
         except BaseException:
             emulator.stop()
@@ -248,9 +258,12 @@ def _deploy_project(
     stack: str,
     config: Mapping[str, Any] | None,
     on_resource: Callable[[Resource], None] | None,
+    secret: str | None = None,
 ) -> RunningStack:
     config, signing_secret = _with_signing_secret(config or {}, emulator.endpoint)
-    run = deploy(emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource)
+    run = deploy(
+        emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource, secret=secret
+    )
     keys = emulator.endpoint.client("apigateway")
     functions = run.of_type("aws:lambda/function:Function")
     return RunningStack(
@@ -275,6 +288,26 @@ def _deploy_project(
         started_at=time.time(),
         signing_secret=signing_secret,
     )
+
+
+def usual_port(*, state_folder: Path = STATE_FOLDER) -> int:
+    """Returns the port of the instance in this folder: the same at each start, if it is free."""
+    digest = hashlib.sha256(f"port {_secret(state_folder)}".encode()).digest()
+    # Below the ports that Linux (32768) and macOS (49152) give to outgoing connections.
+    return 20_000 + int.from_bytes(digest[:4]) % 12_000
+
+
+def _secret(folder: Path) -> str:
+    """Returns the secret of this folder's instance, made at its first start. Only this user may read it."""
+    path = folder / "secret"
+    with contextlib.suppress(FileNotFoundError):
+        if text := path.read_text("utf-8"):
+            return text
+    folder.mkdir(parents=True, exist_ok=True)
+    value = secrets.token_hex(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(value)
+    return value
 
 
 def _state_file(folder: Path) -> Path:

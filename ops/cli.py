@@ -23,7 +23,7 @@ from functions.shared import clock
 from functions.shared.domain.orders import OrderStatus
 from functions.shared.observability import logger
 from functions.shared.persistence.order_lists import OrderQuery, placed_between
-from local.environment import bypass_proxies_for_loopback
+from local.environment import bypass_proxies_for_loopback, project_version
 from local.terminal import plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
@@ -84,9 +84,26 @@ app = typer.Typer(
     "the stack that it acts on. AWS credentials come from the environment (AWS_PROFILE and others). "
     "docs/operations.md is the runbook.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"orderflow {project_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 orders_app = typer.Typer(help="Inspect orders; cancel, retry and release them.", no_args_is_help=True)
 dlq_app = typer.Typer(help="Inspect the dead-letter queue, and send dead letters back.", no_args_is_help=True)
 app.add_typer(orders_app, name="orders")

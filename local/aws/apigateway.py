@@ -21,7 +21,10 @@ from local.aws.core import (
 
 def _create_api(call: Creation) -> Created:
     name, client = call.name(), call.client("apigateway")
-    api = client.create_rest_api(name=name, **without_empty(call.params))
+    params = without_empty(call.params)
+    if api_id := call.cloud.stable_value(f"api {call.resource.name}"):
+        params["tags"] = {**params.get("tags", {}), "ms-custom-id": api_id[:8]}
+    api = client.create_rest_api(name=name, **params)
     root = api.get("rootResourceId") or next(
         item["id"] for item in client.get_resources(restApiId=api["id"])["items"] if item["path"] == "/"
     )
@@ -118,6 +121,8 @@ def _put_settings(call: Creation) -> Created:
 def _create_key(call: Creation) -> Created:
     name = call.name()
     params = {"enabled": True} | without_empty(call.params)
+    if "value" not in params and (value := call.cloud.stable_value(f"key {call.resource.name}")):
+        params["value"] = value
     key = call.client("apigateway").create_api_key(name=name, **params)
     arn = f"arn:{call.cloud.partition}:apigateway:{call.cloud.region}::/apikeys/{key['id']}"
     return key["id"], {"name": name, "value": key["value"], "arn": arn, "enabled": params["enabled"]}

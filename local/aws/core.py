@@ -4,6 +4,7 @@ A `Kind` lists the input properties of one resource type. Each has a `Field`: th
 becomes, or the reason why the emulator ignores it. A property that is not listed is an error that names it.
 """
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,13 @@ class Cloud:
     endpoint: Endpoint
     root: Path  # relative paths of assets start here
     partition: str = "aws"
+    secret: str | None = None  # with one, API ids and key values are the same in each deployment
+
+    def stable_value(self, purpose: str) -> str | None:
+        """Returns 32 hex digits that depend on the secret and the purpose only, or None without a secret."""
+        if self.secret is None:
+            return None
+        return hmac.new(self.secret.encode(), purpose.encode(), "sha256").hexdigest()[:32]
 
     def client(self, service: str) -> Any:
         """Returns the boto3 client of a service, which raises DeployError for parameters that AWS refuses."""

@@ -88,13 +88,18 @@ class Deployer:
     """The backend that creates a program's resources in a running emulator.
 
     `root` is the project's folder, where the relative paths of assets start. `default_tags` are those of
-    `aws:defaultTags`.
+    `aws:defaultTags`. `secret`: see `Cloud`.
     """
 
     def __init__(
-        self, endpoint: Endpoint, root: Path, *, default_tags: Mapping[str, str] | None = None
+        self,
+        endpoint: Endpoint,
+        root: Path,
+        *,
+        default_tags: Mapping[str, str] | None = None,
+        secret: str | None = None,
     ) -> None:
-        self._cloud = Cloud(endpoint=endpoint, root=root)
+        self._cloud = Cloud(endpoint=endpoint, root=root, secret=secret)
         self._default_tags: dict[str, dict[str, str]] = {"": dict(default_tags or {})}
         self._lock = threading.Lock()
 

@@ -304,6 +304,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def first_free_port(port: int) -> int:
+    """Returns the port, or the first free one of the hundred after it."""
+    return next((each for each in range(port, port + 100) if _is_free(each)), port)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

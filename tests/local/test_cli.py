@@ -1,5 +1,6 @@
 """The commands of `python -m local`, on the project's own program."""
 
+import importlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,7 +105,7 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
     assert _local(environment, "down").returncode == 0
     assert not is_alive(folder)
     assert not folder.exists()
-    assert list(state.iterdir()) == []
+    assert list(state.iterdir()) == [state / "secret"]  # of its URL and keys
 
 
 def test_the_documented_commands_run_a_fulfillment_system(environment: dict[str, str]) -> None:
@@ -211,7 +213,7 @@ def test_in_the_foreground_up_runs_until_a_signal_ends_it(
     assert up.returncode == 0
     assert "All its data is removed." in rest
     assert not folder.exists()
-    assert list(state.iterdir()) == []
+    assert list(state.iterdir()) == [state / "secret"]  # of its URL and keys
 
 
 def test_an_instance_can_be_started_after_a_crash(environment: dict[str, str]) -> None:
@@ -289,3 +291,39 @@ def test_a_stack_in_the_background_keeps_running_after_its_pipe_is_closed(
 
     running = connect(state_folder=Path(environment["ORDERFLOW_STATE_FOLDER"]))
     assert running.endpoint.is_ready(timeout=5)
+
+
+def _url_and_key(environment: dict[str, str]) -> tuple[str, dict[str, str], str]:
+    """Starts an instance, stops it, and returns its URL and keys, and what the start printed."""
+    up = _local(environment, "up", "--detach")
+    assert up.returncode == 0, up.stderr
+    outputs = json.loads(_local(environment, "outputs").stdout)
+    assert _local(environment, "down").returncode == 0
+    return outputs["apiUrl"], outputs["apiKeys"], up.stdout
+
+
+def test_url_and_keys_are_the_same_at_each_start_of_a_folder(environment: dict[str, str]) -> None:
+    url, keys, printed = _url_and_key(environment)
+    assert "is in use" not in printed
+    port = int(url.split(":")[2].split("/")[0])
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        other, same_keys, printed = _url_and_key(environment)
+    assert other.startswith(f"http://127.0.0.1:{port + 1}/")
+    assert same_keys == keys
+    assert f"Port {port} is in use" in printed
+    assert _url_and_key(environment)[:2] == (url, keys)
+    secret = Path(environment["ORDERFLOW_STATE_FOLDER"]) / "secret"
+    assert secret.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("module", ["local", "ops"])
+def test_the_version_and_the_installed_command_are_those_of_the_project(module: str) -> None:
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"orderflow {project['version']}\n"
+    name, _, function = project["scripts"][f"orderflow-{module}"].partition(":")
+    assert callable(getattr(importlib.import_module(name), function))
