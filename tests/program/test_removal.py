@@ -16,6 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from components.packaging import PROJECT_ROOT
+from local.engine.stacks import EVERYTHING
 
 CAPABILITIES = ("custom_domain", "firewall", "fulfillment")
 # Removed with a capability, where they exist.
@@ -48,6 +49,7 @@ def project(tmp_path: Path) -> Path:
 def test_without_an_optional_capability_program_types_and_tests_hold(name: str, project: Path) -> None:
     keys = _keys_of(name, project)
     assert keys, f"components/settings/{name}.py reads no key"
+    assert keys & EVERYTHING.keys(), f"add a key of {name} to EVERYTHING: other tests see its resources there"
     for pattern in FILES:
         for path in [*project.glob(pattern.format(name=name).rstrip("/"))]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
