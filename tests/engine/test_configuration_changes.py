@@ -55,6 +55,7 @@ CHANGES: list[Row] = [
         {"update 1 Dashboard: dashboardBody", "update 1 MetricAlarm: alarmDescription, threshold"},
     ),
     ({"apiTimeoutSeconds": 20}, {"update 4 Function: timeout"}),
+    ({"basketDays": 7}, {"update 1 Function: environment"}),
     ({"consumerMaxConcurrency": 20}, {"update 1 EventSourceMapping: scalingConfig"}),
     (
         {"consumerTimeoutSeconds": 20},
@@ -68,7 +69,7 @@ CHANGES: list[Row] = [
             "update all IntegrationResponse: responseParameters",
             "update all MethodResponse: responseParameters",
             "update all Response: responseParameters",
-            "update 4 Function: environment",
+            "update 5 Function: environment",
         },
     ),
     (
@@ -104,7 +105,7 @@ CHANGES: list[Row] = [
         {"runbookUrl": "https://wiki.example.com/orders"},
         {"update 1 Dashboard: dashboardBody", "update all MetricAlarm: alarmDescription"},
     ),
-    ({"stalledAfterMinutes": 20}, {"update 1 Function: environment"}),
+    ({"stalledAfterMinutes": 20}, {"update 2 Function: environment"}),
     ({"systemLogLevel": "DEBUG"}, {"update all Function: loggingConfig"}),
     (
         _PROVISIONED,

@@ -170,6 +170,7 @@ def test_the_service_answers_with_the_document_in_its_archive(start: Start) -> N
 BAD_EVENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "users_api": (request("POST", "/users", {"name": 1}), {"statusCode": 422}),
     "products_api": (request("PATCH", "/products/none", {"stock": 1}), {"statusCode": 428}),
+    "baskets_api": (request("PUT", "/users/none/basket/items/p", {"quantity": 0}), {"statusCode": 422}),
     "orders_api": (request("POST", "/orders", {"userId": 1}), {"statusCode": 422}),
     "service_api": (request("GET", "/none"), {"statusCode": 404}),
     "order_consumer": (batch("["), {"batchItemFailures": [{"itemIdentifier": "m"}]}),
