@@ -73,6 +73,12 @@ OutputsFile = Annotated[
     ),
 ]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Id of the order.", show_default=False)]
+MessageId = Annotated[
+    str,
+    typer.Argument(
+        metavar="MESSAGE_ID", help="Id of the message, from `dlq list --json`.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Required without a terminal.")
@@ -264,16 +270,81 @@ def cancel(
 
 
 @orders_app.command()
-def retry(
+def requeue(
     order_id: OrderId,
     yes: Yes = False,
     as_json: AsJson = False,
     stack: StackName = "",
     outputs: OutputsFile = None,
 ) -> None:
-    """Retry a FAILED order: set it to PENDING under a new attempt and send it to the queue."""
+    """Send an open order without a running execution to the queue now, under a new attempt."""
     connection = operate(stack, outputs, as_json=as_json)
-    _change_order(orders.retry, order_id, "Retry it", connection, yes=yes, as_json=as_json)
+    _change_order(orders.requeue, order_id, "Requeue it", connection, yes=yes, as_json=as_json)
+
+
+@orders_app.command()
+def retry(
+    order_id: Annotated[
+        str | None, typer.Argument(metavar="ORDER_ID", help="Id of the order.", show_default=False)
+    ] = None,
+    all_failed: Annotated[
+        bool, typer.Option("--all-failed", help="Retry the FAILED orders, the newest first.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="With --all-failed: print what would be retried, change nothing."),
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="With --all-failed: maximum number of orders.")
+    ] = 1000,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Retry a FAILED order: set it to PENDING under a new attempt and send it to the queue."""
+    if (order_id is None) is not all_failed:
+        _print_error("Write an ORDER_ID or --all-failed, and not both.")
+        raise typer.Exit(ExitCode.WRONG_USAGE)
+    connection = operate(stack, outputs, as_json=as_json)
+    if order_id is not None:
+        _change_order(orders.retry, order_id, "Retry it", connection, yes=yes, as_json=as_json)
+    else:
+        _retry_all(connection, limit, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _retry_all(
+    connection: contextlib.AbstractContextManager[OperatedStack],
+    limit: int,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Retry the FAILED orders, after one question, and print the outcome of each."""
+    asks = not (yes or dry_run)
+    if asks:
+        _check_terminal("orders retry")
+    with connection as operated:
+        found, are_more = orders.list_orders(operated, OrderQuery(status=OrderStatus.FAILED), limit=limit)
+        if asks:
+            _confirm(f"{len(found)} orders are FAILED. Retry them on stack {operated.name}?")
+        sentences = {}
+        for order in found:
+            sentences[order.order_id] = "would be retried"
+            if not dry_run:
+                try:
+                    sentences[order.order_id] = orders.retry(operated, order.order_id).sentence
+                except orders.Refused as error:  # changed since the list was read
+                    sentences[order.order_id] = str(error)
+        if as_json:
+            print(views.as_json({"dryRun": dry_run, "orders": sentences, "more": are_more}))
+            return
+        for order_id, sentence in sentences.items():
+            _console.print(plain(f"Order {order_id} {sentence}." if dry_run else sentence), soft_wrap=True)
+        _console.print(f"{'Would retry' if dry_run else 'Handled'} {len(found)} FAILED orders.")
+        if are_more:
+            _console.print(f"There are more than these {limit}: run the command again.")
 
 
 @orders_app.command()
@@ -316,6 +387,50 @@ def list_dead_letters(
         _console.print(_summary(letters))
         if len(found) > limit:
             _console.print(f"There are more than these {limit}; --limit shows more.")
+
+
+@dlq_app.command("show")
+def show_dead_letter(
+    message_id: MessageId,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Show one dead letter with its body."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        with operated.dead_letters as queue:
+            letter = queue.find(message_id)
+        if as_json:
+            print(views.as_json(msgspec.to_builtins(letter)))
+        else:
+            _console.print(views.dead_letters_view([letter], clock.now()), soft_wrap=True)
+            _console.print(plain(f"Body: {visible(letter.body)}"), soft_wrap=True)
+
+
+@dlq_app.command("delete")
+def delete_dead_letter(
+    message_id: MessageId,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Delete one dead letter. An order that waits for it is requeued when it is due."""
+    if not yes:
+        _check_terminal("dlq delete")
+    with operate(stack, outputs, as_json=as_json) as operated:
+        with operated.dead_letters as queue:
+            letter = queue.find(message_id)
+            if not yes:
+                _confirm(
+                    f"Dead letter {message_id} ({letter.verdict.value}: {letter.reason}). "
+                    f"Delete it on stack {operated.name}?"
+                )
+            queue.delete(letter)
+        if as_json:
+            print(views.as_json(msgspec.to_builtins(letter)))
+        else:
+            _console.print(f"Deleted dead letter {plain(message_id)}.", soft_wrap=True)
 
 
 @dlq_app.command()

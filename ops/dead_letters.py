@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
+from functions.shared.domain.errors import NotFound
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.orders import OrderRepository
@@ -26,6 +27,7 @@ _BATCH = 10
 _HIDDEN = 60
 # Seconds. Long polling queries all servers of SQS, so an empty answer means an empty queue.
 _WAIT = 1
+_ID_SHOWN = 64  # characters
 
 
 class Verdict(StrEnum):
@@ -111,6 +113,19 @@ class DeadLetterQueue:
             if left is not None:
                 left -= len(fresh)
             yield [self._classify(message) for message in fresh]
+
+    def find(self, message_id: str) -> DeadLetter:
+        """Return one message, invisible until the end. Raises `NotFound` and botocore's errors."""
+        for batch in self.batches(None):
+            for letter in batch:
+                if letter.message_id == message_id:
+                    return letter
+        raise NotFound(f"there is no dead letter {message_id[:_ID_SHOWN]!r}")
+
+    def delete(self, letter: DeadLetter) -> None:
+        """Delete a message that was received. Raises botocore's errors."""
+        handle = self._handles.pop(letter.message_id)
+        self._client.delete_message_batch(QueueUrl=self._url, Entries=[{"Id": "0", "ReceiptHandle": handle}])
 
     def send_back(self, letters: list[DeadLetter]) -> list[DeadLetter]:
         """Send up to ten messages to the orders queue, and delete them here.

@@ -162,6 +162,27 @@ def retry(stack: OperatedStack, order_id: str) -> Outcome:
     )
 
 
+def requeue(stack: OperatedStack, order_id: str) -> Outcome:
+    """Give an open order a new attempt, as `requeue_stalled_orders` does, without waiting until it is due.
+
+    Raises `NotFound`, `Refused` (not open, or its execution runs), `Superseded` and `OrderCancelled` for
+    a concurrent change, `NotQueued` and botocore's errors.
+    """
+    order = _get(stack, order_id)
+    if not order.is_open:
+        raise Refused(f"Order {order_id} is {order.status.value}; only an open order can be requeued.")
+    execution = stack.executions.find(_message(order).execution_name)
+    if execution.status == "RUNNING":
+        raise Refused(f"Order {order_id} has a running execution in attempt {order.attempt}.")
+    at = clock.now()
+    due_at = clock.minutes_after(at, stack.outputs.stalled_after_minutes)
+    order = stack.orders.begin_attempt(order, at=at, due_at=due_at)
+    _send(stack, order)
+    return Outcome(
+        order, True, f"Order {order_id} is {order.status.value} in attempt {order.attempt}, and on the queue."
+    )
+
+
 def _repeat_retry(stack: OperatedStack, order_id: str) -> Outcome:
     order = stack.orders.get(order_id)
     if not order.is_open:

@@ -196,3 +196,29 @@ def test_a_message_that_the_queue_does_not_accept_stays_and_is_reported(
         "Error: The orders queue did not accept 1 message. Run the command again.",
     )
     assert count_visible(backend) == 1
+
+
+def test_one_message_is_shown_and_deleted_and_the_others_stay(
+    backend: MemoryBackend, ops: Ops, waiting_order: str
+) -> None:
+    add_dead_letters(backend, "no JSON", message(waiting_order))
+    ids = {letter["body"]: letter["messageId"] for letter in ops("dlq", "list", "--json").json}
+    assert "Body: no JSON" in ops("dlq", "show", ids["no JSON"]).out
+    assert ops("dlq", "show", ids["no JSON"], "--json").json["verdict"] == "malformed"
+    refused = ops("dlq", "delete", ids["no JSON"], typed="n\n")
+    assert (refused.code, "Delete it on stack" in refused.err) == (1, True)
+    assert count_visible(backend) == 2
+    assert ops("dlq", "delete", ids["no JSON"]).code == 2  # no terminal, no --yes
+    assert ops("dlq", "delete", ids["no JSON"], "--yes").out == f"Deleted dead letter {ids['no JSON']}."
+    assert [letter["orderId"] for letter in ops("dlq", "list", "--json").json] == [waiting_order]
+    assert count_visible(backend) == 1
+
+
+@pytest.mark.parametrize("command", [["show"], ["delete", "--yes"]], ids=lambda command: command[0])
+def test_an_unknown_message_has_the_exit_code_of_an_unknown_order(
+    backend: MemoryBackend, ops: Ops, command: list[str]
+) -> None:
+    add_dead_letters(backend, "no JSON")
+    result = ops("dlq", *command, "none")
+    assert (result.code, result.err) == (4, "Error: There is no dead letter 'none'.")
+    assert count_visible(backend) == 1

@@ -401,3 +401,42 @@ def test_the_question_of_a_release_asks_whether_the_order_was_not_shipped(
     assert result.code == 1
     assert "Is it certain that it was not shipped and never will be?" in result.err
     assert backend.stock(product_of(backend, failed_order)) == 8
+
+
+def test_a_requeued_order_has_a_new_attempt_and_a_message(backend: MemoryBackend, ops: Ops) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.take_messages()
+    result = ops("orders", "requeue", order_id, "--yes")
+    assert result.out == f"Order {order_id} is PENDING in attempt 2, and on the queue."
+    assert [message["attempt"] for message in backend.take_messages()] == [2]
+
+
+def test_an_order_that_is_final_or_has_a_running_execution_is_not_requeued(
+    backend: MemoryBackend, ops: Ops, failed_order: str
+) -> None:
+    assert "only an open order can be requeued" in ops("orders", "requeue", failed_order, "--yes").err
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.deliver_messages()
+    result = ops("orders", "requeue", order_id, "--yes")
+    assert (result.code, "has a running execution" in result.err) == (1, True)
+    assert backend.stored_order(order_id)["attempt"] == 1
+
+
+def test_all_failed_orders_are_retried_after_one_question(
+    backend: MemoryBackend, ops: Ops, failed_order: str
+) -> None:
+    planned = ops("orders", "retry", "--all-failed", "--dry-run")
+    assert planned.out == f"Order {failed_order} would be retried. Would retry 1 FAILED orders."
+    assert backend.status(failed_order) == "FAILED"
+    refused = ops("orders", "retry", "--all-failed", typed="n\n")
+    assert (refused.code, "1 orders are FAILED. Retry them on stack" in refused.err) == (1, True)
+    assert ops("orders", "retry", "--all-failed", typed="y\n").code == 0
+    assert backend.status(failed_order) == "PENDING"
+    assert [message["orderId"] for message in backend.take_messages()] == [failed_order]
+    again = ops("orders", "retry", "--all-failed", "--yes", "--json")
+    assert again.json == {"dryRun": False, "orders": {}, "more": False}
+
+
+@pytest.mark.parametrize("arguments", [[], ["o-1", "--all-failed"]], ids=["neither", "both"])
+def test_a_retry_needs_an_order_or_all_failed(ops: Ops, arguments: list[str]) -> None:
+    assert ops("orders", "retry", *arguments, "--yes").code == 2

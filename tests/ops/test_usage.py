@@ -27,13 +27,14 @@ ALL = [
     ["orders", "list"],
     ["orders", "stalled"],
     ["orders", "cancel", "ID"],
+    ["orders", "requeue", "ID"],
     ["orders", "retry", "ID"],
     ["orders", "release", "ID"],
     ["dlq", "list"],
     ["dlq", "redrive"],
 ]
 ONE_ORDER = [command for command in ALL if "ID" in command]
-CHANGES = [command for command in ALL if command[1] in {"cancel", "retry", "release", "redrive"}]
+CHANGES = [command for command in ALL if command[1] in {"cancel", "requeue", "retry", "release", "redrive"}]
 
 
 def name(command: list[str]) -> str:
@@ -111,7 +112,7 @@ def open_order(backend: MemoryBackend) -> str:
 
 def order_for(command: list[str], open_order: str, failed_order: str) -> str:
     """An order that the command changes."""
-    return open_order if command[1] == "cancel" else failed_order
+    return open_order if command[1] in {"cancel", "requeue"} else failed_order
 
 
 @every_change
