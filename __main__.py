@@ -53,12 +53,14 @@ orders = Table(
     settings=settings.tables,
 )
 baskets = Table("baskets", key="userId", expires="expiresAt", settings=settings.tables)
+emails = Table("emails", key="emailKey", settings=settings.tables)
 requests = Table("requests", key="requestId", expires="expiresAt", settings=settings.tables)
 tables = {
     "users": users,
     "products": products,
     "orders": orders,
     "baskets": baskets,
+    "emails": emails,
     "requests": requests,
 }
 queue = Queue("orders", settings=settings.queue)
@@ -175,10 +177,12 @@ keeps_requests: dict[str, pulumi.Input[str]] = {"REQUESTS_TABLE": requests.name}
 
 users_api = function(
     "users_api",
-    {"USERS_TABLE": users.name, **keeps_requests, **cors},
+    {"USERS_TABLE": users.name, "EMAILS_TABLE": emails.name, **keeps_requests, **cors},
     [
         users.grant_read("GetItem", "Scan"),
         users.grant_write("PutItem", "UpdateItem", "DeleteItem"),
+        emails.grant_read("GetItem"),
+        emails.grant_write("PutItem", "DeleteItem"),
         requests.grant_write("PutItem", "UpdateItem"),
     ],
     timeout=settings.api.timeout_seconds,

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def api() -> bool:
 def measure(endpoint: Endpoint, title: str) -> bool:
     """Measures reads and creations of orders. Returns whether every request succeeded."""
     rows, results = [], []
-    user = _create(endpoint, "/users", {"name": "Bench", "email": "bench@example.com"})["userId"]
+    user = _create(endpoint, "/users", {"name": "Bench", "email": f"{uuid.uuid4()}@example.com"})["userId"]
     product = _create(endpoint, "/products", {"title": "Lamp", "price": 1999, "stock": 1_000_000})
     body: dict[str, object] = {
         "userId": user,

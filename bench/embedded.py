@@ -10,6 +10,7 @@ import json
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class StackClient:
 
     def create_user(self) -> str:
         """Creates a user and returns the id."""
-        return str(self.post("/users", {"name": "Ada Lovelace", "email": "ada@example.com"})["userId"])
+        return str(self.post("/users", {"name": "Ada", "email": f"{uuid.uuid4()}@example.com"})["userId"])
 
     def create_product(self, stock: int) -> str:
         """Creates a product and returns the id."""

@@ -19,7 +19,7 @@ from bench.report import table, write
 from functions.shared.domain.baskets import Basket
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.domain.products import Product
-from functions.shared.domain.users import User
+from functions.shared.domain.users import User, email_key
 from functions.shared.persistence.order_items import list_shard_of
 from local.memory.functions import invoke_task
 
@@ -81,7 +81,7 @@ def fill(meter: MeteredBackend, size: int) -> None:
     history = [HistoryEntry(status=status, at=_AT) for status in (OrderStatus.PENDING, OrderStatus.FULFILLED)]
     for number in range(size):
         at = f"2026-01-{number % 28 + 1:02}T{number // 28 % 24:02}:{number // 672 % 60:02}:00.000Z"
-        user = User(f"u-{number}", "Ada", "ada@example.com", 1, _AT, _AT)
+        user = User(f"u-{number}", "Ada", f"u-{number}@example.com", 1, _AT, _AT)
         product = Product(f"p-{number}", "Lamp", 1999, "EUR", 1_000_000, 1, _AT, _AT, category="Lamps")
         order = Order(
             order_id=f"o-{number:06}",
@@ -98,6 +98,7 @@ def fill(meter: MeteredBackend, size: int) -> None:
         )
         stored: dict[str, object] = {**msgspec.to_builtins(order), "timeShard": list_shard_of(order.order_id)}
         meter.backend.put("users", user)
+        meter.backend.put("emails", {"emailKey": email_key(user.email), "userId": user.user_id})
         meter.backend.put("products", product)
         meter.backend.put("orders", stored)
         basket = Basket(f"u-{number}", 2, f"b-{number}", _QUANTITIES, {"p-0": 0, "p-1": 1}, _AT, _NEVER)
@@ -143,6 +144,7 @@ def _requests() -> dict[str, Operation]:
         **{f"{name}, first page": page(path) for name, path in lists.items()},
         **{f"{name}, next page": following_page(path) for name, path in lists.items()},
         "GET /orders/{orderId}": lambda meter: meter.request("GET", "/orders/o-000007"),
+        "GET /users?email=": lambda meter: get(meter, "/users", email="u-7@example.com"),
         "POST /orders": _create,
         "POST /orders/{orderId}/cancel": _cancel,
         "ValidateOrder": _validate,

@@ -64,6 +64,19 @@ def _stored(
     return prepare
 
 
+_ADA: Final = {"name": "Ada Lovelace", "email": "ada@example.com"}
+
+
+def _user(method: str, path: str, body: object = None, **query: str) -> Prepare:
+    """A request for a stored user."""
+
+    def prepare(meter: MeteredBackend) -> Callable[[], object]:
+        meter.request("PUT", "/users/u-1", _ADA)
+        return lambda: meter.request(method, path, body, **query)
+
+    return prepare
+
+
 def _batch(meter: MeteredBackend) -> Callable[[], object]:
     items = [_PRODUCT | {"productId": f"p-{number}"} for number in range(100)]
     return lambda: meter.request("POST", "/products/batch", {"items": items})
@@ -121,6 +134,11 @@ def _basket(method: str, suffix: str = "", body: object = None, lines: int = 2) 
 
 _ITEM: Final = "/items/{productId}"
 _REQUESTS: Final[Mapping[str, Prepare]] = {
+    "POST /users": lambda meter: lambda: meter.request("POST", "/users", _ADA),
+    "PATCH /users/{userId}, the name": _user("PATCH", "/users/u-1", {"name": "Ada King"}),
+    "PATCH /users/{userId}, the address": _user("PATCH", "/users/u-1", {"email": "king@example.com"}),
+    "DELETE /users/{userId}": _user("DELETE", "/users/u-1"),
+    "GET /users?email=": _user("GET", "/users", email="ada@example.com"),
     "POST /products": _create(),
     WITH_CATEGORY: _create(category="Lamps"),
     "POST /products, with an Idempotency-Key": _create(_KEY),

@@ -133,6 +133,12 @@ _PARAMETERS: Final = {
         "description": "Lists only the products of this category, sorted by id.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     },
+    "Email": {
+        "name": "email",
+        "in": "query",
+        "description": "Lists only the user with this e-mail address, without regard to case.",
+        "schema": {"type": "string", "minLength": 3, "maxLength": 254},
+    },
     "IncludeArchived": {
         "name": "includeArchived",
         "in": "query",
@@ -578,6 +584,7 @@ def _set_environment() -> None:
         *(
             "BASKETS_TABLE",
             "REQUESTS_TABLE",
+            "EMAILS_TABLE",
             "CORS_ORIGINS",
             "DEFAULT_CURRENCY",
             "STACK_NAME",

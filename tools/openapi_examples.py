@@ -277,6 +277,7 @@ DETAILS: Final = {
     "InvalidOrderQuery": "2099-01-01 is in the future: expected a day up to 2026-06-01 (UTC)",
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
+    "EmailTaken": "another user has this e-mail address",
     "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",
     "MalformedIfNoneMatch": "expected If-None-Match: *, which only creates",
     "InsufficientStock": "a change of -5 is more than the 2 in stock",

@@ -79,6 +79,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooLateToCancel: HTTPStatus.CONFLICT,
+    errors.EmailTaken: HTTPStatus.CONFLICT,
     errors.BasketEmpty: HTTPStatus.CONFLICT,
     errors.NotOrderable: HTTPStatus.CONFLICT,
     errors.InsufficientStock: HTTPStatus.CONFLICT,

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 
 from functions.shared import aws, clock
-from functions.shared.domain.errors import AlreadyExists, InvalidInput
-from functions.shared.domain.users import NewUser, User, UserPatch
+from functions.shared.domain.errors import AlreadyExists, EmailTaken, InvalidInput
+from functions.shared.domain.users import Email, NewUser, User, UserPatch
 from functions.shared.environment import required
 from functions.shared.http import PAGE, Answer, Api, etag
 from functions.shared.observability import logger
-from functions.shared.persistence import records
 from functions.shared.persistence.pages import Page
 from functions.shared.persistence.requests import RequestRepository
+from functions.shared.persistence.users import UserRepository
 
 _dynamodb = aws.client("dynamodb")
-_users = records.users(_dynamodb, required("USERS_TABLE"))
+_users = UserRepository(_dynamodb, required("USERS_TABLE"), required("EMAILS_TABLE"))
 api = Api(RequestRepository(_dynamodb, required("REQUESTS_TABLE")))
 
 
@@ -28,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return api.handle(event, context)
 
 
-@api.route("POST", "/users", takes=NewUser, idempotent=True)
+@api.route("POST", "/users", takes=NewUser, raises=(EmailTaken,), idempotent=True)
 def create_user(body: NewUser) -> Answer[User]:
     """Register a user."""
     now = clock.now()
@@ -39,31 +39,33 @@ def create_user(body: NewUser) -> Answer[User]:
     return _one(user, HTTPStatus.CREATED, Location=f"{api.location}/{user.user_id}")
 
 
-@api.route("GET", "/users", query=PAGE)
+@api.route("GET", "/users", query=(*PAGE, "email"))
 def list_users() -> Answer[Page[User]]:
-    """Get a page of all users."""
-    return Answer(HTTPStatus.OK, _users.page(*api.page()))
+    """Get a page of all users, or the user with an e-mail address."""
+    limit, token = api.page()
+    email = api.parameter("email", Email)
+    page = _users.records.page(limit, token) if email is None else _users.find_by_email(email, token)
+    return Answer(HTTPStatus.OK, page)
 
 
 @api.route("GET", "/users/<user_id>")
 def get_user(user_id: str) -> Answer[User]:
     """Get one user."""
-    return _one(_users.get(user_id))
+    return _one(_users.records.get(user_id))
 
 
-@api.route("PUT", "/users/<user_id>", takes=NewUser, raises=(AlreadyExists,))
+@api.route("PUT", "/users/<user_id>", takes=NewUser, raises=(AlreadyExists, EmailTaken))
 def put_user(user_id: str, body: NewUser) -> Answer[User]:
     """Create a user under this id (201), or replace it (200).
 
     `If-None-Match: *` only creates, `If-Match` only replaces.
     """
-    user, is_new = _users.put(
-        user_id, msgspec.to_builtins(body), defaults={}, at=clock.now(), condition=api.precondition()
-    )
+    fields = msgspec.to_builtins(body)
+    user, is_new = _users.put(user_id, fields, at=clock.now(), condition=api.precondition())
     return _one(user, HTTPStatus.CREATED, Location=api.location) if is_new else _one(user)
 
 
-@api.route("PATCH", "/users/<user_id>", takes=UserPatch)
+@api.route("PATCH", "/users/<user_id>", takes=UserPatch, raises=(EmailTaken,))
 def change_user(user_id: str, body: UserPatch) -> Answer[User]:
     """Change the fields that were sent, and no others."""
     changes = msgspec.to_builtins(body)

@@ -49,7 +49,7 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 USER = "u-1"
 MAX_RECEIVES = 5  # of the queue's redrive policy
 OUTPUTS = {
-    "tableNames": {name: name for name in ("users", "products", "orders", "baskets", "requests")},
+    "tableNames": {name: name for name in ("users", "products", "orders", "baskets", "emails", "requests")},
     "queueUrl": ENVIRONMENT["ORDERS_QUEUE_URL"],
     "deadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders-dead-letters",
     "stateMachineArn": ENVIRONMENT["STATE_MACHINE_ARN"],
@@ -90,7 +90,8 @@ class MemoryBackend:
 
     def create_user(self) -> str:
         """Creates a user over the API, and returns the id."""
-        answer = self.api.post("/users", {"name": "Ada", "email": "ada@example.com"})
+        number = self.count("users")
+        answer = self.api.post("/users", {"name": "Ada", "email": f"ada-{number}@example.com"})
         return str(answer.body["userId"])
 
     def create_product(self, *, price: int = 1999, stock: int = 10, **fields: object) -> str:

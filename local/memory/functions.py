@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "ORDERS_TABLE": "orders",
     "BASKETS_TABLE": "baskets",
     "REQUESTS_TABLE": "requests",
+    "EMAILS_TABLE": "emails",
     "BASKET_DAYS": "30",
     "ORDERS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/orders",
     "EVENT_BUS_NAME": "orderflow",

@@ -14,6 +14,7 @@ from typing import Any
 
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook, ServiceCall
+from local.memory.functions import running_function
 
 Actor = Callable[[MemoryBackend], object]
 Setting = tuple[MemoryBackend, Sequence[Actor]]
@@ -29,7 +30,8 @@ def _commutes(call: ServiceCall, request: Mapping[str, Any]) -> bool:
     It reads data that no actor changes (users, prices, the secret), or adds events, which have no order.
     """
     if call.service == "dynamodb":
-        return call.operation == "BatchGetItem" or request.get("TableName") == "users"
+        reads_user = request.get("TableName") == "users" and running_function.get() != "users_api"
+        return call.operation == "BatchGetItem" or reads_user
     return call.service in {"events", "secretsmanager"}
 
 

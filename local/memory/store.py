@@ -442,10 +442,10 @@ class Store:
         reasons: list[dict[str, Any]] = []
         changes = []
         for action in request["TransactItems"]:
-            ((_, write),) = action.items()
+            ((kind, write),) = action.items()
             table = self.tables[write["TableName"]]
             try:
-                changes.append((table, *table.changed(write)))
+                changes.append((table, *table.changed(write), kind == "Delete"))
                 reasons.append({"Code": "None"})
             except _Refusal as refusal:
                 reasons.append({"Code": refusal.code, **({"Item": refusal.item} if refusal.item else {})})
@@ -453,6 +453,9 @@ class Store:
             raise client_error(
                 "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons
             )
-        for table, key, item in changes:
-            table.items[key] = item
+        for table, key, item, is_deleted in changes:
+            if is_deleted:
+                table.items.pop(key, None)
+            else:
+                table.items[key] = item
         return {}

@@ -12,6 +12,7 @@ KEYS = {
     "products": "productId",
     "orders": "orderId",
     "baskets": "userId",
+    "emails": "emailKey",
     "requests": "requestId",
 }
 
@@ -38,6 +39,7 @@ def test_each_table_has_its_key_and_indexes(stack: str) -> None:
             "byReference": [("reference", "HASH"), ("createdAt", "RANGE")],
         },
         "baskets": {},
+        "emails": {},
         "requests": {},
     }
 

@@ -35,6 +35,12 @@ def reuse_a_key(backend: MemoryBackend) -> HttpAnswer:
     return answer
 
 
+def take_an_address(backend: MemoryBackend) -> HttpAnswer:
+    for _ in range(2):
+        answer = backend.api.post("/users", USER)
+    return answer
+
+
 def create_twice(backend: MemoryBackend) -> HttpAnswer:
     product = EXAMPLES["alreadyExists"]["detail"].split()[-2]
     for _ in range(2):
@@ -88,6 +94,7 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
     "unknownParameter": lambda backend: backend.api.get("/users/u-1", query={"emial": "x"}),
     "invalidPageToken": lambda backend: backend.api.get("/users", query={"nextToken": "x"}),
     "notFound": lambda backend: backend.api.get(f"/orders/{EXAMPLES['notFound']['detail'].split()[-1][:-1]}"),
+    "emailTaken": take_an_address,
     "tooLateToCancel": cancel_too_late,
     "malformedIfNoneMatch": lambda backend: backend.api.put(
         "/users/u-1", USER, headers={"If-None-Match": '"1"'}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class Api:
 
     def create_user(self) -> str:
         """Create a user. Returns its id."""
-        return str(self.create("/users", {"name": "Ada", "email": "ada@example.com"})["userId"])
+        return str(self.create("/users", {"name": "Ada", "email": f"{uuid.uuid4()}@example.com"})["userId"])
 
     def create_product(self, *, stock: int = 10, price: int = 1999) -> str:
         """Create a product. Returns its id."""

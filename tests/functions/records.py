@@ -17,7 +17,10 @@ each_kind = pytest.mark.parametrize("kind", ["users", "products"])
 
 
 def create(backend: MemoryBackend, kind: str) -> HttpAnswer:
-    return backend.api.post(f"/{kind}", RECORDS[kind])
+    """Creates a record. A further user has another address."""
+    number = backend.count(kind)
+    other = {"email": f"ada-{number}@example.com"} if kind == "users" and number else {}
+    return backend.api.post(f"/{kind}", RECORDS[kind] | other)
 
 
 def path_of(kind: str, created: HttpAnswer) -> str:

@@ -48,6 +48,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/orders.py": _WRITES,
     "functions/shared/persistence/pages.py": (*_RECORDS, f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (*_RECORDS, f"{_F}/products_api", f"{_F}/users_api"),
+    "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS),
     "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
     "functions/shared/persistence/reservations.py": _WRITES,
     "functions/shared/persistence/stock.py": (f"{_F}/products_api", _REPEATS),

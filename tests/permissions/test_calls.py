@@ -60,6 +60,14 @@ def tour_records(api: Api, kind: str, new: object, change: object) -> None:
         api.request("DELETE", f"/{kind}/{found}")
 
 
+def tour_emails(api: Api) -> None:
+    """Moves a user to another e-mail address, and finds the user by it."""
+    user = api.create_user()
+    assert api.request("PATCH", f"/users/{user}", {"email": "moved@example.com"}).status_code == 200
+    found = api.request("GET", "/users?email=moved@example.com").json()["items"]
+    assert [one["userId"] for one in found] == [user]
+
+
 def tour_catalog(api: Api) -> None:
     """Creates a product under its own id, changes its stock, and lists the products of its category."""
     lamp = {"title": "Lamp", "price": 1, "stock": 1, "category": "Lamps"}
@@ -173,6 +181,7 @@ def tour() -> tuple[Permissions, Grants]:
         with intercept_calls(stack.endpoint, functions, record):
             tour_records(api, "users", {"name": "Ada", "email": "a@example.com"}, {"name": "B"})
             tour_records(api, "products", {"title": "Lamp", "price": 1, "stock": 1}, {"price": 2})
+            tour_emails(api)
             tour_catalog(api)
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
             tour_baskets(api)

@@ -186,7 +186,7 @@ def test_the_exports_are_complete(name: str) -> None:
     assert (
         set(values["apiKeyIds"]) == set(values["usagePlanIds"]) == set(configured_object(run, "usagePlans"))
     )
-    assert set(values["tableNames"]) == {"users", "products", "orders", "baskets", "requests"}
+    assert set(values["tableNames"]) == {"users", "products", "orders", "baskets", "emails", "requests"}
     assert values["apiResourceIds"]["/"] == values["apiRootResourceId"]
     assert "/orders/{orderId}/cancel" in values["apiResourceIds"]
     assert values["apiUrl"].startswith("https://")

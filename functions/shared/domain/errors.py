@@ -14,6 +14,7 @@
     |   |   |-- InsufficientStock  too little is in stock, also for a change of it
     |   |   `-- PriceChanged       the total is not the expected one
     |   |-- IdempotencyKeyReused   the same Idempotency-Key, another body
+    |   |-- EmailTaken             the e-mail address belongs to another user
     |   `-- TooLateToCancel        the stock is reserved, or the order is final
     `-- raised to the workflow
         |-- OrderRejected            never succeeds: the order becomes REJECTED
@@ -132,6 +133,10 @@ class PriceChanged(QuotedError):
 
 class IdempotencyKeyReused(DomainError):
     """An earlier request had the same Idempotency-Key and another body."""
+
+
+class EmailTaken(DomainError):
+    """The e-mail address belongs to another user."""
 
 
 class TooLateToCancel(DomainError):

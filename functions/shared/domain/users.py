@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import msgspec
@@ -17,6 +18,14 @@ Email = Annotated[
         description="an e-mail address",
     ),
 ]
+
+
+def email_key(email: str) -> str:
+    """Returns the key of an address: a hash without regard to case.
+
+    It is not the address itself, because AWS shows keys outside of the table, in traces of API calls.
+    """
+    return hashlib.sha256(email.lower().encode()).hexdigest()
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):

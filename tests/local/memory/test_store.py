@@ -217,3 +217,57 @@ def test_random_changes_of_a_basket_have_equal_answers(both: Both, seed: int) ->
         with contextlib.suppress(DomainError, ClientError):
             chance.choice(actions)()
     assert both.calls > 150
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_changes_of_users_and_kept_requests_have_equal_answers(both: Both, seed: int) -> None:
+    from functions.shared.domain.errors import DomainError
+    from functions.shared.domain.preconditions import Precondition
+    from functions.shared.domain.products import StockChange
+    from functions.shared.persistence.records import products
+    from functions.shared.persistence.requests import KeptAnswer, RequestRepository
+    from functions.shared.persistence.stock import change_stock
+    from functions.shared.persistence.users import UserRepository
+
+    chance = random.Random(seed)  # noqa: S311
+    users = UserRepository(both, "users", "emails")
+    requests = RequestRepository(both, "requests")
+    catalog = products(both, "products")
+
+    def user_id() -> str:
+        return f"u-{chance.randint(0, 2)}"
+
+    def fields() -> dict[str, str]:
+        return {"name": "Ada", "email": chance.choice(["a@b", "A@b", "c@d"])}
+
+    def condition() -> Precondition:
+        versions = chance.choice([None, None, {chance.randint(1, 3)}])
+        return Precondition(versions, chance.random() < 0.2, chance.random() < 0.2)
+
+    def keep() -> None:
+        request = requests.begin(f"r-{chance.randint(0, 1)}", chance.choice("ab"), at=AT)
+        if chance.random() < 0.5:
+            change = StockChange(change=chance.randint(-2, 3), at=AT)
+            change_stock(catalog, "p-1", change, mark=requests.marking(request))
+        requests.keep(request, KeptAnswer(200, {"ETag": '"1"'}, "{}"))
+
+    actions: list[Callable[[], object]] = [
+        lambda: users.put(user_id(), fields(), at=AT, condition=condition()),
+        lambda: users.patch(user_id(), {"email": fields()["email"]}, at=AT, versions=None),
+        lambda: users.patch(user_id(), {"name": "Grace"}, at=AT, versions=condition().versions),
+        lambda: users.delete(user_id(), versions=condition().versions),
+        lambda: users.find_by_email(fields()["email"], None),
+        lambda: catalog.put(
+            "p-1",
+            {"title": "Lamp", "price": 1, "currency": "EUR", "category": chance.choice([None, "a", "b"])},
+            defaults={"stock": 1},
+            at=AT,
+            condition=condition(),
+        ),
+        lambda: catalog.page_with("category", "a", 1, None),
+        keep,
+    ]
+    for _ in range(200):
+        with contextlib.suppress(DomainError, ClientError):
+            chance.choice(actions)()
+    assert both.calls > 200
