@@ -45,6 +45,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/dynamodb.py": _WRITES,
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,
+    "functions/shared/persistence/order_lists.py": (f"{_F}/orders_api",),
     "functions/shared/persistence/orders.py": _WRITES,
     "functions/shared/persistence/pages.py": (*_RECORDS, f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (*_RECORDS, f"{_F}/products_api", f"{_F}/users_api"),
