@@ -27,6 +27,7 @@ from local.environment import bypass_proxies_for_loopback, project_version
 from local.terminal import plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
+from ops.overview import overview
 from ops.problems import ExitCode, explain
 from ops.stacks import OperatedStack, find_stack, find_stack_names
 
@@ -184,6 +185,17 @@ def _change_order(
 
 def _print_error(sentence: str) -> None:
     _errors.print(f"[bold red]Error:[/] {plain(sentence)}", soft_wrap=True)
+
+
+@app.command("overview")
+def show_overview(as_json: AsJson = False, stack: StackName = "", outputs: OutputsFile = None) -> None:
+    """Count the orders that are open or FAILED, the messages that wait, and the dead letters."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        counts = overview(operated)
+        if as_json:
+            print(views.as_json(msgspec.to_builtins(counts)))
+        else:
+            _console.print(views.overview_view(counts, clock.now()), soft_wrap=True)
 
 
 @orders_app.command()

@@ -17,6 +17,7 @@ from local.terminal import plain, visible_lines
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
 from ops.orders import OrderDetails, Outcome
+from ops.overview import Overview
 
 _COLORS = {
     OrderStatus.FULFILLED: "green",
@@ -106,6 +107,20 @@ def stalled_view(found: Sequence[OrderDetails], now: str) -> RenderableType:
             if order.is_open
             else "event not published",
         )
+    return table
+
+
+def overview_view(counts: Overview, now: str) -> RenderableType:
+    """Return a table of counts, one per status and queue."""
+    table = Table("", "count", "oldest", box=SIMPLE, pad_edge=False)
+    for count in counts.orders:
+        number = f"{count.orders} or more" if count.more else str(count.orders)
+        table.add_row(
+            f"orders {_status(count.status)}", number, _ago(count.oldest, now) if count.oldest else ""
+        )
+    table.add_row("messages that wait", str(counts.waiting_messages), "")
+    dead = str(counts.dead_letters)
+    table.add_row("dead letters", f"[red]{dead}[/]" if counts.dead_letters else dead, "")
     return table
 
 

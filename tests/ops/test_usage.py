@@ -23,6 +23,7 @@ from tests.ops.conftest import OUTPUTS, STACK, Ops
 
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 ALL = [
+    ["overview", "--json"],
     ["orders", "show", "ID"],
     ["orders", "list"],
     ["orders", "stalled"],
