@@ -51,7 +51,7 @@ class Basket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def lines(self) -> list[OrderLine]:
         """The lines, in the order in which their products were put in."""
-        products = sorted(self.quantities, key=lambda product_id: (self.added[product_id], product_id))
+        products = sorted(self.quantities, key=self.added.__getitem__)
         return [OrderLine(product_id=product, quantity=self.quantities[product]) for product in products]
 
     def as_of(self, now: int) -> Basket:

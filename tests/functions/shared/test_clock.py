@@ -26,3 +26,7 @@ def test_minutes_before_a_time_has_the_same_format(at: str, minutes: int, before
 
 def test_seconds_between_two_times_include_milliseconds() -> None:
     assert clock.seconds_between("2026-01-31T08:00:00.000Z", "2026-01-31T08:01:00.250Z") == 60.25
+
+
+def test_the_seconds_since_1970_have_no_fraction() -> None:
+    assert clock.epoch("1970-01-02T00:00:01.999Z") == 24 * 60 * 60 + 1

@@ -47,6 +47,19 @@ def test_names_and_values_are_placeholders() -> None:
     }
 
 
+def test_keys_of_a_map_are_placeholders_so_they_may_have_any_characters() -> None:
+    update = UpdateExpression().set_entry("lines", "a.b", 1).set_new_entry("added", "a.b", "version")
+    update.remove_entry("lines", "-").require(f"attribute_exists({update.entry('lines', 'a.b')})")
+    parameters = update.parameters()
+    assert parameters["UpdateExpression"] == (
+        "SET #lines.#k0 = :v0, #added.#k0 = if_not_exists(#added.#k0, #version) REMOVE #lines.#k1"
+    )
+    assert parameters["ConditionExpression"] == "(attribute_exists(#lines.#k0))"
+    assert parameters["ExpressionAttributeNames"].items() >= {"#k0": "a.b", "#k1": "-"}.items()
+    assert update.is_shown_by(to_item({"lines": {"a.b": 1}}))
+    assert not update.is_shown_by(to_item({"lines": {"a": {"b": 1}}}))
+
+
 def refused(item: dict[str, Any], tries: int) -> ClientError:
     error: Any = client_error("UpdateItem", "ConditionalCheckFailedException", Item=to_item(item))
     error.response["ResponseMetadata"]["RetryAttempts"] = tries - 1
