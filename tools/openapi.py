@@ -23,7 +23,8 @@ import msgspec
 
 from components.api_responses import PROBLEMS
 from components.packaging import function_names
-from functions.shared.domain.products import BatchProduct
+from functions.shared.domain.products import BatchProduct, Category
+from functions.shared.domain.users import Email
 from tools.openapi_examples import ANSWERS, BODIES, DETAILS, QUOTES, REQUEST_ID, WRONG_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -131,13 +132,13 @@ _PARAMETERS: Final = {
         "name": "category",
         "in": "query",
         "description": "Lists only the products of this category, sorted by id.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+        "schema": msgspec.json.schema(Category),
     },
     "Email": {
         "name": "email",
         "in": "query",
         "description": "Lists only the user with this e-mail address, without regard to case.",
-        "schema": {"type": "string", "minLength": 3, "maxLength": 254},
+        "schema": msgspec.json.schema(Email),
     },
     "IncludeArchived": {
         "name": "includeArchived",
@@ -221,7 +222,7 @@ class Contract:
                         "description": "Identifies and meters a client. Every key belongs to a usage plan.",
                     }
                 },
-                "parameters": _PARAMETERS
+                "parameters": tidy(_PARAMETERS)
                 | {"Limit": self._limit(), "Status": self._status(), "Reference": self._reference()},
                 "headers": _HEADERS,
                 "responses": dict(sorted(self._responses.items())),
