@@ -9,7 +9,7 @@ from components import iam, packaging
 from components.custom_domain import CustomDomain
 from components.event_bus import EventBus
 from components.firewall import Firewall
-from components.fulfillment import fulfillment_environment, grant_signing
+from components.fulfillment import route_reports, with_fulfillment
 from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
@@ -71,9 +71,15 @@ functions: list[LambdaFunction] = []
 
 
 def function(
-    name: str, environment: Environment, grants: iam.Grants = (), *, timeout: int = TASK_TIMEOUT
+    name: str,
+    environment: Environment,
+    grants: iam.Grants = (),
+    *,
+    timeout: int = TASK_TIMEOUT,
+    ships: bool = False,
 ) -> LambdaFunction:
-    """Declares the function of the folder `functions/<name>/`."""
+    """Declares the function of the folder `functions/<name>/`. If it `ships`, it may call others to ship."""
+    environment, grants = with_fulfillment(settings.fulfillment, ships, environment, grants, orders)
     declared = LambdaFunction(
         name,
         timeout=timeout,
@@ -104,13 +110,12 @@ fulfill_order = function(
     {
         "PRODUCTS_TABLE": products.name,
         "ORDERS_TABLE": orders.name,
-        **fulfillment_environment(settings.fulfillment),
     },
     [
         products.grant_write("UpdateItem"),
         orders.grant_write("UpdateItem"),
-        *grant_signing(settings.fulfillment),
     ],
+    ships=True,
 )
 
 release_order = function(
@@ -251,6 +256,19 @@ baskets_api = function(
     timeout=settings.api.timeout_seconds,
 )
 
+reports_api = function(
+    "reports_api",
+    {"ORDERS_TABLE": orders.name, "PRODUCTS_TABLE": products.name, **events, **cors},
+    [
+        orders.grant_read("GetItem"),
+        orders.grant_write("UpdateItem"),
+        products.grant_write("UpdateItem"),
+        bus.grant_put(),
+    ],
+    timeout=settings.api.timeout_seconds,
+    ships=True,
+)
+
 service_api = function(
     "service_api",
     {"STACK_NAME": pulumi.get_stack(), "SERVICE_VERSION": packaging.code_version(), **cors},
@@ -287,6 +305,8 @@ api.route("GET", "/orders", orders_api)
 api.route("POST", "/orders", orders_api)
 api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)
+api.route("PUT", "/orders/{orderId}/returns/{returnId}", reports_api)
+route_reports(settings.fulfillment, api, reports_api)
 api.deploy()
 
 api_url = api.url

@@ -352,7 +352,7 @@ class Trial:
             if shipped != {line.product_id: line.quantity for line in order.items}:
                 yield f"is FULFILLED, but {shipped} was shipped"
             shipment_id = self._partner.shipments.get(order.order_id)
-            if order.shipment is None or order.shipment.shipment_id != shipment_id:
+            if [shipment.shipment_id for shipment in order.shipments] != [shipment_id]:
                 yield "has a wrong shipment id"
         elif shipped is not None and not order.is_handed_over:
             yield f"was shipped, and is {order.status.value} without a reservation"

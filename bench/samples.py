@@ -157,9 +157,18 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "functions.service_api": request("GET", "/"),
     "functions.order_consumer": queue_batch(1),
     "functions.validate_order": task(),
-    "functions.fulfill_order": task(items=[{"productId": product, "quantity": 2} for product in _PRODUCTS]),
+    "functions.fulfill_order": task(
+        pricing={
+            "items": [{"productId": product, "quantity": 2} for product in _PRODUCTS],
+            "total": 2,
+            "currency": "EUR",
+        }
+    ),
     "functions.release_order": task(),
-    "functions.update_order_status": task(status="FULFILLED", shipment={"shipmentId": f"shipment-{_ORDER}"}),
+    "functions.update_order_status": task(
+        status="FULFILLED",
+        fulfillment={"status": "FULFILLED", "shipment": {"shipmentId": f"shipment-{_ORDER}"}},
+    ),
     "functions.requeue_stalled_orders": {},
 }
 """Measured package -> event for its `handler.lambda_handler`."""

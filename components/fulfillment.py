@@ -1,29 +1,44 @@
-"""Optional: connects `fulfill_order` to a fulfillment system (docs/fulfillment.md)."""
+"""Optional: connects the stack to a fulfillment system (docs/fulfillment.md)."""
 
-from collections.abc import Mapping, Sequence
-
-from components.iam import Grant
+from components.function import Environment, LambdaFunction
+from components.iam import Grant, Grants
+from components.rest_api import RestApi
 from components.settings.fulfillment import FulfillmentSettings
+from components.table import Table
 
 
-def fulfillment_environment(settings: FulfillmentSettings | None) -> Mapping[str, str]:
-    """Returns the environment variables of `fulfill_order`; none without a fulfillment system."""
-    if settings is None:
-        return {}
-    return {
+def with_fulfillment(
+    settings: FulfillmentSettings | None,
+    is_used: bool,
+    environment: Environment,
+    grants: Grants,
+    orders: Table,
+) -> tuple[Environment, Grants]:
+    """Returns what a function that talks to the fulfillment system needs beside its own.
+
+    These are the system's URL and silence, and the permissions to sign and to read the order. Returns the
+    function's own if it does not talk to one, or there is none.
+    """
+    if settings is None or not is_used:
+        return environment, grants
+    more = {
         "FULFILLMENT_URL": settings.url,
         "FULFILLMENT_SECRET_ARN": settings.secret_arn,
+        "FULFILLMENT_OVERDUE_HOURS": str(settings.overdue_hours),
     }
+    signing = Grant(
+        purpose="reads-signing-secret",
+        actions=["secretsmanager:GetSecretValue"],
+        resources=[settings.secret_arn],
+    )
+    reading = orders.grant_read("GetItem")
+    own = [grant for grant in grants if grant.purpose != reading.purpose]
+    return {**environment, **more}, [*own, reading, signing]
 
 
-def grant_signing(settings: FulfillmentSettings | None) -> Sequence[Grant]:
-    """Returns the permission to read the signing secret; none without a fulfillment system."""
+def route_reports(settings: FulfillmentSettings | None, api: RestApi, reports: LambdaFunction) -> None:
+    """Declares the routes on which the fulfillment system reports; none without a system."""
     if settings is None:
-        return ()
-    return [
-        Grant(
-            purpose="reads-signing-secret",
-            actions=["secretsmanager:GetSecretValue"],
-            resources=[settings.secret_arn],
-        )
-    ]
+        return
+    for noun in ("shipment", "refusal"):
+        api.route("PUT", f"/orders/{{orderId}}/{noun}s/{{{noun}Id}}", reports)

@@ -66,7 +66,8 @@ def order_view(details: OrderDetails) -> RenderableType:
     facts.add_row("Reservation", _reservation(order))
     if order.handed_over_to is not None:
         facts.add_row("Handed to", plain(order.handed_over_to))
-    facts.add_row("Shipment", plain(order.shipment.shipment_id) if order.shipment else "none")
+    shipments = ", ".join(shipment.shipment_id for shipment in order.shipments)
+    facts.add_row("Shipments", plain(shipments) if shipments else "none")
     if order.due_at is not None:
         note = "" if order.is_open else "; its event is not published yet"
         facts.add_row("Due", f"{order.due_at}{note}")

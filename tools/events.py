@@ -63,7 +63,10 @@ def _of_move(kind: EventType, status: OrderStatus, fields: Mapping[str, Any]) ->
     previous = [source.value for source in sources_of(status)]
     is_placed = status is OrderStatus.PENDING
     reason = {**fields["reason"], "type": "string" if kind.has_reason else ["string", "null"]}
-    codes = fields["rejectionCode"] | {"description": "Why, for programs. A later release may add values."}
+    codes = fields["rejectionCode"] | {
+        "type": "string",
+        "description": "Why, for programs. A later release may add values.",
+    }
     return {
         "status": {"const": status.value, "description": "The new status."},
         "previousStatus": {"const": None, "description": "None: the order is new."}
@@ -86,8 +89,10 @@ def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
         return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
     options = [_inlined(option, parts) for option in schema.get("anyOf", ())]
     other = {name: _inlined(part, parts) for name, part in schema.items() if name != "anyOf"}
-    # Every field with two types is one that may be null; `_of_move` decides which events have it.
-    return other | next((option for option in options if option.get("type") != "null"), {})
+    found = other | next((option for option in options if option.get("type") != "null"), {})
+    if "type" in found and any(option.get("type") == "null" for option in options):
+        found["type"] = [found["type"], "null"]
+    return found
 
 
 def example_of(schema: Mapping[str, Any]) -> dict[str, Any]:

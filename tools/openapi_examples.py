@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from functions.baskets_api.views import BasketView
-from functions.orders_api.views import view
 from functions.shared.domain.addresses import Address
 from functions.shared.domain.baskets import NewBasketLine, NewCheckout
 from functions.shared.domain.orders import (
@@ -18,6 +18,9 @@ from functions.shared.domain.orders import (
     Order,
     OrderLine,
     OrderStatus,
+    Reservation,
+    ReservationState,
+    ReturnStatus,
     Shipment,
 )
 from functions.shared.domain.pricing import NewQuote, quote
@@ -31,7 +34,18 @@ from functions.shared.domain.products import (
     ProductPut,
     StockChange,
 )
+from functions.shared.domain.shipping import (
+    RefusalReport,
+    ReportedLine,
+    ReturnedLine,
+    ReturnReport,
+    ShipmentReport,
+    record_refusal,
+    record_return,
+    record_shipment,
+)
 from functions.shared.domain.users import NewUser, User, UserPatch
+from functions.shared.order_view import view
 from functions.shared.persistence.order_lists import OrderQuery
 from functions.shared.persistence.pages import Page, Position, encode_position, encode_token
 from functions.shared.violations import FieldError
@@ -89,9 +103,35 @@ _fulfilled: Final = msgspec.structs.replace(
     ],
     total=3998,
     currency="EUR",
-    shipment=Shipment(shipment_id="SHP-5f0c6a3e9a64"),
+    shipments=[Shipment(shipment_id="SHP-5f0c6a3e9a64")],
     updated_at=_LATER,
 )
+_reported: Final = [ReportedLine(_PRODUCT_ID, 1)]
+_handed_over: Final = msgspec.structs.replace(
+    _fulfilled,
+    status=OrderStatus.IN_FULFILLMENT,
+    history=[*_fulfilled.history[:-1], HistoryEntry(status=OrderStatus.IN_FULFILLMENT, at=_LATER)],
+    reservation=Reservation(ReservationState.HELD, 1, "ship.example.com/"),
+    shipments=[],
+)
+_first_parcel: Final = ShipmentReport(
+    lines=_reported,
+    shipped_at=datetime(2026, 1, 31, 9, tzinfo=UTC),
+    carrier="DHL",
+    tracking_number="JD014600006281",
+)
+_in_parcels: Final = record_refusal(
+    record_shipment(_handed_over, "P-1", _first_parcel, at=_LATER).order,
+    "N-1",
+    RefusalReport(lines=_reported, reason="broken in storage"),
+    at=_LATER,
+).order
+_coming_back: Final = record_return(
+    _fulfilled,
+    "R-1",
+    ReturnReport(status=ReturnStatus.REQUESTED, lines=[ReturnedLine(_PRODUCT_ID, 1)], reason="too bright"),
+    at=_LATER,
+).order
 _cancelled: Final = msgspec.structs.replace(
     _pending,
     status=OrderStatus.CANCELLED,
@@ -140,6 +180,30 @@ def _basket(*lines: NewOrderLine) -> Any:
 
 # By the name of the body's type.
 BODIES: Final[dict[str, Any]] = {
+    "ShipmentReport": _named(
+        a_parcel=ShipmentReport(
+            lines=_reported,
+            shipped_at=datetime(2026, 1, 31, 9, tzinfo=UTC),
+            carrier="DHL",
+            tracking_number="JD014600006281",
+        ),
+        a_delivered_parcel=ShipmentReport(
+            lines=_reported,
+            shipped_at=datetime(2026, 1, 31, 9, tzinfo=UTC),
+            carrier="DHL",
+            tracking_number="JD014600006281",
+            delivered_at=datetime(2026, 2, 2, 11, 30, tzinfo=UTC),
+        ),
+    ),
+    "RefusalReport": _named(one_lamp=RefusalReport(lines=_reported, reason="broken in storage")),
+    "ReturnReport": _named(
+        an_announced_return=ReturnReport(
+            status=ReturnStatus.REQUESTED, lines=[ReturnedLine(_PRODUCT_ID, 1)], reason="too bright"
+        ),
+        a_received_return=ReturnReport(
+            status=ReturnStatus.RECEIVED, lines=[ReturnedLine(_PRODUCT_ID, 1, restock=True)]
+        ),
+    ),
     "NewUser": _named(a_user=NewUser(name="Ada Lovelace", email="ada@example.com")),
     "UserPatch": _named(another_address=UserPatch(email="countess@example.com")),
     "NewProduct": _named(
@@ -208,6 +272,9 @@ BODIES: Final[dict[str, Any]] = {
 
 # By the name of the route's handler.
 ANSWERS: Final[dict[str, Any]] = {
+    "put_shipment": msgspec.to_builtins(view(_in_parcels)),
+    "put_refusal": msgspec.to_builtins(view(_in_parcels)),
+    "put_return": msgspec.to_builtins(view(_coming_back)),
     "create_user": msgspec.to_builtins(_user),
     "list_users": _page("user", _user, {"userId": _USER_ID}),
     "get_user": msgspec.to_builtins(_user),
@@ -278,6 +345,9 @@ DETAILS: Final = {
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
     "EmailTaken": "another user has this e-mail address",
+    "InvalidSignature": "expected X-Orderflow-Timestamp and X-Orderflow-Signature of this body and route",
+    "NotHandedOver": "the order is PENDING, and no fulfillment system has it",
+    "ReportRefused": f"3 of product {_PRODUCT_ID} are more than was ordered: 2",
     "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",
     "MalformedIfNoneMatch": "expected If-None-Match: *, which only creates",
     "InsufficientStock": "a change of -5 is more than the 2 in stock",

@@ -18,23 +18,25 @@ _SECRET_ARN: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class FulfillmentSettings:
-    """The fulfillment system's URL, and the ARN of the secret that signs the requests to it."""
+    """The fulfillment system's URL, the ARN of the secret that signs, and how long it may be silent."""
 
     url: str
     secret_arn: str
+    overdue_hours: int
 
     @classmethod
     def read(cls, values: Values, region: str | None) -> "FulfillmentSettings | None":
         """Reads the keys. Returns None without a URL; `region` is the stack's, if it is configured."""
         url, secret_arn = values.text("fulfillmentUrl"), values.text("fulfillmentSecretArn")
         allow_http = values.boolean("fulfillmentAllowHttp")
+        overdue_hours = values.integer("fulfillmentOverdueHours", 1)
         if not url and secret_arn:
             raise not_allowed("fulfillmentSecretArn", secret_arn, "it together with fulfillmentUrl")
         if not url:
             return None
         _check_url(url, allow_http)
         _check_secret_arn(secret_arn, region)
-        return cls(url=url, secret_arn=secret_arn)
+        return cls(url=url, secret_arn=secret_arn, overdue_hours=overdue_hours)
 
 
 def _check_url(text: str, allow_http: bool) -> None:

@@ -1,7 +1,7 @@
 """The client of the fulfillment system: one signed HTTPS request per order (`docs/fulfillment.md`).
 
-A request is a POST of `{"orderId", "attempt", "items": [{"productId", "quantity", "title"}]}` with the
-headers
+A request is a POST of `{"orderId", "attempt", "items": [{"productId", "quantity", "title"}]}`, with the
+order's `reference`, `metadata` and `deliverTo` if it has them, and with the headers
 
 - `Idempotency-Key`: the order's id. The fulfillment system ships at most once per key. It answers a repeat
   with the first shipment (2xx or 409).
@@ -15,29 +15,29 @@ headers
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import SplitResult
 
 import msgspec
 
 from functions.shared import deadline
 from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
-from functions.shared.domain.orders import OrderLine, Shipment
+from functions.shared.domain.ids import Identifier
+from functions.shared.domain.orders import OrderContent, OrderLine
+from functions.shared.domain.shipping import RefusalReport, ShipmentReport, Word
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
+from functions.shared.signatures import SigningSecret, sign
 
 # Seconds that a shipment may take in all, if the function's timeout leaves as many.
 TIMEOUT = 4.0
-# Seconds after which the secret is read again, to notice a rotation.
-SECRET_LIFETIME = 300.0
 # The limit of a response.
 MAX_ANSWER_BYTES = 16 * 1024
 
@@ -56,7 +56,7 @@ class Parcel(msgspec.Struct, frozen=True, rename="camel"):
     title: str | None
 
 
-class ShipmentRequest(msgspec.Struct, frozen=True, rename="camel"):
+class ShipmentRequest(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     """The body of a request. Of two requests with one id, the higher attempt is the newer."""
 
     order_id: str
@@ -71,6 +71,22 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class _Shipment(ShipmentReport, frozen=True, rename="camel", forbid_unknown_fields=False, kw_only=True):
+    shipment_id: Identifier
+
+
+class _Refusal(RefusalReport, frozen=True, rename="camel", forbid_unknown_fields=False, kw_only=True):
+    refusal_id: Identifier
+
+
+class _Accepted(msgspec.Struct, frozen=True, rename="camel"):
+    """The document of an order that is shipped, or will be."""
+
+    shipment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    shipments: list[_Shipment] = []
+    refusals: list[_Refusal] = []
+
+
 class Reply(NamedTuple):
     """An HTTP response: its status, and at most `MAX_ANSWER_BYTES` + 1 bytes of its body."""
 
@@ -79,29 +95,6 @@ class Reply(NamedTuple):
 
 
 Transport = Callable[[SplitResult, bytes, dict[str, str], float], Reply]
-
-
-class SigningSecret:
-    """The shared secret, from Secrets Manager. It is cached, and never logged."""
-
-    def __init__(self, client: Callable[[], Any], arn: str) -> None:
-        self._client = client
-        self._arn = arn
-        self._value = b""
-        self._read_at = -SECRET_LIFETIME
-
-    def value(self) -> bytes:
-        """Returns the secret as it was at most `SECRET_LIFETIME` ago. Raises botocore's errors."""
-        if time.monotonic() - self._read_at >= SECRET_LIFETIME:
-            self.renew()
-        return self._value
-
-    def renew(self) -> bool:
-        """Reads the secret now. Returns whether it changed."""
-        before = self._value
-        self._value = self._client().get_secret_value(SecretId=self._arn)["SecretString"].encode()
-        self._read_at = time.monotonic()
-        return self._value != before
 
 
 class FulfillmentClient:
@@ -118,15 +111,21 @@ class FulfillmentClient:
         self._secret.value()
 
     def ship(
-        self, order_id: str, attempt: int, lines: Sequence[OrderLine], *, correlation_id: str
-    ) -> Shipment:
-        """Requests the shipment of an order. A repeat ships nothing twice.
+        self,
+        order_id: str,
+        attempt: int,
+        lines: Sequence[OrderLine],
+        *,
+        content: OrderContent,
+        correlation_id: str,
+    ) -> Word:
+        """Requests the shipment of an order. Returns what is shipped so far. A repeat ships nothing twice.
 
         Raises `FulfillmentRefused` for a refusal, and `FulfillmentUnavailable` if the outcome is unknown.
         """
         ends_at = time.monotonic() + min(TIMEOUT, deadline.seconds_left())
         parcels = [Parcel(line.product_id, line.quantity, line.title) for line in lines]
-        body = msgspec.json.encode(ShipmentRequest(order_id, attempt, parcels))
+        body = msgspec.json.encode(ShipmentRequest(order_id, attempt, parcels, **content.for_fulfillment))  # type: ignore[arg-type]
         reply = self._post(order_id, body, correlation_id, ends_at)
         if reply.status in _MISCONFIGURED and self._secret.renew():
             reply = self._post(order_id, body, correlation_id, ends_at)
@@ -149,21 +148,25 @@ class FulfillmentClient:
         return self._transport(self._url, body, headers, seconds)
 
 
-def sign(secret: bytes, timestamp: str, body: bytes) -> str:
-    """Returns the value of `X-Orderflow-Signature`."""
-    return "v1=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
-def read_reply(reply: Reply) -> Shipment:
-    """Returns the shipment.
+def read_reply(reply: Reply) -> Word:
+    """Returns what the fulfillment system shipped, or refused line by line. With 202 that may be nothing yet.
 
     Raises `FulfillmentRefused` for a `Refusal`, and `FulfillmentUnavailable` for every response that leaves
     the outcome open.
     """
     status = reply.status
-    if 200 <= status < 300 or status == 409:
+    if status == HTTPStatus.ACCEPTED and not reply.body.strip():
+        return Word()
+    if 200 <= status < 300 or status == HTTPStatus.CONFLICT:
         with contextlib.suppress(MalformedJson):
-            return decode_json(reply.body, Shipment)
+            accepted = decode_json(reply.body, _Accepted)
+            word = Word(
+                accepted.shipment_id,
+                [(shipment.shipment_id, shipment) for shipment in accepted.shipments],
+                [(refusal.refusal_id, refusal) for refusal in accepted.refusals],
+            )
+            if word != Word(None, [], []) or status == HTTPStatus.ACCEPTED:
+                return word
         raise FulfillmentUnavailable(f"the fulfillment system answered {status} without a shipment")
     if status in _MISCONFIGURED:
         logger.error("the fulfillment system does not accept our signature", status=status)

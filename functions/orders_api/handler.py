@@ -8,7 +8,6 @@ from typing import Any
 from functions.orders_api.checkout import check_out
 from functions.orders_api.placing import place_order
 from functions.orders_api.queries import OF_ALL_USERS, OF_USER, order_query
-from functions.orders_api.views import OrderView, view
 from functions.shared import aws, clock
 from functions.shared.domain.baskets import NewCheckout
 from functions.shared.domain.errors import (
@@ -28,6 +27,7 @@ from functions.shared.http import PAGE, Answer, Api, etag_of
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
+from functions.shared.order_view import OrderView, view
 from functions.shared.persistence import records
 from functions.shared.persistence.baskets import BasketRepository
 from functions.shared.persistence.order_lists import OrderLists

@@ -6,15 +6,16 @@ Each event is sent at least once, in no guaranteed order. A repeat has the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from functions.shared.domain.errors import DependencyUnavailable, RejectionCode
 from functions.shared.domain.ids import Identifier, event_id_for
-from functions.shared.domain.moves import StatusChange
+from functions.shared.domain.moves import StatusChange, change_of
 from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.shipping import by_product, pieces_of
 from functions.shared.environment import optional
 
 SOURCE = "orderflow.orders"
@@ -38,6 +39,11 @@ _Time = Annotated[
 ]
 _OrderId = Annotated[Identifier, msgspec.Meta(examples=["493493d2-2138-5501-ac7f-7eb46b6219df"])]
 _UserId = Annotated[Identifier, msgspec.Meta(examples=["0d2f7f5c-3f0e-4a57-9d5e-2f4a5f1f2b60"])]
+_ProductId = Annotated[Identifier, msgspec.Meta(examples=["7b1e8a34-5c5e-4b0f-8f0a-6e1c9b7d2a11"])]
+_Reference = Annotated[
+    str, msgspec.Meta(description="the client's own number of the order", examples=["WEB-7341"])
+]
+_Text = Annotated[str, msgspec.Meta(description="text for people", examples=["DHL"])]
 _Reason = Annotated[
     str,
     msgspec.Meta(
@@ -54,6 +60,7 @@ class OrderFact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=False
     event_id: _EventId
     order_id: _OrderId
     user_id: _UserId
+    reference: _Reference | None
     occurred_at: _Time
 
 
@@ -66,10 +73,36 @@ class OrderEvent(OrderFact, frozen=True, rename="camel", omit_defaults=False):
     rejection_code: RejectionCode | None
 
 
+class EventLine(msgspec.Struct, frozen=True, rename="camel"):
+    """Pieces of one product of an order."""
+
+    product_id: _ProductId
+    quantity: Annotated[int, msgspec.Meta(ge=1, examples=[2])]
+
+
+class ShipmentEvent(OrderFact, frozen=True, rename="camel", omit_defaults=False):
+    """The detail of an event: a parcel left."""
+
+    shipment_id: Annotated[str, msgspec.Meta(examples=["P-1"])]
+    lines: list[EventLine]
+    carrier: _Text | None
+    tracking_number: _Text | None
+    tracking_url: _Text | None
+
+
+class ReturnEvent(OrderFact, frozen=True, rename="camel", omit_defaults=False):
+    """The detail of an event: items came back."""
+
+    return_id: Annotated[str, msgspec.Meta(examples=["R-1"])]
+    lines: list[EventLine]
+    reason: _Text | None
+
+
 class EventType(NamedTuple):
     """An event: its `detail-type`, what happened (for people), and the type of its detail.
 
-    `status` is that of a move, or None. With `has_reason`, every event of the type has a reason.
+    `status` is that of a move, or None: then `fact` is the kind of the fact (`Order.unsent`). With
+    `has_reason`, every event of the type has a reason.
     """
 
     name: str
@@ -77,6 +110,7 @@ class EventType(NamedTuple):
     status: OrderStatus | None = None
     has_reason: bool = False
     detail: type[OrderFact] = OrderEvent
+    fact: str | None = None
 
 
 # One entry per event. `docs/events.md`, the schemas and the AsyncAPI document list the same.
@@ -92,6 +126,15 @@ EVENT_TYPES = (
         OrderStatus.REJECTED,
         True,
     ),
+    EventType("OrderDelivered", "all its parcels are delivered", OrderStatus.DELIVERED),
+    EventType("OrderShipped", "a parcel left", detail=ShipmentEvent, fact="shipment"),
+    EventType("OrderReturned", "items came back", detail=ReturnEvent, fact="return"),
+    EventType(
+        "OrderCancellationRequested",
+        "a client asked to cancel an order that the fulfillment system has",
+        detail=OrderFact,
+        fact="cancellation",
+    ),
     EventType("OrderCancelled", "a client or an operator cancelled it", OrderStatus.CANCELLED),
     EventType(
         "OrderFailed",
@@ -102,6 +145,9 @@ EVENT_TYPES = (
 )
 
 _NAMES = {kind.status: kind.name for kind in EVENT_TYPES if kind.status}
+_FACT_NAMES = {kind.fact: kind.name for kind in EVENT_TYPES if kind.fact}
+# The most events that PutEvents takes in one request.
+_MOST = 10
 
 
 def announces_placed_orders() -> bool:
@@ -122,13 +168,26 @@ class EventBus:
         self._announces_placed = announces_placed
 
     def announce(self, order: Order, changes: Iterable[StatusChange]) -> None:
-        """Sends the events of up to ten changes. Changes without an event are skipped.
+        """Sends the events of changes, and those that reports on the order still owe (`Order.unsent`).
 
-        Raises `DependencyUnavailable` or botocore's errors. Some events may be sent then.
+        Changes without an event are skipped. Raises `DependencyUnavailable` or botocore's errors. Some events
+        may be sent then.
         """
-        entries = [self._entry(order, change) for change in changes if self._has_event(change)]
-        if not entries:
-            return
+        owed = [fact.split("/", 1) for fact in order.unsent]
+        numbers = {int(name[0]) for kind, *name in owed if kind == "status"}
+        moves = {
+            change.number: change for change in (*changes, *(change_of(order, n) for n in sorted(numbers)))
+        }
+        entries = [self._entry(order, change) for change in moves.values() if self._has_event(change)]
+        entries += [
+            self._wrap(_FACT_NAMES[kind], _detail_of(order, kind, *name))
+            for kind, *name in owed
+            if kind != "status"
+        ]
+        for start in range(0, len(entries), _MOST):
+            self._send(entries[start : start + _MOST])
+
+    def _send(self, entries: Sequence[Mapping[str, str]]) -> None:
         answer = self._client().put_events(Entries=entries)
         # PutEvents returns 200 also if it accepted no event.
         if answer["FailedEntryCount"]:
@@ -143,19 +202,57 @@ class EventBus:
     def _entry(self, order: Order, change: StatusChange) -> dict[str, str]:
         is_rejection = change.status is OrderStatus.REJECTED
         event = OrderEvent(
-            version=VERSION,
-            event_id=event_id_for(order.order_id, change.number),
-            order_id=order.order_id,
-            user_id=order.user_id,
-            occurred_at=change.at,
+            **_common(order, change.number, change.at),
             status=change.status,
             previous_status=change.previous,
             reason=change.reason,
             rejection_code=RejectionCode.of(change.reason) if is_rejection else None,
         )
+        return self._wrap(_NAMES[change.status], event)
+
+    def _wrap(self, name: str, detail: OrderFact) -> dict[str, str]:
         return {
             "EventBusName": self._bus_name,
             "Source": SOURCE,
-            "DetailType": _NAMES[change.status],
-            "Detail": msgspec.json.encode(event).decode(),
+            "DetailType": name,
+            "Detail": msgspec.json.encode(detail).decode(),
         }
+
+
+def _detail_of(order: Order, kind: str, fact_id: str = "") -> OrderFact:
+    """Returns the detail of a fact about an order that is no move."""
+    fact = f"{kind}/{fact_id}" if fact_id else kind
+    if kind == "shipment":
+        shipment = next(one for one in order.shipments if one.shipment_id == fact_id)
+        return ShipmentEvent(
+            **_common(order, fact, shipment.shipped_at or order.updated_at),
+            shipment_id=fact_id,
+            lines=_lines(order, pieces_of(order, shipment)),
+            carrier=shipment.carrier,
+            tracking_number=shipment.tracking_number,
+            tracking_url=shipment.tracking_url,
+        )
+    if kind == "return":
+        back = next(one for one in order.returns if one.return_id == fact_id)
+        return ReturnEvent(
+            **_common(order, fact, back.at),
+            return_id=fact_id,
+            lines=_lines(order, back.quantities),
+            reason=back.reason,
+        )
+    return OrderFact(**_common(order, fact, order.cancel_requested_at or order.updated_at))
+
+
+def _common(order: Order, fact: int | str, at: str) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "event_id": event_id_for(order.order_id, fact),
+        "order_id": order.order_id,
+        "user_id": order.user_id,
+        "reference": order.reference,
+        "occurred_at": at,
+    }
+
+
+def _lines(order: Order, quantities: Sequence[int]) -> list[EventLine]:
+    return [EventLine(product, pieces) for product, pieces in by_product(order, quantities).items()]

@@ -77,9 +77,12 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     MalformedIfMatch: HTTPStatus.BAD_REQUEST,
     MalformedIfNoneMatch: HTTPStatus.BAD_REQUEST,
     errors.InvalidPageToken: HTTPStatus.BAD_REQUEST,
+    errors.InvalidSignature: HTTPStatus.UNAUTHORIZED,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.TooLateToCancel: HTTPStatus.CONFLICT,
     errors.EmailTaken: HTTPStatus.CONFLICT,
+    errors.NotHandedOver: HTTPStatus.CONFLICT,
+    errors.ReportRefused: HTTPStatus.CONFLICT,
     errors.BasketEmpty: HTTPStatus.CONFLICT,
     errors.NotOrderable: HTTPStatus.CONFLICT,
     errors.InsufficientStock: HTTPStatus.CONFLICT,
@@ -183,12 +186,14 @@ class Api:
         query: tuple[str, ...] = (),
         revalidates: bool = True,
         idempotent: bool = False,
+        authorize: Callable[[], None] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Registers a route. Path parameters are written `<order_id>` and passed by name.
 
         `takes` is the type of the body, which is passed as `body`. `raises` are the errors that no other
         route has, for the contract. `query` are the names of the query parameters; others are refused. A GET
-        with `revalidates=False` never returns 304: its response changes while its `ETag` stays.
+        with `revalidates=False` never returns 304: its response changes while its `ETag` stays. `authorize`
+        runs before the body is decoded.
 
         An `idempotent` route takes an `Idempotency-Key`: a repeat gets the first answer. The handler may run
         again for the same key when its answer was lost. It creates records under `new_id`, and marks other
@@ -206,6 +211,8 @@ class Api:
                 if "order_id" in path_parameters:
                     logger.append_keys(order_id=path_parameters["order_id"])
                 self._check_query(query)
+                if authorize is not None:
+                    authorize()
                 arguments: dict[str, Any] = dict(path_parameters)
                 if takes is not None:
                     arguments["body"] = self._decode_body(takes)
@@ -359,6 +366,12 @@ class Api:
         scope = [self.client, user, event.http_method, event.path, key]
         return hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
 
+    @property
+    def route_called(self) -> str:
+        """Returns the method and path of the request, without the stage: `PUT /orders/o-1/shipments/S-1`."""
+        event = self._resolver.current_event
+        return f"{event.http_method} {event.path}"
+
     # --- the resolver -------------------------------------------------------------------------------------
 
     def _check_query(self, allowed: tuple[str, ...]) -> None:
@@ -385,6 +398,18 @@ class Api:
         media_type = (self.header("content-type") or "application/json").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaType(f"expected a body of type application/json, not {media_type}")
+        raw = self.raw_body
+        if len(raw) > MAX_BODY_BYTES:
+            raise BodyTooLarge(f"expected a body of at most {MAX_BODY_BYTES} bytes")
+        try:
+            value = decode_json(raw, Any)
+        except MalformedJson as error:
+            raise MalformedBody("the body is not valid JSON") from error
+        return convert_body(value, kind)
+
+    @property
+    def raw_body(self) -> bytes:
+        """Returns the bytes of the body. Raises `MalformedBody`."""
         event = self._resolver.current_event
         text = event.body or ""
         # What the gateway puts in the place of bytes that are not UTF-8.
@@ -396,13 +421,7 @@ class Api:
                 raw = base64.b64decode(raw, validate=True)
             except binascii.Error as error:
                 raise MalformedBody("the body is not valid base64") from error
-        if len(raw) > MAX_BODY_BYTES:
-            raise BodyTooLarge(f"expected a body of at most {MAX_BODY_BYTES} bytes")
-        try:
-            value = decode_json(raw, Any)
-        except MalformedJson as error:
-            raise MalformedBody("the body is not valid JSON") from error
-        return convert_body(value, kind)
+        return raw
 
     def _no_route(self, _error: Exception) -> Response[str]:
         body = self._problem(*NO_ROUTE)

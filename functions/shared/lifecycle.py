@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared import clock
 from functions.shared.domain.errors import DependencyUnavailable
 from functions.shared.domain.moves import Move, MoveResult, recent_changes
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.orders import UNFINISHED_STATUSES, Order, OrderStatus
 from functions.shared.events import EventBus
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
@@ -34,15 +34,32 @@ class OrderLifecycle:
         changes = recent_changes(order)
         # An execution that fulfills an order announced its validation itself. Another final move may follow a
         # move of a second EXPRESS execution of the attempt, which was cut off before it announced that move.
-        if move.to is OrderStatus.FULFILLED:
+        if move.to in (OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED):
             changes = [change for change in changes if change.status is move.to]
         try:
             self._events.announce(order, changes)
         except _NOT_SENT:
-            if not order.is_open:
+            if order.status not in UNFINISHED_STATUSES:
                 self._orders.open_index.add(order, clock.now())
             raise
+        if order.unsent:
+            # A report that FulfillOrder got came with the move.
+            self._orders.open_index.record_sent(order, due_at=move.due_at)
         return result
+
+    def publish_owed(self, order: Order, *, due_at: str | None) -> None:
+        """Publishes the events that reports on an order owe, after which it is due at `due_at`.
+
+        If that fails, the order stays in the open index, and the requeue publishes them.
+        """
+        if not order.unsent:
+            return
+        try:
+            self._events.announce(order, ())
+        except _NOT_SENT as error:
+            logger.warning("event not sent, left to the requeue", exc_info=error)
+            return
+        self._orders.open_index.record_sent(order, due_at=due_at)
 
     def make_final_move(self, move: Move) -> MoveResult:
         """Makes a final move for callers that do not retry: a client's cancel, or the requeue.
@@ -64,7 +81,8 @@ class OrderLifecycle:
         what `EventBus.announce` raises, and then changes nothing.
         """
         self._events.announce(order, recent_changes(order))
-        self._orders.open_index.remove(order.order_id)
+        if order.due_at is not None or order.unsent:
+            self._orders.open_index.record_sent(order, due_at=None)
 
     def retry(self, order: Order, *, stalled_after_minutes: int) -> Order:
         """Puts a failed order back to PENDING for an operator, who then sends it to the queue.

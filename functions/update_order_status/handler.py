@@ -6,7 +6,7 @@ import msgspec
 
 from functions.shared import aws, clock
 from functions.shared.domain.moves import Move
-from functions.shared.domain.orders import Order, OrderStatus, Pricing, Shipment
+from functions.shared.domain.orders import Fulfillment, Order, OrderStatus, Pricing
 from functions.shared.environment import required
 from functions.shared.events import EventBus, announces_placed_orders
 from functions.shared.lifecycle import OrderLifecycle
@@ -28,7 +28,7 @@ class MoveTask(Task, frozen=True, rename="camel"):
     status: OrderStatus
     reason: str | None = None
     pricing: Pricing | None = None
-    shipment: Shipment | None = None
+    fulfillment: Fulfillment | None = None
 
 
 class Moved(msgspec.Struct, frozen=True, rename="camel"):
@@ -48,7 +48,8 @@ def lambda_handler(task: MoveTask) -> Moved:
         attempt=task.attempt,
         reason=task.reason,
         pricing=task.pricing,
-        shipment=task.shipment,
+        shipment=task.fulfillment.shipment if task.fulfillment else None,
+        due_at=task.fulfillment.due_at if task.fulfillment else None,
     )
     order, changed = _lifecycle.advance(move)
     if changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.shared import aws
-from functions.shared.domain.orders import Pricing
+from functions.shared.domain.orders import ValidatedOrder
 from functions.shared.environment import required
 from functions.shared.persistence import records
 from functions.shared.persistence.orders import OrderRepository
@@ -17,6 +17,6 @@ _products = records.products(_dynamodb, required("PRODUCTS_TABLE"))
 
 
 @task_handler(Task)
-def lambda_handler(task: Task) -> Pricing:
+def lambda_handler(task: Task) -> ValidatedOrder:
     """Returns the order's priced lines, total and currency. Raises what `validate` raises."""
     return validate(task.order_id, task.attempt, orders=_orders, users=_users, products=_products)

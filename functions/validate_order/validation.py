@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functions.shared.domain.errors import OrderRejected, RejectionCode
 from functions.shared.domain.moves import raise_no_longer_current
-from functions.shared.domain.orders import Order, Pricing
+from functions.shared.domain.orders import Order, Pricing, ValidatedOrder
 from functions.shared.domain.pricing import price
 from functions.shared.domain.products import Product
 from functions.shared.domain.users import User
@@ -19,15 +19,20 @@ def validate(
     orders: OrderRepository,
     users: Records[User],
     products: Records[Product],
-) -> Pricing:
+) -> ValidatedOrder:
     """Returns the prices of an order, from the products and never from the request.
 
     An order that was priced before keeps its prices, and is not checked again by a retry. Raises
     `OrderRejected` (see `RejectionCode`), `OrderCancelled`, `Superseded`, `NotFound`.
     """
     order = _current(orders, order_id, attempt)
-    if order.pricing is not None:
-        return order.pricing
+    pricing = order.pricing or _price(order, users, products)
+    return ValidatedOrder(
+        pricing.items, pricing.total, pricing.currency, has_content=bool(order.for_fulfillment)
+    )
+
+
+def _price(order: Order, users: Records[User], products: Records[Product]) -> Pricing:
     if users.find(order.user_id, consistent=False) is None and users.find(order.user_id) is None:
         raise OrderRejected(RejectionCode.UNKNOWN_USER, f"there is no user {order.user_id}")
     found = products.find_each(line.product_id for line in order.items)

@@ -122,8 +122,10 @@ class MemoryBackend:
         return order_id
 
     def reserve(self, order_id: str, attempt: int = 1) -> Any:
-        """Runs FulfillOrder, and returns the shipment."""
-        return invoke_task("fulfill_order", order_id, attempt, items=self.stored_order(order_id)["items"])
+        """Runs FulfillOrder, and returns the order's next status with its parcel."""
+        order = self.stored_order(order_id)
+        pricing = {"items": order["items"], "total": order.get("total", 0), "currency": "EUR"}
+        return invoke_task("fulfill_order", order_id, attempt, pricing=pricing)
 
     def set_order(self, order_id: str, **attributes: object) -> None:
         """Overwrites attributes of a stored order, for states that are hard to reach."""
@@ -382,6 +384,7 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         from functions.requeue_stalled_orders import handler as requeueing
         from functions.requeue_stalled_orders.executions import Executions, never_running
         from functions.shared import aws
+        from functions.shared.signatures import SigningSecret
 
         cloud = backend.cloud
         workflow = "EXPRESS" if cloud.is_express else "STANDARD"
@@ -399,7 +402,7 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))
         fulfillment_system = None
         if backend.uses_fulfillment_system:
-            secret = client.SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
+            secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
             fulfillment_system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
         stack.enter_context(patch.object(fulfilling, "_fulfillment_system", fulfillment_system))
         yield backend

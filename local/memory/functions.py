@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -102,6 +103,8 @@ def _function_of(path: str) -> str:
         return "orders_api"
     if "/basket" in path:
         return "orders_api" if path.endswith("/checkout") else "baskets_api"
+    if re.search(r"^/orders/[^/]+/(shipments|refusals|returns)/", path):
+        return "reports_api"
     if path == "/quotes":
         return "products_api"
     resource = path.split("/")[1]

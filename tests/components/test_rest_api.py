@@ -55,6 +55,8 @@ ROUTES = {
         "GET /orders/{orderId}",
         "POST /orders/{orderId}/cancel",
     },
+    # With a fulfillment system there are two more: see test_fulfillment.py.
+    "reports_api": {"PUT /orders/{orderId}/returns/{returnId}"},
 }
 INTEGRATION = "aws:apigateway/integration:Integration"
 INTEGRATION_RESPONSE = "aws:apigateway/integrationResponse:IntegrationResponse"

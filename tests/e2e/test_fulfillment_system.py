@@ -37,7 +37,7 @@ def test_an_order_is_shipped_by_the_fulfillment_system(shop: Api, server: Partne
     product = shop.create_product(stock=5)
     order = shop.wait_until_final(shop.place_order(shop.create_user(), {product: 2}))
     assert order["status"] == "FULFILLED"
-    assert order["shipment"]["shipmentId"] == server.partner.shipments[order["orderId"]]
+    assert order["shipments"][0]["shipmentId"] == server.partner.shipments[order["orderId"]]
     assert server.partner.contents[order["orderId"]] == {product: 2}
     assert shop.stock(product) == 3
 

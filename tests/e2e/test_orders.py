@@ -26,7 +26,7 @@ def test_an_order_is_fulfilled_at_the_prices_of_its_products(api: Api) -> None:
     assert states(order) == ["PENDING", "VALIDATED", "FULFILLED"]
     assert (order["total"], order["currency"]) == (3998, "EUR")
     assert order["items"][0] | {"unitPrice": 1999, "title": "Lamp"} == order["items"][0]
-    assert order["shipment"]["shipmentId"]
+    assert order["shipments"][0]["shipmentId"]
     assert api.stock(product) == 3
 
 

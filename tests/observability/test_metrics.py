@@ -44,7 +44,7 @@ def create_order(backend: MemoryBackend) -> str:
 
 
 def update_status(order_id: str, status: str, reason: str | None = None, shipment: object = None) -> None:
-    invoke_task("update_order_status", order_id, status=status, reason=reason, shipment=shipment)
+    invoke_task("update_order_status", order_id, status=status, reason=reason, fulfillment=shipment)
 
 
 def create_superseded_order(backend: MemoryBackend) -> str:

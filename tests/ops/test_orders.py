@@ -52,7 +52,7 @@ def test_an_order_is_shown_with_its_status_reservation_history_and_execution(
 ) -> None:
     order_id = backend.create_validated_order({backend.create_product(stock=10, price=1999): 2})
     shipment = backend.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
+    invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
     result = ops("orders", "show", order_id)
     assert result.code == 0
     for fact in (
@@ -61,7 +61,7 @@ def test_an_order_is_shown_with_its_status_reservation_history_and_execution(
         "2 x Lamp",
         "Total 3998 EUR (in minor units)",
         "Reservation shipped",
-        f"Shipment shipment-{order_id}",
+        f"Shipments shipment-{order_id}",
         f"Execution NOT STARTED ({order_id}-1)",
     ):
         assert fact in result.out
@@ -141,7 +141,7 @@ def test_control_characters_in_stored_texts_are_escaped(backend: MemoryBackend, 
         status="FAILED",
         items=[{**line, "title": "Lamp\x1b[31m"}],
         statusReason="refused: \x9b2J",
-        shipment={"shipmentId": "p\u202e1"},
+        shipments=[{"shipmentId": "p\u202e1"}],
         history=[{"status": "FAILED", "at": clock.now(), "reason": "since\x1b]0;x\x07"}],
     )
     outputs = [

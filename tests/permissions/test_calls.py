@@ -9,11 +9,15 @@ The grants of every configuration are compared with the calls of two sources:
 
 from __future__ import annotations
 
+import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from bootstrap.permissions import Target, bound_roles
+from functions.shared.signatures import sign
 from local.aws.iam import with_emulator_actions
 from local.aws.wire import Request, Response, intercept_calls
 from local.engine.program import PROJECT_ROOT
@@ -107,6 +111,30 @@ def tour_orders(api: Api, partner: FulfillmentPartner, billing_url: str) -> None
         api.request("POST", f"/orders/{order}/cancel", headers={"Idempotency-Key": "cancel"})
 
 
+def tour_reports(api: Api, secret: str) -> None:
+    """Reports a parcel's delivery and a return, as the fulfillment system does."""
+    user, product = api.create_user(), api.create_product(stock=5)
+    order = f"/orders/{api.place_order(user, {product: 2})}"
+    (parcel,) = api.wait_until_final(order.removeprefix("/orders/"))["shipments"]
+
+    def put(path: str, body: dict[str, Any]) -> int:
+        encoded, timestamp = json.dumps(body), str(int(time.time()))
+        signature = sign(secret.encode(), timestamp, encoded.encode(), route=f"PUT {path}")
+        headers = {
+            "X-Orderflow-Timestamp": timestamp,
+            "X-Orderflow-Signature": signature,
+            "Content-Type": "application/json",
+        }
+        return api.send("PUT", path, encoded, headers).status_code
+
+    report = {"lines": [{"productId": product, "quantity": 2}], "shippedAt": "2026-01-31T08:00:00Z"}
+    path = f"{order}/shipments/{parcel['shipmentId']}"
+    assert put(path, report | {"deliveredAt": "2026-02-01T08:00:00Z"}) == 200
+    line = {"productId": product, "quantity": 1, "restock": True}
+    assert put(f"{order}/returns/R-1", {"status": "RECEIVED", "lines": [line]}) == 201
+    assert api.stock(product) == 4
+
+
 def tour_baskets(api: Api) -> None:
     """Calls every route of baskets, and checks one out twice."""
     user, product = api.create_user(), api.create_product(stock=9)
@@ -184,6 +212,7 @@ def tour() -> tuple[Permissions, Grants]:
             tour_emails(api)
             tour_catalog(api)
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
+            tour_reports(api, server.partner.secret)
             tour_baskets(api)
             tour_schedule(stack, api)
             for path in ("/", "/openapi.json", "/docs"):

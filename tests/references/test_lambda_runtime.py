@@ -133,7 +133,7 @@ def test_the_functions_process_an_order_until_it_is_fulfilled(start: Start, stac
     assert validated.result == {"orderId": order_id, "status": "VALIDATED"}
     shipment = start("fulfill_order").invoke(task(order_id, items=pricing["items"])).result
     assert shipment["shipmentId"]
-    fulfilled = mark.invoke(task(order_id, status="FULFILLED", shipment=shipment))
+    fulfilled = mark.invoke(task(order_id, status="FULFILLED", fulfillment=shipment))
     assert fulfilled.result == {"orderId": order_id, "status": "FULFILLED"}
 
 

@@ -18,7 +18,7 @@ RESULTS: dict[str, Any] = {
         "currency": "EUR",
     },
     "MarkValidated": {"orderId": "o-1", "status": "VALIDATED"},
-    "FulfillOrder": {"shipmentId": "s-1"},
+    "FulfillOrder": {"status": "FULFILLED", "shipment": {"shipmentId": "s-1"}},
     "MarkFulfilled": {"orderId": "o-1", "status": "FULFILLED"},
     "MarkRejected": {"orderId": "o-1", "status": "REJECTED"},
     "ReleaseOrder": None,

@@ -38,8 +38,8 @@ def test_the_paths_cover_all_states_retries_and_catches(
 PASSED: dict[str, dict[str, object]] = {
     "ValidateOrder": {},
     "MarkValidated": {"status": "VALIDATED", "pricing": RESULTS["ValidateOrder"]},
-    "FulfillOrder": {"items": RESULTS["ValidateOrder"]["items"]},
-    "MarkFulfilled": {"status": "FULFILLED", "shipment": RESULTS["FulfillOrder"]},
+    "FulfillOrder": {"pricing": RESULTS["ValidateOrder"]},
+    "MarkFulfilled": {"status": "FULFILLED", "fulfillment": RESULTS["FulfillOrder"]},
     "MarkRejected": {"status": "REJECTED", "reason": "OrderRejected: because"},
     "ReleaseOrder": {},
     "MarkFailed": {"status": "FAILED", "reason": "FulfillmentRefused: because"},

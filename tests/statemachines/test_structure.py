@@ -25,6 +25,9 @@ TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task
 THROTTLED = "Lambda.TooManyRequestsException"
 AWS_ERRORS = ("Lambda.", "Runtime.", "States.", "Sandbox.")
 
+# What FulfillOrder returns for MarkFulfilled to set.
+FULFILLMENT = {"IN_FULFILLMENT", "FULFILLED"}
+
 each_task = pytest.mark.parametrize("name", TASKS)
 
 
@@ -128,6 +131,12 @@ def test_every_error_of_the_domain_is_named_in_the_file_or_answered_by_the_api(
     assert domain - {error.__name__ for error in STATUS} <= named_errors()
 
 
+def statuses_after(state: dict[str, Any], before: str) -> set[str]:
+    """Returns the statuses that an order may have after a state."""
+    status = state.get("Arguments", {}).get("Payload", {}).get("status", before)
+    return FULFILLMENT if status == "{% $fulfillment.status %}" else {status}
+
+
 def moves_of_the_machine() -> set[tuple[str, str]]:
     """Returns the moves on all paths of the file, as pairs of the status before and after."""
     moves: set[tuple[str, str]] = set()
@@ -139,13 +148,11 @@ def moves_of_the_machine() -> set[tuple[str, str]]:
             continue
         known.add((name, status))
         state = STATES[name]
-        after = status
-        if "Arguments" in state:
-            after = state["Arguments"]["Payload"].get("status", status)
-        if after != status:
-            moves.add((status, after))
-        if "Next" in state:
-            waiting.append((state["Next"], after))
+        for after in statuses_after(state, status):
+            if after != status:
+                moves.add((status, after))
+            if "Next" in state:
+                waiting.append((state["Next"], after))
         waiting.extend((catcher["Next"], status) for catcher in state.get("Catch", ()))
     return moves
 
@@ -158,6 +165,10 @@ def test_the_moves_of_the_machine_are_legal_and_all_others_are_made_elsewhere() 
         ("PENDING", "CANCELLED"),  # the client
         ("VALIDATED", "CANCELLED"),  # the client
         ("PENDING", "FAILED"),  # the requeue, when the attempts are used up
+        ("IN_FULFILLMENT", "FULFILLED"),  # the fulfillment system
+        ("IN_FULFILLMENT", "FAILED"),  # the fulfillment system
+        ("IN_FULFILLMENT", "CANCELLED"),  # the fulfillment system, when a client asked
+        ("FULFILLED", "DELIVERED"),  # the fulfillment system
         ("FAILED", "PENDING"),  # an operator
     }
 
@@ -172,16 +183,16 @@ def test_an_execution_fails_only_if_it_leaves_its_order_open() -> None:
             continue
         known.add((name, status))
         state = STATES[name]
-        after = state.get("Arguments", {}).get("Payload", {}).get("status", status)
+        after = statuses_after(state, status)
         if "Next" in state:
-            waiting.append((state["Next"], after))
+            waiting.extend((state["Next"], one) for one in after)
         elif state["Type"] == "Task":
-            ends.setdefault(name, set()).add(after)
+            ends.setdefault(name, set()).update(after)
         elif state["Type"] == "Fail":
             ends.setdefault(name, set()).add(status)
         waiting.extend((catcher["Next"], status) for catcher in state.get("Catch", ()))
     assert ends == {
-        "MarkFulfilled": {"FULFILLED"},
+        "MarkFulfilled": {"FULFILLED", "IN_FULFILLMENT"},
         "MarkRejected": {"REJECTED"},
         "MarkFailed": {"FAILED"},
         "OrderUnfinished": {"PENDING", "VALIDATED"},
@@ -303,8 +314,9 @@ def test_cfn_lint_checks_the_definition() -> None:
 
 def test_the_statuses_of_tasks_exist_in_the_domain() -> None:
     requested = {
-        task["Arguments"]["Payload"]["status"]
+        status
         for task in TASKS.values()
         if "status" in task["Arguments"]["Payload"]
+        for status in statuses_after(task, "")
     }
     assert requested <= {status.value for status in OrderStatus}

@@ -15,6 +15,9 @@
     |   |   `-- PriceChanged       the total is not the expected one
     |   |-- IdempotencyKeyReused   the same Idempotency-Key, another body
     |   |-- EmailTaken             the e-mail address belongs to another user
+    |   |-- InvalidSignature       missing, too old, or of another request
+    |   |-- NotHandedOver          no fulfillment system has the order
+    |   |-- ReportRefused          the report contradicts the order
     |   `-- TooLateToCancel        the stock is reserved, or the order is final
     `-- raised to the workflow
         |-- OrderRejected            never succeeds: the order becomes REJECTED
@@ -137,6 +140,18 @@ class IdempotencyKeyReused(DomainError):
 
 class EmailTaken(DomainError):
     """The e-mail address belongs to another user."""
+
+
+class InvalidSignature(DomainError):
+    """The signature is missing, too old, or of another request."""
+
+
+class NotHandedOver(DomainError):
+    """No fulfillment system has the order, so none can report about it."""
+
+
+class ReportRefused(DomainError):
+    """A report of the fulfillment system, or a return, contradicts what is known of the order."""
 
 
 class TooLateToCancel(DomainError):

@@ -42,6 +42,9 @@ def next_basket_id(basket_id: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"basket/{basket_id}/next"))
 
 
-def event_id_for(order_id: str, number: int) -> str:
-    """Returns the id of the event for an order's move with this number: the same at every publication."""
-    return str(uuid.uuid5(_NAMESPACE, f"event/{order_id}/{number}"))
+def event_id_for(order_id: str, fact: int | str) -> str:
+    """Returns the id of the event for a fact about an order: the same at every publication.
+
+    A fact is the number of a move, or a name such as `shipment/S-1`.
+    """
+    return str(uuid.uuid5(_NAMESPACE, f"event/{order_id}/{fact}"))

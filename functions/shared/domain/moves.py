@@ -21,10 +21,18 @@ LEGAL_MOVES: Mapping[OrderStatus, frozenset[OrderStatus]] = {
         {OrderStatus.VALIDATED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED}
     ),
     OrderStatus.VALIDATED: frozenset(
-        {OrderStatus.FULFILLED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED}
+        {
+            OrderStatus.IN_FULFILLMENT,
+            OrderStatus.FULFILLED,
+            OrderStatus.REJECTED,
+            OrderStatus.CANCELLED,
+            OrderStatus.FAILED,
+        }
     ),
+    OrderStatus.IN_FULFILLMENT: frozenset({OrderStatus.FULFILLED, OrderStatus.CANCELLED, OrderStatus.FAILED}),
+    OrderStatus.FULFILLED: frozenset({OrderStatus.DELIVERED}),
     OrderStatus.FAILED: frozenset({OrderStatus.PENDING}),
-    OrderStatus.FULFILLED: frozenset(),
+    OrderStatus.DELIVERED: frozenset(),
     OrderStatus.REJECTED: frozenset(),
     OrderStatus.CANCELLED: frozenset(),
 }
@@ -37,6 +45,7 @@ class StockRule(StrEnum):
     HELD = "held"
     NOT_HELD = "not held"
     NOT_HELD_OR_HANDED_OVER = "not held, or handed over"
+    HELD_OR_NOT_SHIPPED = "held, or nothing shipped"
 
 
 class Conditions(NamedTuple):
@@ -45,13 +54,16 @@ class Conditions(NamedTuple):
     stock: StockRule
 
 
-# FULFILLED requires a held reservation. REJECTED and CANCELLED require that none is held. An order that was
-# handed to a fulfillment system may fail with a held reservation: its outcome is unknown, an operator
-# decides.
+# IN_FULFILLMENT, FULFILLED and DELIVERED require a held reservation. Its lines are held until they are
+# shipped or refused, one by one (`shared/domain/shipping.py`). REJECTED and CANCELLED require that none is
+# held. An order that was handed to a fulfillment system may fail with a held reservation: its outcome is
+# unknown, an operator decides. An order that shipped after its release cannot reserve again.
 CONDITIONS: Mapping[OrderStatus, Conditions] = {
-    OrderStatus.PENDING: Conditions(stock=StockRule.ANY),
+    OrderStatus.PENDING: Conditions(stock=StockRule.HELD_OR_NOT_SHIPPED),
     OrderStatus.VALIDATED: Conditions(stock=StockRule.ANY),
+    OrderStatus.IN_FULFILLMENT: Conditions(stock=StockRule.HELD),
     OrderStatus.FULFILLED: Conditions(stock=StockRule.HELD),
+    OrderStatus.DELIVERED: Conditions(stock=StockRule.HELD),
     OrderStatus.REJECTED: Conditions(stock=StockRule.NOT_HELD),
     OrderStatus.CANCELLED: Conditions(stock=StockRule.NOT_HELD),
     OrderStatus.FAILED: Conditions(stock=StockRule.NOT_HELD_OR_HANDED_OVER),
@@ -61,7 +73,8 @@ CONDITIONS: Mapping[OrderStatus, Conditions] = {
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A requested change of an order's status.
 
-    With `attempt` the move requires that the order is still in this attempt. A client's cancel has None.
+    With `attempt` the move requires that the order is still in this attempt. A client's cancel has None. An
+    order that does not end with the move is looked at again at `due_at`, if that changes.
     """
 
     order_id: str
@@ -71,6 +84,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     pricing: Pricing | None = None
     shipment: Shipment | None = None
+    due_at: str | None = None
 
 
 class MoveResult(NamedTuple):
@@ -104,6 +118,8 @@ def conditions_hold(order: Order, to: OrderStatus) -> bool:
         return not order.holds_stock
     if rule is StockRule.NOT_HELD_OR_HANDED_OVER:
         return not order.holds_stock or order.is_handed_over
+    if rule is StockRule.HELD_OR_NOT_SHIPPED:
+        return order.holds_stock or not order.shipments
     return True
 
 
@@ -114,12 +130,17 @@ def recent_changes(order: Order) -> list[StatusChange]:
     """
     changes: list[StatusChange] = []
     for number in range(len(order.history) - 1, -1, -1):
-        entry = order.history[number]
-        previous = order.history[number - 1].status if number else None
-        changes.insert(0, StatusChange(number, entry.status, previous, entry.at, entry.reason))
-        if entry.status is OrderStatus.PENDING:
+        changes.insert(0, change_of(order, number))
+        if order.history[number].status is OrderStatus.PENDING:
             break
     return changes
+
+
+def change_of(order: Order, number: int) -> StatusChange:
+    """Returns the order's move with this number."""
+    entry = order.history[number]
+    previous = order.history[number - 1].status if number else None
+    return StatusChange(number, entry.status, previous, entry.at, entry.reason)
 
 
 def last_change_to(order: Order, status: OrderStatus) -> StatusChange | None:
@@ -151,7 +172,7 @@ def raise_unless_reserved(order: Order, attempt: int) -> None:
 
     Returns if the order holds its stock already. Otherwise raises `OrderCancelled` or `Superseded`.
     """
-    is_validated = order.status in (OrderStatus.VALIDATED, OrderStatus.FULFILLED)
+    is_validated = order.status in (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED)
     if order.attempt == attempt and order.holds_stock and is_validated:
         return
     raise_no_longer_current(order)

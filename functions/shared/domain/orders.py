@@ -37,14 +37,18 @@ class OrderStatus(StrEnum):
 
     PENDING = "PENDING"
     VALIDATED = "VALIDATED"
+    IN_FULFILLMENT = "IN_FULFILLMENT"
     FULFILLED = "FULFILLED"
+    DELIVERED = "DELIVERED"
     REJECTED = "REJECTED"
     CANCELLED = "CANCELLED"
     FAILED = "FAILED"
 
 
-# Orders in these statuses wait for work; the index `open` holds them.
+# Orders in these statuses wait for the workflow.
 OPEN_STATUSES = (OrderStatus.PENDING, OrderStatus.VALIDATED)
+# Orders in these statuses are in the index `open` until they move on.
+UNFINISHED_STATUSES = (*OPEN_STATUSES, OrderStatus.IN_FULFILLMENT)
 
 
 class ReservationState(StrEnum):
@@ -82,10 +86,70 @@ class Reservation(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     handed_over_to: str | None = None
 
 
-class Shipment(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
-    """The id of a shipment."""
+class Shipment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """A parcel. `quantities` has a number per line of the order; without it the parcel has the whole order.
+
+    `is_late`: the order's stock was released before the parcel left, so its pieces came from the stock.
+    """
 
     shipment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    quantities: list[int] | None = None
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    shipped_at: str | None = None
+    delivered_at: str | None = None
+    is_late: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id that the fulfillment system gave."""
+        return self.shipment_id
+
+
+class Refusal(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Pieces that will not be shipped, a number per line of the order, and the reservation's attempt."""
+
+    refusal_id: str
+    quantities: list[int]
+    reason: str
+    attempt: int
+
+    @property
+    def id(self) -> str:
+        """The id that the fulfillment system gave."""
+        return self.refusal_id
+
+
+class ReturnStatus(StrEnum):
+    """Whether items that come back are announced, or there."""
+
+    REQUESTED = "REQUESTED"
+    RECEIVED = "RECEIVED"
+
+
+class Return(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Items that come back, and those of them that went back to stock: a number per line of the order."""
+
+    return_id: str
+    status: ReturnStatus
+    quantities: list[int]
+    restocked: list[int]
+    at: str
+    reason: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id that the client or the fulfillment system gave."""
+        return self.return_id
+
+
+class Fulfillment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The status that an order gets, the parcel if it is one with the whole order, and when to look again."""
+
+    status: OrderStatus
+    shipment: Shipment | None = None
+    due_at: str | None = None
 
 
 class Pricing(msgspec.Struct, frozen=True, rename="camel"):
@@ -94,6 +158,12 @@ class Pricing(msgspec.Struct, frozen=True, rename="camel"):
     items: list[OrderLine]
     total: int
     currency: str
+
+
+class ValidatedOrder(Pricing, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The prices of an order, and whether a client said more about it (see `OrderContent`)."""
+
+    has_content: bool = False
 
 
 class Money(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -120,6 +190,11 @@ class OrderContent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
         fields = {name: getattr(self, name) for name in OrderContent.__struct_fields__}
         return {name: value for name, value in fields.items() if value is not None}
 
+    @property
+    def for_fulfillment(self) -> dict[str, object]:
+        """The part of `content` that a fulfillment system gets."""
+        return {name: value for name, value in self.content.items() if name != "expected_total"}
+
 
 class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     """An order as it is stored. Times are UTC, ISO 8601 with milliseconds. Money is in minor units."""
@@ -136,7 +211,13 @@ class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
     currency: str | None = None
     status_reason: str | None = None
     reservation: Reservation | None = None
-    shipment: Shipment | None = None
+    shipments: list[Shipment] = []
+    refusals: list[Refusal] = []
+    returns: list[Return] = []
+    cancel_requested_at: str | None = None
+    cancel_refused_at: str | None = None
+    unsent: list[str] = []
+    revision: int = 0
     request_hash: str | None = None
     open_shard: str | None = None
     due_at: str | None = None
@@ -144,7 +225,7 @@ class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the order waits for work."""
+        """Whether the order waits for the workflow."""
         return self.status in OPEN_STATUSES
 
     @property

@@ -149,9 +149,11 @@ class UpdateExpression:
         return self
 
     def count(self, path: str) -> UpdateExpression:
-        """Increments a number by one, from zero if it does not exist."""
+        """Increments a number by one, from zero if it does not exist. A second call changes nothing."""
         name = self.name(path)
-        self._sets.append(f"{name} = if_not_exists({name}, {self.value(0)}) + {self.value(1)}")
+        counting = f"{name} = if_not_exists({name}, {self.value(0)}) + {self.value(1)}"
+        if counting not in self._sets:
+            self._sets.append(counting)
         return self
 
     def remove(self, *paths: str) -> UpdateExpression:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus
+from functions.shared.domain.orders import UNFINISHED_STATUSES, Order
 from functions.shared.persistence.dynamodb import Item, UpdateExpression
-from functions.shared.persistence.order_items import OrderItems
+from functions.shared.persistence.order_items import OrderItems, require_revision
 
 # The last digit of an order's id, which is a UUID: the state machine can compute it too. One partition takes
 # 1,000 writes a second.
@@ -59,11 +59,17 @@ class OpenIndex:
         )
         self._items.update_if(order.order_id, update)
 
-    def remove(self, order_id: str) -> None:
-        """Removes a final order. An order that is open again stays."""
-        update = (
-            UpdateExpression()
-            .remove("openShard", "dueAt")
-            .require_one_of("status", [status for status in OrderStatus if status not in OPEN_STATUSES])
-        )
-        self._items.update_if(order_id, update)
+    def record_sent(self, order: Order, *, due_at: str | None) -> None:
+        """Records that all events of an order are sent, unless it changed since it was read.
+
+        A final order leaves the index. Another is due at `due_at`, or as before.
+        """
+        update = UpdateExpression()
+        require_revision(update, order)
+        if order.status not in UNFINISHED_STATUSES:
+            update.remove("unsent", "openShard", "dueAt")
+        else:
+            update.remove("unsent")
+            if due_at is not None:
+                update.set("dueAt", due_at)
+        self._items.update_if(order.order_id, update)

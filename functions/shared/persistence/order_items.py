@@ -52,6 +52,14 @@ def order_before(error: ClientError, order_id: str) -> Order:
     return order_from(item_before(error), order_id)
 
 
+def require_revision(update: UpdateExpression, order: Order) -> None:
+    """Requires that nothing was written to an order since it was read."""
+    if order.revision:
+        update.require_equal("revision", order.revision)
+    else:
+        update.require_exists("orderId").require_absent("revision")
+
+
 class OrderItems:
     """The orders table."""
 
@@ -63,6 +71,16 @@ class OrderItems:
     def key(order_id: str) -> Item:
         """Returns the key of an order's item."""
         return {"orderId": {"S": order_id}}
+
+    def find(self, order_id: str, *, consistent: bool) -> Order | None:
+        """Returns the order, or None. An eventually consistent read costs half."""
+        answer = self.client.get_item(TableName=self.table, Key=self.key(order_id), ConsistentRead=consistent)
+        return order_from(answer["Item"], order_id) if "Item" in answer else None
+
+    def get(self, order_id: str) -> Order:
+        """Returns the order as it is now. Raises `NotFound`."""
+        order = self.find(order_id, consistent=True)
+        return order if order is not None else order_from(None, order_id)
 
     def update(self, order_id: str, update: UpdateExpression) -> Order:
         """Writes one order and returns it as it is then. Raises botocore's errors."""
@@ -104,5 +122,6 @@ class OrderItems:
             "TableName": self.table,
             "Key": self.key(order_id),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **update.parameters(),
+            # Every write counts, so that a report can require the order that it was decided on.
+            **update.count("revision").parameters(),
         }

@@ -20,7 +20,13 @@ from functions.shared.domain.moves import (
     raise_unless_repeated,
     sources_of,
 )
-from functions.shared.domain.orders import OPEN_STATUSES, Order, OrderStatus, ReservationState
+from functions.shared.domain.orders import (
+    OPEN_STATUSES,
+    UNFINISHED_STATUSES,
+    Order,
+    OrderStatus,
+    ReservationState,
+)
 from functions.shared.persistence.dynamodb import (
     UpdateExpression,
     item_before,
@@ -29,7 +35,7 @@ from functions.shared.persistence.dynamodb import (
     was_repeated,
 )
 from functions.shared.persistence.open_index import OpenIndex, shard_of
-from functions.shared.persistence.order_items import OrderItems, list_shard_of, order_before, order_from
+from functions.shared.persistence.order_items import OrderItems, list_shard_of, order_before
 
 
 class OrderRepository:
@@ -64,15 +70,11 @@ class OrderRepository:
 
     def find(self, order_id: str, *, consistent: bool = True) -> Order | None:
         """Returns the order, or None. An eventually consistent read costs half."""
-        answer = self._items.client.get_item(
-            TableName=self._items.table, Key=self._items.key(order_id), ConsistentRead=consistent
-        )
-        return order_from(answer["Item"], order_id) if "Item" in answer else None
+        return self._items.find(order_id, consistent=consistent)
 
     def get(self, order_id: str) -> Order:
         """Returns the order as it is now. Raises `NotFound`."""
-        order = self.find(order_id)
-        return order if order is not None else order_from(None, order_id)
+        return self._items.get(order_id)
 
     def move(self, move: Move, *, stay_open: bool = False) -> MoveResult:
         """Makes one move of an order, once. A repeat changes nothing.
@@ -98,10 +100,14 @@ class OrderRepository:
             update.set("items", msgspec.to_builtins(move.pricing.items))
             update.set("total", move.pricing.total).set("currency", move.pricing.currency)
         if move.shipment is not None:
-            update.set("shipment", msgspec.to_builtins(move.shipment))
+            # A parcel that was reported in the meantime must not be overwritten.
+            update.set("shipments", [msgspec.to_builtins(move.shipment)])
+            update.require_absent("shipments").require_absent("refusals")
         if move.to is OrderStatus.FAILED:
             update.set("failedShard", list_shard_of(move.order_id))
-        if move.to not in OPEN_STATUSES and not stay_open:
+        if move.due_at is not None:
+            update.set("dueAt", move.due_at)
+        if move.to not in UNFINISHED_STATUSES and not stay_open:
             update.remove("openShard", "dueAt")
         try:
             return MoveResult(self._items.update(move.order_id, update), changed=True)
@@ -124,10 +130,12 @@ class OrderRepository:
             .set("firstAttempt", order.attempt + 1)
             .set("openShard", shard_of(order.order_id))
             .set("dueAt", due_at)
-            .remove("statusReason", "failedShard")
+            # Refusals count for the reservation under which they were made.
+            .remove("statusReason", "failedShard", *([] if order.holds_stock else ["refusals"]))
             .require_equal("attempt", order.attempt)
             .require_one_of("status", sources_of(OrderStatus.PENDING))
         )
+        _require(update, CONDITIONS[OrderStatus.PENDING])
         return self._items.update_or_superseded(order.order_id, update)
 
     def begin_attempt(self, order: Order, *, at: str, due_at: str) -> Order:
@@ -159,6 +167,9 @@ def _require(update: UpdateExpression, conditions: Conditions) -> None:
     state, held = update.name("reservation.state"), update.value(ReservationState.HELD)
     if rule is StockRule.HELD:
         update.require(f"{state} = {held}")
+        return
+    if rule is StockRule.HELD_OR_NOT_SHIPPED:
+        update.require(f"{state} = {held} OR attribute_not_exists({update.name('shipments')})")
         return
     not_held = f"attribute_not_exists({update.name('reservation')}) OR {state} <> {held}"
     if rule is StockRule.NOT_HELD_OR_HANDED_OVER:

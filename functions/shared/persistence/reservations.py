@@ -5,13 +5,13 @@ An order and the stock of its products change in one transaction: all or none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.shared.domain.errors import OrderRejected, RejectionCode, Superseded
+from functions.shared.domain.errors import OrderRejected, RejectionCode, StoreContention, Superseded
 from functions.shared.domain.moves import raise_unless_reserved
 from functions.shared.domain.orders import (
     OPEN_STATUSES,
@@ -21,6 +21,7 @@ from functions.shared.domain.orders import (
     Reservation,
     ReservationState,
 )
+from functions.shared.domain.shipping import by_product, held
 from functions.shared.persistence.dynamodb import (
     AttributeValue,
     UpdateExpression,
@@ -28,7 +29,7 @@ from functions.shared.persistence.dynamodb import (
     from_item,
     raise_if_transient,
 )
-from functions.shared.persistence.order_items import OrderItems, order_from
+from functions.shared.persistence.order_items import OrderItems, order_from, require_revision
 
 
 class Reservations:
@@ -67,7 +68,7 @@ class Reservations:
             f"({claim.name('reservation.state')} = {claim.value(ReservationState.RELEASED)} AND "
             f"{claim.name('reservation.attempt')} < {claim.value(attempt)})"
         )
-        takes = [self._stock_change(line, -line.quantity, at) for line in lines]
+        takes = [stock_change(self._products_table, line.product_id, -line.quantity, at=at) for line in lines]
         try:
             self._items.transact(order_id, claim, takes)
         except ClientError as error:
@@ -106,7 +107,7 @@ class Reservations:
         the order is no longer in the attempt that `order` shows, or was handed over and `even_if_handed_over`
         is False. Raises `StoreContention`, after which a retry is safe.
         """
-        lines = list(order.items)
+        stock = by_product(order, held(order))
         while True:
             giving_back = (
                 UpdateExpression()
@@ -117,47 +118,68 @@ class Reservations:
                 .require_equal("attempt", order.attempt)
                 .require_one_of("status", [*OPEN_STATUSES, OrderStatus.FAILED])
             )
+            require_revision(giving_back, order)
             if not even_if_handed_over:
                 giving_back.require_absent("reservation.handedOverTo")
+            changes = [
+                stock_change(self._products_table, product, pieces, at=at)
+                for product, pieces in stock.items()
+            ]
             try:
-                self._items.transact(
-                    order.order_id,
-                    giving_back,
-                    [self._stock_change(line, line.quantity, at) for line in lines],
-                )
+                self._items.transact(order.order_id, giving_back, changes)
             except ClientError as error:
                 reasons = cancellation_reasons(error)
                 if reasons[0]["Code"] == "ConditionalCheckFailed":
-                    now = order_from(reasons[0].get("Item"), order.order_id)
-                    if now.attempt != order.attempt or now.holds_stock:
-                        raise Superseded(
-                            f"the order is {now.status.value} in attempt {now.attempt}"
-                        ) from error
+                    _explain_kept(order, order_from(reasons[0].get("Item"), order.order_id))
                     return False
                 raise_if_transient(reasons, error)
-                there = [
-                    line
-                    for line, reason in zip(lines, reasons[1:], strict=True)
-                    if reason["Code"] != "ConditionalCheckFailed"
-                ]
-                if len(there) == len(lines):
+                remaining = without_deleted(stock, reasons[1:])
+                if remaining == stock:
                     raise
-                lines = there
+                stock = remaining
                 continue
             return True
 
-    def _stock_change(self, line: OrderLine, pieces: int, at: str) -> dict[str, Any]:
-        update = UpdateExpression().add("stock", pieces).set("updatedAt", at).count("version")
-        if pieces < 0:
-            update.require(f"{update.name('stock')} >= {update.value(-pieces)}")
-        else:
-            update.require_exists("productId")
-        return {
-            "TableName": self._products_table,
-            "Key": {"productId": {"S": line.product_id}},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **update.parameters(),
-        }
+
+def _explain_kept(order: Order, now: Order) -> None:
+    """Explains why the store refused to release what `order` holds. Returns if it holds nothing any more."""
+    if now.attempt == order.attempt and now.holds_stock and now.revision != order.revision:
+        raise StoreContention("a report changed what the order holds")
+    if now.attempt != order.attempt or now.holds_stock:
+        raise Superseded(f"the order is {now.status.value} in attempt {now.attempt}")
+
+
+def stock_change(
+    table: str, product_id: str, pieces: int, *, at: str, may_be_short: bool = False
+) -> dict[str, Any]:
+    """Returns the update that adds pieces to a product's stock, or takes them.
+
+    Taking requires that they are there, unless `may_be_short`: items that have left are not there, whatever
+    the stock says.
+    """
+    update = UpdateExpression().add("stock", pieces).set("updatedAt", at).count("version")
+    if pieces < 0 and not may_be_short:
+        update.require(f"{update.name('stock')} >= {update.value(-pieces)}")
+    else:
+        update.require_exists("productId")
+    return {
+        "TableName": table,
+        "Key": {"productId": {"S": product_id}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **update.parameters(),
+    }
+
+
+def without_deleted(stock: Mapping[str, int], reasons: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Returns changes of stock without the products that do not exist any more.
+
+    `reasons` are those of the cancelled transaction, one per product.
+    """
+    return {
+        product: pieces
+        for (product, pieces), reason in zip(stock.items(), reasons, strict=True)
+        if reason["Code"] != "ConditionalCheckFailed"
+    }
 
 
 def _out_of_stock(line: OrderLine, product: dict[str, AttributeValue] | None) -> OrderRejected:

@@ -10,7 +10,10 @@ def test_fulfillment_reserves_the_stock_and_names_the_shipment_after_the_order(
 ) -> None:
     lamp, desk = backend.create_product(stock=5), backend.create_product(stock=3)
     order_id = backend.create_validated_order({lamp: 2, desk: 3})
-    assert backend.reserve(order_id) == {"shipmentId": f"shipment-{order_id}"}
+    assert backend.reserve(order_id) == {
+        "status": "FULFILLED",
+        "shipment": {"shipmentId": f"shipment-{order_id}"},
+    }
     assert (backend.stock(lamp), backend.stock(desk)) == (3, 0)
     assert backend.api.get(f"/products/{lamp}").body["version"] == 2
 

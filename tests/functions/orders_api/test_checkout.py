@@ -86,11 +86,11 @@ def test_an_order_by_checkout_and_one_by_post_orders_are_stored_and_end_alike(
             "attempt",
             "total",
             "currency",
-            "shipment",
+            "shipments",
             "reservation",
             *content,
         }
-        return {name: value for name, value in order.items() if name in kept and name != "shipment"}
+        return {name: value for name, value in order.items() if name in kept and name != "shipments"}
 
     stored = [backend.stored_order(order_id) for order_id in (by_checkout, by_post)]
     assert stored[0].keys() == stored[1].keys()

@@ -22,7 +22,7 @@ def test_a_fulfilled_order_is_never_released(backend: MemoryBackend) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
     shipment = backend.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
+    invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
     with pytest.raises(Superseded):
         invoke_task("release_order", order_id)
     assert backend.stock(product) == 3

@@ -67,7 +67,7 @@ def test_an_order_whose_execution_was_stopped_continues_at_that_step(backend: Me
         pricing=invoke_task("validate_order", order_id, 2),
     )
     shipment = backend.reserve(order_id, attempt=2)
-    invoke_task("update_order_status", order_id, 2, status="FULFILLED", shipment=shipment)
+    invoke_task("update_order_status", order_id, 2, status="FULFILLED", fulfillment=shipment)
     assert backend.stored_order(order_id)["status"] == "FULFILLED"
 
 

@@ -30,6 +30,7 @@ def test_a_move_is_stored_in_the_history_and_published(backend: MemoryBackend) -
         "eventId": event["detail"]["eventId"],
         "orderId": order_id,
         "userId": order["userId"],
+        "reference": None,
         "status": "VALIDATED",
         "previousStatus": "PENDING",
         "occurredAt": order["history"][1]["at"],
@@ -57,9 +58,9 @@ def test_a_repeated_move_changes_nothing_and_publishes_the_same_event_again(
 def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_index(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     shipment = backend.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
+    invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
     order = backend.stored_order(order_id)
-    assert (order["status"], order["shipment"]) == ("FULFILLED", shipment)
+    assert (order["status"], order["shipments"]) == ("FULFILLED", [shipment["shipment"]])
     assert "openShard" not in order
     assert "dueAt" not in order
 

@@ -152,7 +152,7 @@ def test_random_calls_have_equal_answers(both: Both, seed: int) -> None:
         ),
         lambda: orders.begin_attempt(random_order(), at=AT, due_at=AT),
         lambda: orders.retry(random_order(), at=AT, due_at=AT),
-        lambda: orders.open_index.remove(random_order().order_id),
+        lambda: orders.open_index.record_sent(random_order(), due_at=AT),
         lambda: orders.open_index.add(random_order(), AT),
         lambda: orders.open_index.list(chance.choice(OPEN_SHARDS), "2027", 100, None),
         lambda: lists.page(OrderQuery(user_id="u-1"), 2, None),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions.shared.domain.orders import OrderLine, Shipment
+from functions.shared.domain.orders import OrderContent, OrderLine
+from functions.shared.domain.shipping import Word
 from local.memory.backend import MemoryBackend
 from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.partners.fulfillment import FulfillmentPartner, PartnerServer
@@ -45,11 +46,13 @@ def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(handler, "_fulfillment_system", handler._open_fulfillment_system())
 
 
-def request_shipment(attempt: int = 1) -> Shipment:
+def request_shipment(attempt: int = 1) -> Word:
     """Requests a shipment of an order that is not stored."""
     from functions.fulfill_order import handler
 
     assert handler._fulfillment_system is not None
     handler._fulfillment_system.prepare()
     line = OrderLine(product_id="p-1", quantity=2, title="Lamp", unit_price=100)
-    return handler._fulfillment_system.ship("o-1", attempt, [line], correlation_id="cid-1")
+    return handler._fulfillment_system.ship(
+        "o-1", attempt, [line], content=OrderContent(), correlation_id="cid-1"
+    )

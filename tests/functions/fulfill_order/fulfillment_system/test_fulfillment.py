@@ -21,7 +21,7 @@ def test_one_transaction_reserves_the_stock_and_marks_the_order_as_handed_over(
 ) -> None:
     product = backend.create_product(stock=5)
     order_id = backend.create_validated_order({product: 2})
-    assert backend.reserve(order_id) == {"shipmentId": "parcel-1"}
+    assert backend.reserve(order_id) == {"status": "FULFILLED", "shipment": {"shipmentId": "parcel-1"}}
     assert backend.stored_order(order_id)["reservation"] == {
         "state": "HELD",
         "attempt": 1,
@@ -38,7 +38,7 @@ def test_a_lost_answer_to_an_accepted_order_ends_in_one_shipment(
     fulfillment_system.plan.append(Behavior.DROP_ANSWER)
     with pytest.raises(FulfillmentUnavailable):
         backend.reserve(order_id)
-    assert backend.reserve(order_id) == {"shipmentId": "parcel-1"}
+    assert backend.reserve(order_id) == {"status": "FULFILLED", "shipment": {"shipmentId": "parcel-1"}}
     assert len(fulfillment_system.shipments) == 1
     assert backend.stock(product) == 3
 
@@ -77,7 +77,7 @@ def test_an_order_stays_with_the_system_that_it_was_handed_to(
             backend.reserve(order_id)
     assert other.shipments == {}
     configure(backend, f"{server.url}orders?version=2", monkeypatch)
-    assert backend.reserve(order_id) == {"shipmentId": "parcel-1"}
+    assert backend.reserve(order_id) == {"status": "FULFILLED", "shipment": {"shipmentId": "parcel-1"}}
 
 
 def test_an_order_that_was_handed_over_needs_the_fulfillment_system(
@@ -99,8 +99,9 @@ def test_a_fulfilled_order_returns_its_shipment_without_a_request(
 ) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     shipment = backend.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", shipment=shipment)
-    assert backend.reserve(order_id) == shipment
+    invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
+    assert backend.reserve(order_id) == {"status": "FULFILLED"}
+    assert backend.stored_order(order_id)["shipments"] == [shipment["shipment"]]
     assert len(fulfillment_system.received) == 1
 
 

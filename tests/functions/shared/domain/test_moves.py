@@ -29,10 +29,15 @@ def test_the_legal_moves_are_those_of_the_design() -> None:
         ("PENDING", "REJECTED"),
         ("PENDING", "CANCELLED"),
         ("PENDING", "FAILED"),
+        ("VALIDATED", "IN_FULFILLMENT"),
         ("VALIDATED", "FULFILLED"),
         ("VALIDATED", "REJECTED"),
         ("VALIDATED", "CANCELLED"),
         ("VALIDATED", "FAILED"),
+        ("IN_FULFILLMENT", "FULFILLED"),
+        ("IN_FULFILLMENT", "CANCELLED"),
+        ("IN_FULFILLMENT", "FAILED"),
+        ("FULFILLED", "DELIVERED"),
         ("FAILED", "PENDING"),
     }
 
@@ -76,8 +81,8 @@ def test_the_recent_changes_are_those_since_the_last_pending_oldest_first() -> N
     ]
 
 
-def test_only_a_validated_order_can_be_fulfilled() -> None:
-    assert sources_of(OrderStatus.FULFILLED) == (OrderStatus.VALIDATED,)
+def test_only_an_order_that_is_validated_or_in_fulfillment_can_be_fulfilled() -> None:
+    assert sources_of(OrderStatus.FULFILLED) == (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT)
 
 
 def test_a_move_that_was_made_before_is_a_repeat() -> None:

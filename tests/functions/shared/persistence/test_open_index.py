@@ -43,7 +43,7 @@ def test_a_final_order_leaves_the_index_and_can_be_entered_again(backend: Memory
     assert entries("2099") == set()
     index().add(backend.order(order_id), "2026-01-01T00:00:00.000Z")
     assert entries("2099") == {order_id}
-    index().remove(order_id)
+    index().record_sent(backend.order(order_id), due_at=None)
     assert entries("2099") == set()
 
 
@@ -53,6 +53,6 @@ def test_an_order_that_is_open_again_stays_and_is_not_entered_as_it_was(backend:
     failed = backend.order(order_id)
     backend.retry_order(order_id)
     since = backend.stored_order(order_id)["dueAt"]
-    index().remove(order_id)
+    index().record_sent(failed, due_at=None)
     index().add(failed, "2026-01-01T00:00:00.000Z")
     assert backend.stored_order(order_id)["dueAt"] == since

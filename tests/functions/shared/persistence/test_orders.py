@@ -59,7 +59,12 @@ def stored(
         **changes,
     )
     backend.put("orders", kept)
-    return backend.stored_order("o-1")
+    return stored_now(backend)
+
+
+def stored_now(backend: MemoryBackend) -> dict[str, Any]:
+    """Returns the stored order without the count of its writes."""
+    return _without(backend.stored_order("o-1"), {"revision"})
 
 
 def read(orders: OrderRepository) -> Order:
@@ -92,7 +97,7 @@ def test_a_move_is_made_exactly_where_the_tables_allow_it(
             if is_expected:
                 assert read(orders).status is to, (name, attempt)
             else:
-                assert backend.stored_order("o-1") == before, (name, attempt)
+                assert stored_now(backend) == before, (name, attempt)
 
 
 def test_a_move_changes_only_the_status_the_time_and_the_history(
@@ -100,7 +105,7 @@ def test_a_move_changes_only_the_status_the_time_and_the_history(
 ) -> None:
     before = stored(backend, OrderStatus.PENDING, status_reason="why before")
     result = orders.move(Move(order_id="o-1", to=OrderStatus.VALIDATED, at=LATER, attempt=ATTEMPT))
-    after = backend.stored_order("o-1")
+    after = stored_now(backend)
     assert after == {
         **_without(before, {"statusReason"}),
         "status": "VALIDATED",
@@ -121,10 +126,10 @@ def test_a_move_stores_its_reason_prices_and_shipment(
         at=LATER,
         reason="why",
         pricing=Pricing(items=lines, total=200, currency="EUR"),
-        shipment=Shipment("s-1"),
+        shipment=Shipment(shipment_id="s-1"),
     )
     orders.move(move, stay_open=True)
-    assert backend.stored_order("o-1") == {
+    assert stored_now(backend) == {
         **before,
         "status": "FULFILLED",
         "updatedAt": LATER,
@@ -133,7 +138,7 @@ def test_a_move_stores_its_reason_prices_and_shipment(
         "items": [{"productId": "p-1", "quantity": 2, "title": "Lamp", "unitPrice": 100}],
         "total": 200,
         "currency": "EUR",
-        "shipment": {"shipmentId": "s-1"},
+        "shipments": [{"shipmentId": "s-1"}],
     }
 
 
@@ -174,7 +179,7 @@ def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
 ) -> None:
     before = stored(backend, OrderStatus.FAILED, held_reservation(), status_reason="why")
     returned = orders.retry(read(orders), at=LATER, due_at=DUE)
-    assert backend.stored_order("o-1") == {
+    assert stored_now(backend) == {
         **_without(before, {"statusReason"}),
         "status": "PENDING",
         "updatedAt": LATER,
@@ -192,7 +197,7 @@ def test_a_new_attempt_of_an_open_order_changes_nothing_else(
 ) -> None:
     before = stored(backend, OrderStatus.VALIDATED, held_reservation())
     returned = orders.begin_attempt(read(orders), at=LATER, due_at=DUE)
-    assert backend.stored_order("o-1") == {**before, "attempt": 3, "dueAt": DUE, "updatedAt": LATER}
+    assert stored_now(backend) == {**before, "attempt": 3, "dueAt": DUE, "updatedAt": LATER}
     assert returned == read(orders)
 
 
@@ -210,7 +215,7 @@ def test_an_attempt_begins_only_after_the_attempt_that_was_read(
         else:
             with pytest.raises(Superseded):
                 getattr(orders, write)(seen, at=LATER, due_at=DUE)
-            assert backend.stored_order("o-1") == before
+            assert stored_now(backend) == before
 
 
 def test_a_write_of_an_unknown_order_is_not_found(
@@ -239,7 +244,7 @@ def test_a_second_create_returns_the_stored_order_and_changes_nothing(
     before = backend.stored_order("o-1")
     assert before["openShard"] == shard_of("o-1")
     assert orders.create(replace(order(), user_id="u-2")) == read(orders)
-    assert backend.stored_order("o-1") == before
+    assert stored_now(backend) == before
 
 
 def test_an_order_is_read_consistently_unless_the_caller_saves_that(
@@ -280,13 +285,13 @@ def test_stock_is_reserved_only_for_the_current_attempt_of_a_validated_order(
                 assert reservations.reserve("o-1", attempt, order().items, at=LATER) is None, case
                 assert read(orders).reservation == held_reservation(attempt), case
                 changed = {"reservation", "updatedAt"}
-                assert _without(backend.stored_order("o-1"), changed) == _without(before, changed), case
+                assert _without(stored_now(backend), changed) == _without(before, changed), case
                 assert backend.stored_order("o-1")["updatedAt"] == LATER
                 assert backend.stock("p-1") == 3, case
             else:
                 with suppress(DomainError):
                     reservations.reserve("o-1", attempt, order().items, at=LATER)
-                assert backend.stored_order("o-1") == before, case
+                assert stored_now(backend) == before, case
                 assert backend.stock("p-1") == 5, case
 
 
@@ -324,7 +329,7 @@ def test_an_order_is_handed_over_by_the_attempt_that_holds_its_stock(
             is_held = reservation is not None and reservation.state is ReservationState.HELD
             if status is OrderStatus.VALIDATED and attempt == ATTEMPT and is_held:
                 reservations.hand_over("o-1", attempt, to=SYSTEM, at=LATER)
-                assert backend.stored_order("o-1") == {
+                assert stored_now(backend) == {
                     **before,
                     "reservation": {**before["reservation"], "handedOverTo": SYSTEM},
                     "updatedAt": LATER,
@@ -332,7 +337,7 @@ def test_an_order_is_handed_over_by_the_attempt_that_holds_its_stock(
             else:
                 with pytest.raises(Superseded):
                     reservations.hand_over("o-1", attempt, to=SYSTEM, at=LATER)
-                assert backend.stored_order("o-1") == before
+                assert stored_now(backend) == before
 
 
 @pytest.mark.parametrize("status", OrderStatus)
@@ -355,7 +360,7 @@ def test_stock_is_released_by_the_current_attempt_of_an_open_or_failed_order(
                     assert (
                         reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over) is True
                     )
-                    assert backend.stored_order("o-1") == {
+                    assert stored_now(backend) == {
                         **before,
                         "reservation": {**before["reservation"], "state": "RELEASED", "attempt": ATTEMPT},
                         "updatedAt": LATER,
@@ -369,7 +374,7 @@ def test_stock_is_released_by_the_current_attempt_of_an_open_or_failed_order(
                 else:
                     with pytest.raises(Superseded):
                         reservations.release(seen, at=LATER, even_if_handed_over=even_if_handed_over)
-                assert backend.stored_order("o-1") == before, case
+                assert stored_now(backend) == before, case
                 assert backend.stock("p-1") == 5, case
 
 

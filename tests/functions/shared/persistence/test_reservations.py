@@ -33,7 +33,10 @@ def test_an_order_with_a_reservation_is_not_rejected_when_the_stock_is_zero(back
     product = backend.create_product(stock=2)
     order_id = backend.create_validated_order({product: 2})
     backend.reserve(order_id)
-    assert backend.reserve(order_id) == {"shipmentId": f"shipment-{order_id}"}
+    assert backend.reserve(order_id) == {
+        "status": "FULFILLED",
+        "shipment": {"shipmentId": f"shipment-{order_id}"},
+    }
 
 
 def test_an_order_that_is_not_validated_is_not_reserved(backend: MemoryBackend) -> None:

@@ -1,0 +1,1 @@
+"""HTTP: the fulfillment system reports parcels and refusals; clients announce returns."""

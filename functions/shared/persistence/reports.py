@@ -1,0 +1,120 @@
+"""Reports on an order, and what follows from them: parcels, refusals, returns, a cancellation by agreement.
+
+The domain decides from the order as it is read (`shared/domain/shipping.py`). The write requires that the
+order is still the same, so of two reports at the same time one decides again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from functions.shared.domain.errors import StoreContention
+from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.shipping import Recorded
+from functions.shared.persistence.dynamodb import (
+    UpdateExpression,
+    cancellation_reasons,
+    is_condition_failure,
+    raise_if_transient,
+)
+from functions.shared.persistence.open_index import shard_of
+from functions.shared.persistence.order_items import (
+    OrderItems,
+    list_shard_of,
+    order_from,
+    require_revision,
+)
+from functions.shared.persistence.reservations import stock_change, without_deleted
+
+# Two parcels of one order at the same moment are common, five are not.
+_TRIES = 5
+# The open index is written by `due_at`, and the revision by every write.
+_BOOKKEEPING = ("openShard", "dueAt", "revision")
+
+
+class Reports:
+    """Reports in the orders table, and what they change in the products table."""
+
+    def __init__(self, client: Any, orders_table: str, products_table: str) -> None:
+        self._items = OrderItems(client, orders_table)
+        self._products_table = products_table
+
+    def record(self, order_id: str, decide: Callable[[Order], Recorded], *, due_at: str) -> Recorded:
+        """Changes an order as `decide` says, together with the stock: both or none.
+
+        A changed order is in the open index from `due_at` on, until its events are sent. Returns what was
+        decided, with the order as it is stored. Raises `NotFound`, what `decide` raises, and
+        `StoreContention`, after which a retry is safe.
+        """
+        order = self._items.get(order_id)
+        for _ in range(_TRIES):
+            recorded = decide(order)
+            if recorded.order is order:
+                return recorded
+            update = _difference(order, recorded.order)
+            update.set("openShard", shard_of(order_id)).set("dueAt", due_at)
+            if recorded.order.status is OrderStatus.FAILED and order.status is not OrderStatus.FAILED:
+                update.set("failedShard", list_shard_of(order_id))
+            try:
+                return recorded._replace(order=self._write(recorded, update))
+            except _Changed:
+                order = self._items.get(order_id)
+        raise StoreContention("others report on the same order")
+
+    def _write(self, recorded: Recorded, update: UpdateExpression) -> Order:
+        order_id = recorded.order.order_id
+        try:
+            if not recorded.stock:
+                return self._items.update(order_id, update)
+            self._transact(order_id, update, recorded.stock, recorded.order.updated_at)
+        except ClientError as error:
+            if is_condition_failure(error):
+                raise _Changed from error
+            raise
+        return self._items.get(order_id)
+
+    def _transact(self, order_id: str, update: UpdateExpression, stock: Mapping[str, int], at: str) -> None:
+        """Writes an order and the stock. A deleted product is skipped."""
+        products = dict(stock)
+        while True:
+            changes = [
+                stock_change(self._products_table, product, pieces, at=at, may_be_short=True)
+                for product, pieces in products.items()
+            ]
+            try:
+                return self._items.transact(order_id, update, changes)
+            except ClientError as error:
+                reasons = cancellation_reasons(error)
+                if reasons[0]["Code"] == "ConditionalCheckFailed":
+                    order_from(reasons[0].get("Item"), order_id)
+                    raise _Changed from error
+                raise_if_transient(reasons, error)
+                remaining = without_deleted(products, reasons[1:])
+                if remaining == products:
+                    raise
+                products = remaining
+
+
+class _Changed(Exception):
+    """The order changed since it was read."""
+
+
+def _difference(before: Order, after: Order) -> UpdateExpression:
+    """Returns the update that makes one order of the other, if it is still as it was read."""
+    update = UpdateExpression()
+    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    for name in _BOOKKEEPING:
+        new.pop(name, None)
+        old.pop(name, None)
+    for name, value in new.items():
+        if old.get(name) != value:
+            update.set(name, value)
+    gone = [name for name in old if name not in new]
+    if gone:
+        update.remove(*gone)
+    require_revision(update, before)
+    return update
