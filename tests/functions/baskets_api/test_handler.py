@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.memory.backend import MemoryBackend
-from local.memory.faults import BeforeFirst, Failing
+from local.memory.faults import BeforeFirst, CallRecorder, Failing
 from local.memory.functions import HttpAnswer
 from local.memory.store import client_error
 
@@ -64,6 +64,15 @@ def test_a_changed_line_is_answered_with_the_whole_basket_as_a_read_shows_it(bac
     read = backend.api.get(basket_of(user))
     assert (deleted.status, deleted.body, deleted.headers["etag"]) == (200, read.body, read.headers["etag"])
     assert product not in quantities(read)
+
+
+def test_a_basket_is_read_consistently_so_that_it_shows_the_last_change(backend: MemoryBackend) -> None:
+    user = backend.create_user()
+    recorder = CallRecorder()
+    with backend.hooked(recorder):
+        backend.api.get(basket_of(user))
+    reads = {call.parameters["TableName"]: call.parameters for call in recorder.calls}
+    assert reads["baskets"]["ConsistentRead"] is True
 
 
 def test_a_product_that_is_removed_and_put_in_again_is_the_last_line(backend: MemoryBackend) -> None:
@@ -179,6 +188,15 @@ def test_changes_of_different_lines_at_the_same_time_are_both_kept(backend: Memo
         with backend.hooked(BeforeFirst("UpdateItem", lambda: backend.fill_basket(user, overtaking))):  # noqa: B023
             answer = backend.fill_basket(user, {other: 3})
         assert quantities(answer) == {**overtaking, other: 3}
+
+
+def test_a_change_of_a_line_in_the_same_millisecond_as_another_is_kept(backend: MemoryBackend) -> None:
+    user, products = backend.create_user(), [backend.create_product() for _ in range(50)]
+    backend.fill_basket(user, dict.fromkeys(products, 1))
+    backend.cloud.hook.is_concurrent = True  # the clock stands still
+    for quantity in (2, 3):
+        answer = backend.fill_basket(user, {products[0]: quantity})
+        assert (answer.status, quantities(answer)[products[0]]) == (200, quantity)
 
 
 def test_two_requests_that_begin_a_basket_at_the_same_time_make_one(backend: MemoryBackend) -> None:
