@@ -19,10 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from local.aws.emulator import SECRET_ACCESS_KEY, EmulatorError
-from local.demo import DemoError, run_demo
+from local.demo import DemoError, demo_partner, run_demo
 from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
 from local.environment import bypass_proxies_for_loopback, project_version
+from local.partners.calls import Api
+from local.partners.fulfillment import PartnerServer
 from local.progress import deployment_progress
 from local.stack import (
     RunningStack,
@@ -226,16 +228,17 @@ def logs(
 def demo() -> None:
     """Process orders to every final status, and check each.
 
-    Uses the running stack, or starts one.
+    Uses the running stack, or starts one with a fulfillment system.
     """
     _end_on_signals()
     with errors_as_exit_codes(), contextlib.ExitStack() as stack:
+        has_partner = False
         try:
             running = connect()
         except StackError:
-            with deployment_progress(_console) as progress:
-                running = stack.enter_context(running_stack(on_resource=progress))
-        as_expected = run_demo(running.api_url, _key(running), _console)
+            running = stack.enter_context(_stack_with_partner())
+            has_partner = True
+        as_expected = run_demo(running.api_url, _key(running), _console, has_partner)
         if not as_expected:
             raise DemoError("an order or the stock did not end as expected")
         _console.print("[green]Every order ended as expected.[/]")
@@ -243,6 +246,20 @@ def demo() -> None:
 
 for command in (up, down, status, outputs, env, logs, demo):
     app.command()(command)
+
+
+@contextlib.contextmanager
+def _stack_with_partner() -> Iterator[RunningStack]:
+    """Starts a stack that uses the demonstration's fulfillment system."""
+    partner = demo_partner()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(PartnerServer(partner))
+        with deployment_progress(_console) as progress:
+            config = {"fulfillmentUrl": server.url}
+            running = stack.enter_context(running_stack(config=config, on_resource=progress))
+        partner.secret = str(running.signing_secret)
+        partner.api = Api(running.api_url, _key(running))
+        yield running
 
 
 def _end_on_signals() -> None:

@@ -1,4 +1,7 @@
-"""The demonstration: processes one order to each final status, and shows its progress."""
+"""The demonstration: processes one order to each final status, and shows its progress.
+
+With the demonstration's own fulfillment system, one order ships in two parcels, and one comes back.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,25 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from local.partners.fulfillment import FulfillmentPartner
+from local.partners.shipping import ShippingPlan
 from local.terminal import plain
 
 _TIMEOUT = 60.0  # seconds for all orders
-_FINAL = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
-_COLORS = {"FULFILLED": "green", "REJECTED": "yellow", "CANCELLED": "yellow", "FAILED": "red"}
+_FINAL = frozenset({"FULFILLED", "DELIVERED", "REJECTED", "CANCELLED", "FAILED"})
+_COLORS = {
+    "FULFILLED": "green",
+    "DELIVERED": "green",
+    "REJECTED": "yellow",
+    "CANCELLED": "yellow",
+    "FAILED": "red",
+}
+# What the demonstration's fulfillment system does with the orders that have these references.
+_PLANS = {
+    "two-parcels": ShippingPlan(ships_after=0.8, parcels=2, delivers_after=1.2),
+    "comes-back": ShippingPlan(ships_after=0.5, delivers_after=0.7, returns_after=0.8),
+}
+_PRICES = {"Lamp": 1999, "Desk": 14900, "Chair": 4900, "Mug": 900}  # minor units
 
 
 class DemoError(Exception):
@@ -26,22 +43,36 @@ class DemoError(Exception):
 
 
 @dataclass
-class _Case:
+class Case:
     """One order of the demonstration."""
 
     title: str
     expected_status: str
     expected_reason: str  # the code at the start of the order's statusReason, "" for none
     order: dict[str, Any] = field(default_factory=dict)  # as last read
+    expected_returns: int = 0
 
     @property
     def is_final(self) -> bool:
-        return self.order.get("status") in _FINAL
+        """Whether nothing more happens to the order. A FULFILLED one may still be delivered and returned."""
+        status = self.order.get("status")
+        if status == "FULFILLED" != self.expected_status:
+            return False
+        return status in _FINAL and (status != "DELIVERED" or self._returns >= self.expected_returns)
 
     @property
     def is_as_expected(self) -> bool:
+        """Whether the order has the expected status, reason and returns."""
         reason = str(self.order.get("statusReason", "")).split(":", 1)[0]
-        return self.order.get("status") == self.expected_status and reason == self.expected_reason
+        return (
+            self.order.get("status") == self.expected_status
+            and reason == self.expected_reason
+            and self._returns == self.expected_returns
+        )
+
+    @property
+    def _returns(self) -> int:
+        return len(self.order.get("returns", []))
 
 
 class _Client:
@@ -68,57 +99,78 @@ class _Client:
         return self.call("POST", path, body, 201)[1]
 
 
-def run_demo(api_url: str, api_key: str, console: Console) -> bool:
+def demo_partner() -> FulfillmentPartner:
+    """Returns the demonstration's fulfillment system, still without secret and API."""
+    partner = FulfillmentPartner("")
+    partner.shipping_by_reference.update(_PLANS)
+    return partner
+
+
+def run_demo(api_url: str, api_key: str, console: Console, has_partner: bool = False) -> bool:
     """Processes an order to each final status. Returns whether all orders and the stock are as expected.
 
-    Raises DemoError when the API does not respond as documented.
+    `has_partner`: the stack uses `demo_partner`. Raises DemoError when the API does not respond as
+    documented.
     """
     client = _Client(api_url, api_key)
     user = client.create("/users", {"name": "Ada Lovelace", "email": "ada@example.com"})
-    lamp = client.create("/products", {"title": "Lamp", "price": 1999, "stock": 5})
-    desk = client.create("/products", {"title": "Desk", "price": 14900, "stock": 1})
-    # Only for the cancelled order: a failed cancel ships a chair, and the checked stock stays exact.
-    chair = client.create("/products", {"title": "Chair", "price": 4900, "stock": 10})
-    console.print("Created a user and three products: Lamp (5 in stock), Desk (1), Chair (10).")
+    # A failed cancel ships a chair, so the stock of chairs is not checked.
+    stock = {"Lamp": 5, "Desk": 1, "Chair": 10, **({"Mug": 10} if has_partner else {})}
+    ids = {title: _create_product(client, title, pieces) for title, pieces in stock.items()}
+    first, *others = (f"{title} ({number}" for title, number in stock.items())
+    console.print(f"Created a user and products: {first} in stock), {'), '.join(others)}).")
 
-    def order(*lines: tuple[str, int]) -> dict[str, Any]:
-        items = [{"productId": product, "quantity": quantity} for product, quantity in lines]
-        return client.create("/orders", {"userId": user["userId"], "items": items})
+    def order(lines: Mapping[str, int], reference: str = "") -> dict[str, Any]:
+        items = [{"productId": ids.get(title, title), "quantity": pieces} for title, pieces in lines.items()]
+        body = {"userId": user["userId"], "items": items, **({"reference": reference} if reference else {})}
+        return client.create("/orders", body)
 
-    cancelled = _Case("cancelled", "CANCELLED", "")
-    cancelled.order = _create_and_cancel(client, lambda: order((chair["productId"], 1)))
+    in_basket = {ids["Lamp"]: 2, ids["Desk"]: 1}
+    cancelled = Case("cancelled", "CANCELLED", "")
+    cancelled.order = _create_and_cancel(client, lambda: order({"Chair": 1}))
     cases = [
-        _Case("basket: 3 items", "FULFILLED", "", _check_out(client, user, (lamp, 2), (desk, 1))),
-        _Case("9 lamps of 5", "REJECTED", "insufficient_stock", order((lamp["productId"], 9))),
-        _Case("unknown product", "REJECTED", "unknown_product", order(("no-such-product", 1))),
+        Case("basket: 3 items", "FULFILLED", "", _check_out(client, user["userId"], in_basket)),
+        Case("9 lamps of 5", "REJECTED", "insufficient_stock", order({"Lamp": 9})),
+        Case("unknown product", "REJECTED", "unknown_product", order({"no-such-product": 1})),
         cancelled,
     ]
+    expected = {"Lamp": 3, "Desk": 0}
+    if has_partner:
+        two_parcels = order({"Mug": 2}, "two-parcels")
+        cases.append(Case("two parcels", "DELIVERED", "", two_parcels))
+        cases.append(Case("comes back", "DELIVERED", "", order({"Mug": 1}, "comes-back"), 1))
+        expected["Mug"] = 8
     _wait(client, cases, console)
-    return all(case.is_as_expected for case in cases) and _is_stock_exact(client, lamp, desk, console)
+    left = {title: _stock(client, ids[title]) for title in expected}
+    console.print(f"In stock now: {', '.join(f'{title} {pieces}' for title, pieces in left.items())}.")
+    return all(case.is_as_expected for case in cases) and left == expected
 
 
-def _check_out(
-    client: _Client, user: Mapping[str, Any], *lines: tuple[Mapping[str, Any], int]
-) -> dict[str, Any]:
+def _create_product(client: _Client, title: str, stock: int) -> str:
+    product = {"title": title, "price": _PRICES[title], "stock": stock}
+    return str(client.create("/products", product)["productId"])
+
+
+def _check_out(client: _Client, user_id: str, lines: Mapping[str, int]) -> dict[str, Any]:
     """Puts products into the user's basket, and orders it at the total that the basket shows."""
-    basket = f"/users/{user['userId']}/basket"
-    for product, quantity in lines:
-        _, shown = client.call("PUT", f"{basket}/items/{product['productId']}", {"quantity": quantity}, 200)
+    basket = f"/users/{user_id}/basket"
+    for product_id, quantity in lines.items():
+        _, shown = client.call("PUT", f"{basket}/items/{product_id}", {"quantity": quantity}, 200)
     total = {"amount": shown["total"], "currency": shown["currency"]}
     return client.create(f"{basket}/checkout", {"expectedTotal": total})
 
 
 def _create_and_cancel(client: _Client, new_order: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Creates an order and cancels it at once. The API returns 409 when the workflow was faster."""
+    """Creates an order and cancels it at once. The API returns 409 when the order was shipped before."""
     for _ in range(5):
         order_id = new_order()["orderId"]
-        status, answer = client.call("POST", f"/orders/{order_id}/cancel", None, 200, 409)
-        if status == 200:
+        status, answer = client.call("POST", f"/orders/{order_id}/cancel", None, 200, 202, 409)
+        if status != 409:
             return answer
-    raise DemoError("five orders were fulfilled before they could be cancelled")
+    raise DemoError("five orders were shipped before they could be cancelled")
 
 
-def _wait(client: _Client, cases: list[_Case], console: Console) -> None:
+def _wait(client: _Client, cases: list[Case], console: Console) -> None:
     """Reads the orders until all have a final status or the time is up, and shows them."""
     deadline = time.monotonic() + _TIMEOUT
     with Live(_table(cases), console=console, refresh_per_second=10) as live:
@@ -132,19 +184,11 @@ def _wait(client: _Client, cases: list[_Case], console: Console) -> None:
         console.print()  # Live prints no final newline to a file or pipe
 
 
-def _is_stock_exact(
-    client: _Client, lamp: Mapping[str, Any], desk: Mapping[str, Any], console: Console
-) -> bool:
-    """Returns whether only the items of the fulfilled order were taken from stock."""
-    left = {
-        product["title"]: client.call("GET", f"/products/{product['productId']}", None, 200)[1]["stock"]
-        for product in (lamp, desk)
-    }
-    console.print(f"In stock now: {', '.join(f'{title} {stock}' for title, stock in left.items())}.")
-    return left == {"Lamp": 3, "Desk": 0}
+def _stock(client: _Client, product_id: str) -> int:
+    return int(client.call("GET", f"/products/{product_id}", None, 200)[1]["stock"])
 
 
-def _table(cases: list[_Case]) -> Table:
+def _table(cases: list[Case]) -> Table:
     table = Table("order", "states, and milliseconds to each", "total", "ok", box=SIMPLE, pad_edge=False)
     table.columns[1].no_wrap = True
     for case in cases:
@@ -153,20 +197,42 @@ def _table(cases: list[_Case]) -> Table:
         reason = str(case.order.get("statusReason", "")).split(":", 1)[0]
         table.add_row(
             case.title,
-            _path(case.order) + (f"\n  because: {plain(reason)}" if reason else ""),
+            "\n  ".join([*progress_of(case.order), *([f"because: {plain(reason)}"] if reason else [])]),
             "" if total is None else f"{total / 100:.2f} {case.order['currency']}",
             verdict,
         )
     return table
 
 
-def _path(order: Mapping[str, Any]) -> str:
-    """Returns `PENDING → VALIDATED 412 → FULFILLED 655`: each status, and milliseconds since the creation."""
+def progress_of(order: Mapping[str, Any]) -> list[str]:
+    """Returns lines such as `PENDING → VALIDATED 412 → FULFILLED 655`: steps, and milliseconds to each.
+
+    Parcels and returns have lines of their own.
+    """
     start = datetime.fromisoformat(order["createdAt"])
+
+    def elapsed(at: str) -> int:
+        return round((datetime.fromisoformat(at) - start).total_seconds() * 1000)
+
     steps: list[str] = []
     for entry in order["history"]:
-        elapsed = round((datetime.fromisoformat(entry["at"]) - start).total_seconds() * 1000)
         color = _COLORS.get(entry["status"])
         name = f"[{color}]{entry['status']}[/]" if color else entry["status"]
-        steps.append(f"{name} {elapsed}" if elapsed or len(steps) else name)
-    return " → ".join(steps)
+        steps.append(f"{name} {elapsed(entry['at'])}" if steps else name)
+    statuses = [entry["status"] for entry in order["history"]]
+    if "IN_FULFILLMENT" not in statuses:
+        return [" → ".join(steps)]
+    later = statuses.index("IN_FULFILLMENT") + 1
+    lines = [" → ".join(steps[: later - 1]), f"→ {steps[later - 1]}"]
+    for parcel in order.get("shipments", []):
+        line = f"{plain(parcel['shipmentId'])} shipped {elapsed(parcel['shippedAt'])}"
+        if "deliveredAt" in parcel:
+            line += f", delivered {elapsed(parcel['deliveredAt'])}"
+        lines.append(line)
+    if steps[later:]:
+        lines.append("→ " + " → ".join(steps[later:]))
+    lines += [
+        f"{plain(back['returnId'])} {back['status'].lower()} {elapsed(back['at'])}"
+        for back in order.get("returns", [])
+    ]
+    return lines
