@@ -171,6 +171,7 @@ requeue_stalled_orders = function(
         *workflow.grant_describe(),
     ],
     timeout=REQUEUE_TIMEOUT,
+    ships=True,
 )
 requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=5)
 

@@ -55,6 +55,7 @@ _CONDITIONAL: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _SUCCESSES: Final = {
     HTTPStatus.OK: "OK.",
     HTTPStatus.CREATED: "Created.",
+    HTTPStatus.ACCEPTED: "Asked for: the fulfillment system decides.",
     HTTPStatus.MULTI_STATUS: "A result for each product, in the order of the request.",
     HTTPStatus.NO_CONTENT: "Deleted.",
     HTTPStatus.NOT_MODIFIED: "The document has not changed.",
@@ -337,6 +338,8 @@ class Contract:
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
         if self._replaces(route):
             return [HTTPStatus.OK, HTTPStatus.CREATED]
+        if self._errors.TooLateToCancel in route.raises:
+            return [HTTPStatus.OK, HTTPStatus.ACCEPTED]
         return [HTTPStatus.OK]
 
     def _success(self, route: Any, status: HTTPStatus) -> dict[str, Any]:

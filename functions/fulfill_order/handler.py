@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from functions.fulfill_order.fulfillment import FulfillmentSystem, fulfill
 from functions.shared import aws, clock
 from functions.shared.domain.orders import Fulfillment, OrderContent, ValidatedOrder
 from functions.shared.environment import optional, required
+from functions.shared.fulfillment import open_fulfillment_system
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
-from functions.shared.signatures import SigningSecret
 from functions.shared.task import Task, task_handler
-
-
-def _open_fulfillment_system() -> FulfillmentSystem | None:
-    url = optional("FULFILLMENT_URL")
-    if url is None:
-        return None
-    from functions.fulfill_order import client  # imported only if needed, because it costs a cold start
-
-    return client.FulfillmentClient(
-        urlsplit(url),
-        SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
-        client.open_transport(),
-    )
-
 
 _dynamodb = aws.client("dynamodb")
 _tables = (required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
@@ -34,7 +18,7 @@ _orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _reservations = Reservations(_dynamodb, *_tables)
 _reports = Reports(_dynamodb, *_tables)
 _overdue_minutes = 60 * int(optional("FULFILLMENT_OVERDUE_HOURS") or 0)
-_fulfillment_system = _open_fulfillment_system()
+_fulfillment_system: FulfillmentSystem | None = open_fulfillment_system()
 
 
 class FulfillTask(Task, frozen=True, rename="camel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from functions.shared.domain.errors import (
 )
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, Order, OrderStatus
+from functions.shared.domain.shipping import ask_to_cancel
 from functions.shared.environment import required
 from functions.shared.events import EventBus, announces_placed_orders
 from functions.shared.http import PAGE, Answer, Api, etag_of
@@ -33,7 +35,9 @@ from functions.shared.persistence.baskets import BasketRepository
 from functions.shared.persistence.order_lists import OrderLists
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.pages import Page
+from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.requests import RequestRepository
+from functions.shared.reporting import Reporting
 
 _dynamodb = aws.client("dynamodb")
 _requests = RequestRepository(_dynamodb, required("REQUESTS_TABLE"))
@@ -51,6 +55,7 @@ _lifecycle = OrderLifecycle(
         lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
     ),
 )
+_reporting = Reporting(Reports(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE")), _lifecycle)
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
@@ -130,9 +135,19 @@ def list_orders_of_user(user_id: str) -> Answer[Page[OrderView]]:
 
 @api.route("POST", "/orders/<order_id>/cancel", raises=(TooLateToCancel,), idempotent=True)
 def cancel_order(order_id: str) -> Answer[OrderView]:
-    """Cancel an order. 409 if its stock is reserved already."""
-    move = Move(order_id=order_id, to=OrderStatus.CANCELLED, at=clock.now())
-    order, changed = _lifecycle.make_final_move(move)
+    """Cancel an order. 409 if its stock is reserved already.
+
+    An order in fulfillment is not cancelled but asked for: 202, and the fulfillment system decides. The order
+    shows `cancelRequestedAt`, and then CANCELLED or `cancelRefusedAt`.
+    """
+    at = clock.now()
+    try:
+        order, changed = _lifecycle.make_final_move(Move(order_id=order_id, to=OrderStatus.CANCELLED, at=at))
+    except TooLateToCancel:
+        if _orders.get(order_id).status is not OrderStatus.IN_FULFILLMENT:
+            raise
+        asked = _reporting.record(order_id, partial(ask_to_cancel, at=at), at=at)
+        return Answer(HTTPStatus.ACCEPTED, view(asked.order))
     if changed:
         emit(counts=("OrdersCancelled",))
     return Answer(HTTPStatus.OK, view(order))

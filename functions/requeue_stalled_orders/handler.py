@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from functions.requeue_stalled_orders.asking import Asking
 from functions.requeue_stalled_orders.backlog import Backlog
 from functions.requeue_stalled_orders.executions import Executions, never_running
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
 from functions.shared import aws, clock, deadline
-from functions.shared.environment import required
+from functions.shared.environment import optional, required
 from functions.shared.events import EventBus, announces_placed_orders
+from functions.shared.fulfillment import open_fulfillment_system
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
 from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
+from functions.shared.reporting import Reporting
 
 # Milliseconds that must be left to process another order. They are enough for it and for the last batch of
 # messages, even if every call reaches its timeout.
@@ -39,22 +43,27 @@ _is_running = (
     if required("WORKFLOW_TYPE") == "EXPRESS"
     else Executions(aws.client("stepfunctions"), required("STATE_MACHINE_ARN")).is_running
 )
+_overdue_hours = int(optional("FULFILLMENT_OVERDUE_HOURS") or 0)
+_reports = Reports(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE"))
+_fulfillment_system = open_fulfillment_system()
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
-    """Processes stalled orders. Returns the number of orders per outcome, and whether all were processed.
+    """Processes the orders that are due. Returns their number per outcome, and whether all were processed.
 
-    Does nothing while the oldest message of the queue is as old as a stalled order. The orders on the queue
-    must not use up attempts.
+    Gives no attempts while the oldest message of the queue is as old as a stalled order. The orders on the
+    queue must not use up attempts.
     """
     deadline.start(context)
     at = clock.now()
     age = _backlog.age(at)
-    if age >= _stalled_after_minutes * 60:
+    is_behind = age >= _stalled_after_minutes * 60
+    if is_behind:
         logger.warning("the queue is behind, no order is requeued", oldest_message_seconds=age)
-        _measure(Counter())  # otherwise the alarm on a missing schedule would start
-        return {"skipped": True}
+        if _fulfillment_system is None:
+            _measure(Counter())  # otherwise the alarm on a missing schedule would start
+            return {"skipped": True}
     requeue = Requeue(
         orders=_orders,
         reservations=_reservations,
@@ -64,6 +73,8 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
         max_attempts=_max_attempts,
         stalled_after_minutes=_stalled_after_minutes,
         correlation_id=context.aws_request_id,
+        asking=_asking(context.aws_request_id),
+        gives_attempts=not is_behind,
     )
     try:
         is_complete = requeue.run(at, lambda: context.get_remaining_time_in_millis() > _RESERVE)
@@ -71,12 +82,26 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
         _measure(requeue.outcomes)
     report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome}
     logger.info("stalled orders processed", extra={**report, "complete": is_complete})
-    return {**report, "complete": is_complete}
+    return {**report, "complete": is_complete, **({"skipped": True} if is_behind else {})}
+
+
+def _asking(correlation_id: str) -> Asking | None:
+    if _fulfillment_system is None:
+        return None
+    return Asking(
+        _fulfillment_system,
+        _orders,
+        Reporting(_reports, _lifecycle, overdue_hours=_overdue_hours),
+        overdue_hours=_overdue_hours,
+        correlation_id=correlation_id,
+    )
 
 
 def _measure(done: Counter[Outcome]) -> None:
+    overdue = {"OrdersOverdue": done[Outcome.ANSWERED] + done[Outcome.UNANSWERED]}
     emit(
         totals={
+            **(overdue if _fulfillment_system else {}),
             "OrdersStalled": done[Outcome.REQUEUED] + done[Outcome.EXHAUSTED] + done[Outcome.FAILED],
             "OrdersRequeued": done[Outcome.REQUEUED],
             "AttemptsExhausted": done[Outcome.EXHAUSTED],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from functions.requeue_stalled_orders.asking import Asking
 from functions.requeue_stalled_orders.executions import IsRunning
 from functions.shared import clock
 from functions.shared.domain.errors import OrderCancelled, Superseded
 from functions.shared.domain.moves import Move
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.obligations import Obligation, owed
+from functions.shared.domain.orders import UNFINISHED_STATUSES, Order, OrderStatus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import logger
 from functions.shared.order_queue import MAX_BATCH, OrderMessage, OrderQueue
@@ -30,6 +32,9 @@ class Outcome(StrEnum):
     FINISHED = "finished"  # it was final; its event was published again
     RUNNING = "running"  # its execution runs: unchanged
     MOVED_ON = "movedOn"  # another writer changed it: unchanged
+    ANSWERED = "answered"  # the fulfillment system answered about it
+    UNANSWERED = "unanswered"  # the fulfillment system was not asked, or did not answer
+    WAITING = "waiting"  # the queue is behind: unchanged
     FAILED = "failed"  # something went wrong; it stays in the index for the next run
 
 
@@ -51,7 +56,10 @@ class Requeue:
         max_attempts: int,
         stalled_after_minutes: int,
         correlation_id: str,
+        asking: Asking | None = None,
+        gives_attempts: bool = True,
     ) -> None:
+        """`asking` is there with a fulfillment system. Without `gives_attempts` no order is requeued."""
         self._orders = orders
         self._reservations = reservations
         self._queue = queue
@@ -60,6 +68,15 @@ class Requeue:
         self._max_attempts = max_attempts
         self._stalled_after_minutes = stalled_after_minutes
         self._correlation_id = correlation_id
+        self._asking = asking
+        self._gives_attempts = gives_attempts
+        # One entry per kind of obligation.
+        self._handlers: Mapping[Obligation, Callable[[Order], Outcome | None]] = {
+            Obligation.EVENT: self._publish,
+            Obligation.ATTEMPT: self._give_attempt,
+            Obligation.CANCELLATION: self._ask_to_cancel,
+            Obligation.WORD: self._ask_for_word,
+        }
         self._unsent: list[OrderMessage] = []
         self.outcomes: Counter[Outcome] = Counter()
 
@@ -105,9 +122,27 @@ class Requeue:
         order = self._orders.get(order_id)
         if order.due_at is None or order.due_at > now:
             return Outcome.MOVED_ON  # the index lags behind
-        if not order.is_open:
+        obligation = owed(order)
+        return Outcome.MOVED_ON if obligation is None else self._handlers[obligation](order)
+
+    def _publish(self, order: Order) -> Outcome:
+        if order.status in UNFINISHED_STATUSES:
+            self._lifecycle.publish_owed(order, due_at=clock.now())  # the next run does what else is owed
+        else:
             self._lifecycle.finish(order)
-            return Outcome.FINISHED
+        return Outcome.FINISHED
+
+    def _ask_for_word(self, order: Order) -> Outcome:
+        answered = self._asking is not None and self._asking.for_word(order)
+        return Outcome.ANSWERED if answered else Outcome.UNANSWERED
+
+    def _ask_to_cancel(self, order: Order) -> Outcome:
+        answered = self._asking is not None and self._asking.to_cancel(order)
+        return Outcome.ANSWERED if answered else Outcome.UNANSWERED
+
+    def _give_attempt(self, order: Order) -> Outcome | None:
+        if not self._gives_attempts:
+            return Outcome.WAITING
         if self._is_running(self._message(order)):
             return Outcome.RUNNING
         is_last = order.attempts_used >= self._max_attempts

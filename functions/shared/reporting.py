@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from functions.shared import clock
+from functions.shared.domain.obligations import Obligation, owed
 from functions.shared.domain.orders import Order
 from functions.shared.domain.shipping import Recorded
 from functions.shared.lifecycle import OrderLifecycle
@@ -26,10 +29,12 @@ class Reporting:
     def record(self, order_id: str, decide: Callable[[Order], Recorded], *, at: str) -> Recorded:
         """Changes an order as `decide` says, and publishes what follows from it.
 
-        A repeat publishes what an earlier try could not. If the bus does not take an event, the requeue
-        publishes it. Raises what `Reports.record` raises.
+        An order in fulfillment is due again after the system's silence. If a client asked to cancel it, it is
+        due at once. A repeat publishes what an earlier try could not. If the bus does not take an event, the
+        requeue publishes it. Raises what `Reports.record` raises.
         """
-        due_at = clock.minutes_after(at, _EVENT_DUE_MINUTES)
-        recorded = self._reports.record(order_id, decide, due_at=due_at)
-        self._lifecycle.publish_owed(recorded.order, due_at=clock.minutes_after(at, 60 * self._overdue_hours))
+        recorded = self._reports.record(order_id, decide, due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES))
+        next_owed = owed(msgspec.structs.replace(recorded.order, unsent=[]))
+        minutes = 0 if next_owed is Obligation.CANCELLATION else 60 * self._overdue_hours
+        self._lifecycle.publish_owed(recorded.order, due_at=clock.minutes_after(at, minutes))
         return recorded

@@ -379,11 +379,11 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for function in function_names():
             handler_of(function)
-        from functions.fulfill_order import client
         from functions.fulfill_order import handler as fulfilling
         from functions.requeue_stalled_orders import handler as requeueing
         from functions.requeue_stalled_orders.executions import Executions, never_running
         from functions.shared import aws
+        from functions.shared import fulfillment_client as client
         from functions.shared.signatures import SigningSecret
 
         cloud = backend.cloud
@@ -404,5 +404,8 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         if backend.uses_fulfillment_system:
             secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
             fulfillment_system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
-        stack.enter_context(patch.object(fulfilling, "_fulfillment_system", fulfillment_system))
+        for handler in (fulfilling, requeueing):
+            stack.enter_context(patch.object(handler, "_fulfillment_system", fulfillment_system))
+        stack.enter_context(patch.object(requeueing, "_overdue_hours", 48))
+        stack.enter_context(patch.object(fulfilling, "_overdue_minutes", 48 * 60))
         yield backend

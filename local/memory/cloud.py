@@ -145,13 +145,14 @@ class MemoryCloud:
             return
         order_id = key["orderId"]["S"]
         reservation = self.store.tables["orders"].items[order_id]["reservation"]["M"]
-        self.reservations.setdefault(order_id, []).append(
-            (reservation["state"]["S"], int(reservation["attempt"]["N"]))
-        )
+        known = self.reservations.setdefault(order_id, [])
+        state = reservation["state"]["S"]
+        if not known or known[-1][0] != state:  # a report may change a part of the stock only
+            known.append((state, int(reservation["attempt"]["N"])))
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
         """Sends a request of `FulfillmentClient`. Raises FulfillmentUnavailable without a response."""
-        from functions.fulfill_order.client import Reply  # needs the functions' environment
+        from functions.shared.fulfillment_client import Reply  # needs the functions' environment
 
         call = ServiceCall(FULFILLMENT, "POST")
         request = json.loads(body)

@@ -35,9 +35,10 @@ from local.memory.permissions import (
 )
 from local.memory.scenarios import SCENARIOS, play
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
+from local.partners.shipping import ShippingPlan
 from local.stack import SIGNING_SECRET, RunningStack, running_stack
 from policy.resources import FUNCTION
-from tests.e2e.conftest import Api, run_schedule, store_stalled_order
+from tests.e2e.conftest import Api, run_schedule, store_stalled_order, wait_for
 
 # These functions read the type of the workflow. Their calls and grants depend on it.
 DEPENDENT_ON_TYPE = {
@@ -152,8 +153,16 @@ def tour_baskets(api: Api) -> None:
     assert api.wait_until_final(first.json()["orderId"])["status"] == "FULFILLED"
 
 
-def tour_schedule(stack: RunningStack, api: Api) -> None:
-    """Requeues an order that has no message in the queue."""
+def tour_schedule(stack: RunningStack, api: Api, partner: FulfillmentPartner) -> None:
+    """Cancels an order in fulfillment, and requeues an order that has no message in the queue."""
+    partner.shipping_by_reference["slow"] = ShippingPlan(ships_after=3600.0)
+    lines = [{"productId": api.create_product(), "quantity": 1}]
+    slow = {"userId": api.create_user(), "items": lines, "reference": "slow"}
+    order = f"/orders/{api.create('/orders', slow)['orderId']}"
+    wait_for(lambda: api.request("GET", order).json()["status"], lambda status: status == "IN_FULFILLMENT")
+    assert api.request("POST", f"{order}/cancel").status_code == 202
+    assert run_schedule(stack)["answered"] == 1
+    assert api.request("GET", order).json()["status"] == "CANCELLED"
     store_stalled_order(stack, "lost-0", api.create_user(), api.create_product())
     report = run_schedule(stack)
     assert report.get("requeued") == 1, report
@@ -214,7 +223,7 @@ def tour() -> tuple[Permissions, Grants]:
             tour_orders(api, server.partner, billing.outputs.values["billingUrl"])
             tour_reports(api, server.partner.secret)
             tour_baskets(api)
-            tour_schedule(stack, api)
+            tour_schedule(stack, api, server.partner)
             for path in ("/", "/openapi.json", "/docs"):
                 assert api.request("GET", path).status_code == 200
         place = Place(region=stack.endpoint.region, account=stack.endpoint.account_id)

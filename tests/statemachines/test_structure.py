@@ -238,7 +238,7 @@ def test_every_task_handles_a_stopped_order_in_the_same_way() -> None:
 def test_an_http_request_ends_before_the_function_and_the_function_before_the_task(
     name: str, stack: str
 ) -> None:
-    from functions.fulfill_order.client import TIMEOUT
+    from functions.shared.fulfillment_client import TIMEOUT
 
     function = TASKS[name]["Arguments"]["FunctionName"]
     declared_function = declare_test_stack(stack).get("aws:lambda/function:Function", function)

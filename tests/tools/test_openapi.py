@@ -63,9 +63,10 @@ def test_the_contract_is_valid_openapi_3_1() -> None:
 
 @pytest.mark.parametrize("stack", ["dev", "prod", "local"])
 def test_the_contract_has_the_routes_that_the_program_declares_with_their_keys(stack: str) -> None:
+    run = declare_test_stack(stack, preview=False, **FULFILLMENT_SYSTEM)
     in_program = {
         route: needs_key
-        for route, needs_key in methods(declare_test_stack(stack, **FULFILLMENT_SYSTEM)).items()
+        for route, needs_key in methods(run).items()
         if not route.startswith(("OPTIONS", "HEAD"))
     }
     assert {route: operation.get("security") != [] for route, operation in operations()} == in_program

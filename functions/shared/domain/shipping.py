@@ -120,7 +120,8 @@ class Recorded(NamedTuple):
     """An order after a report, how it changes the stock (pieces by product), and whether it was new.
 
     A repeat returns the order as it is. `is_unexpected`: the order was given up before this parcel left.
-    `contradictions` are the reports of a `Word` that contradict the order, in words.
+    `contradictions` are the reports of a `Word` that contradict the order, in words. `is_changed` is set by
+    the store.
     """
 
     order: Order
@@ -128,6 +129,7 @@ class Recorded(NamedTuple):
     is_new: bool = False
     is_unexpected: bool = False
     contradictions: tuple[str, ...] = ()
+    is_changed: bool = False
 
 
 # --- quantities, one number per line of the order ---------------------------------------------------------

@@ -59,6 +59,12 @@ class OpenIndex:
         )
         self._items.update_if(order.order_id, update)
 
+    def postpone(self, order: Order, due_at: str) -> None:
+        """Makes an order due at another time, unless it changed since it was read."""
+        update = UpdateExpression().set("dueAt", due_at).require_exists("openShard")
+        require_revision(update, order)
+        self._items.update_if(order.order_id, update)
+
     def record_sent(self, order: Order, *, due_at: str | None) -> None:
         """Records that all events of an order are sent, unless it changed since it was read.
 

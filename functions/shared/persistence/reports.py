@@ -60,7 +60,7 @@ class Reports:
             if recorded.order.status is OrderStatus.FAILED and order.status is not OrderStatus.FAILED:
                 update.set("failedShard", list_shard_of(order_id))
             try:
-                return recorded._replace(order=self._write(recorded, update))
+                return recorded._replace(order=self._write(recorded, update), is_changed=True)
             except _Changed:
                 order = self._items.get(order_id)
         raise StoreContention("others report on the same order")

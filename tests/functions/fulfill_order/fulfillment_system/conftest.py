@@ -38,12 +38,13 @@ def fulfillment_system(
 def configure(backend: MemoryBackend, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Configures `fulfill_order` for a fulfillment system at this URL."""
     from functions.fulfill_order import handler
+    from functions.shared.fulfillment import open_fulfillment_system
 
     backend.cloud.partner.secret = SECRET
     backend.cloud.iam.granted = grants(**FULFILLMENT_SYSTEM)
     monkeypatch.setenv("FULFILLMENT_SECRET_ARN", SECRET_ARN)
     monkeypatch.setenv("FULFILLMENT_URL", url)
-    monkeypatch.setattr(handler, "_fulfillment_system", handler._open_fulfillment_system())
+    monkeypatch.setattr(handler, "_fulfillment_system", open_fulfillment_system())
 
 
 def request_shipment(attempt: int = 1) -> Word:

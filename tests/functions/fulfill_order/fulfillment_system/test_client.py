@@ -97,7 +97,7 @@ REFUSAL = b'{"refused": true}'
     ],
 )
 def test_only_a_definitive_4xx_refuses_an_order(status: int, error: str) -> None:
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     with pytest.raises((FulfillmentRefused, FulfillmentUnavailable)) as raised:
         read_reply(Reply(status, REFUSAL))
@@ -120,7 +120,7 @@ def test_only_a_definitive_4xx_refuses_an_order(status: int, error: str) -> None
 @pytest.mark.parametrize("status", [400, 404, 410, 413, 422])
 def test_a_4xx_without_the_refusal_document_leaves_the_outcome_open(status: int, body: bytes) -> None:
     """A proxy may answer it after the fulfillment system has accepted the order."""
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     if status == 202 and body in (b"", b"{}"):
         pytest.skip("accepted: see test_an_order_may_be_accepted_and_shipped_later")
@@ -137,7 +137,7 @@ def test_a_4xx_without_the_refusal_document_leaves_the_outcome_open(status: int,
     ],
 )
 def test_a_refusal_may_have_a_reason_in_any_encoding(body: bytes, reason: str) -> None:
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     with pytest.raises(FulfillmentRefused, match=rf"refused the order \(422\): {reason}$"):
         read_reply(Reply(422, body))
@@ -158,7 +158,7 @@ def test_a_refusal_may_have_a_reason_in_any_encoding(body: bytes, reason: str) -
 )
 @pytest.mark.parametrize("status", [200, 202, 204, 409])
 def test_a_success_without_a_shipment_is_unavailable(status: int, body: bytes) -> None:
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     if status == 202 and body in (b"", b"{}"):
         pytest.skip("accepted: see test_an_order_may_be_accepted_and_shipped_later")
@@ -168,7 +168,7 @@ def test_a_success_without_a_shipment_is_unavailable(status: int, body: bytes) -
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"shipments": []}'])
 def test_an_order_may_be_accepted_and_shipped_later(body: bytes) -> None:
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     word = read_reply(Reply(202, body))
     assert (word.whole, list(word.shipments), list(word.refusals)) == (None, [], [])
@@ -176,7 +176,7 @@ def test_an_order_may_be_accepted_and_shipped_later(body: bytes) -> None:
 
 @pytest.mark.parametrize("status", [200, 202, 409])
 def test_an_answer_may_name_parcels_and_refusals(status: int) -> None:
-    from functions.fulfill_order.client import Reply, read_reply
+    from functions.shared.fulfillment_client import Reply, read_reply
 
     lines = [{"productId": "p-1", "quantity": 1}]
     shipment = {"shipmentId": "S-1", "lines": lines, "shippedAt": "2026-01-31T08:00:00Z", "box": "red"}
@@ -191,7 +191,7 @@ def test_an_answer_may_name_parcels_and_refusals(status: int) -> None:
 def test_a_slow_answer_is_unavailable_after_the_timeout(
     fulfillment_system: FulfillmentPartner, monkeypatch: pytest.MonkeyPatch, behavior: Behavior
 ) -> None:
-    from functions.fulfill_order import client as fulfillment_client
+    from functions.shared import fulfillment_client
 
     monkeypatch.setattr(fulfillment_client, "TIMEOUT", 0.5)
     fulfillment_system.plan.append(behavior)
@@ -272,7 +272,7 @@ def test_no_log_line_and_no_error_contains_the_secret(
 
 
 def test_no_request_is_sent_to_a_server_with_an_untrusted_certificate(tmp_path: Path) -> None:
-    from functions.fulfill_order.client import open_transport
+    from functions.shared.fulfillment_client import open_transport
 
     partner = FulfillmentPartner(SECRET)
     with PartnerServer(partner) as server:

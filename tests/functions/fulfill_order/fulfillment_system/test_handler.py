@@ -10,7 +10,7 @@ from local.memory.backend import MemoryBackend
 def test_without_a_url_there_is_no_fulfillment_system(
     backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from functions.fulfill_order import handler
+    from functions.shared.fulfillment import open_fulfillment_system
 
     monkeypatch.setenv("FULFILLMENT_URL", "")
-    assert handler._open_fulfillment_system() is None
+    assert open_fulfillment_system() is None

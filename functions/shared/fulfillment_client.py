@@ -23,15 +23,16 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from functions.shared import deadline
+from functions.shared import aws, deadline
 from functions.shared.domain.errors import FulfillmentRefused, FulfillmentUnavailable
 from functions.shared.domain.ids import Identifier
 from functions.shared.domain.orders import OrderContent, OrderLine
 from functions.shared.domain.shipping import RefusalReport, ShipmentReport, Word
+from functions.shared.environment import required
 from functions.shared.json_input import MalformedJson, decode_json
 from functions.shared.observability import logger
 from functions.shared.signatures import SigningSecret, sign
@@ -39,7 +40,7 @@ from functions.shared.signatures import SigningSecret, sign
 # Seconds that a shipment may take in all, if the function's timeout leaves as many.
 TIMEOUT = 4.0
 # The limit of a response.
-MAX_ANSWER_BYTES = 16 * 1024
+MAX_ANSWER_BYTES = 256 * 1024
 
 # The signature is not accepted: the configuration is wrong, and not the order. So the order stays open and is
 # retried.
@@ -77,6 +78,18 @@ class _Shipment(ShipmentReport, frozen=True, rename="camel", forbid_unknown_fiel
 
 class _Refusal(RefusalReport, frozen=True, rename="camel", forbid_unknown_fields=False, kw_only=True):
     refusal_id: Identifier
+
+
+class _CancelRequest(msgspec.Struct, frozen=True, rename="camel"):
+    order_id: str
+    attempt: int
+    cancel: Literal[True] = True
+
+
+class _Cancelled(msgspec.Struct, frozen=True):
+    """The answer to a request to cancel: agreed, or too late."""
+
+    cancelled: bool
 
 
 class _Accepted(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,15 +136,30 @@ class FulfillmentClient:
 
         Raises `FulfillmentRefused` for a refusal, and `FulfillmentUnavailable` if the outcome is unknown.
         """
-        ends_at = time.monotonic() + min(TIMEOUT, deadline.seconds_left())
         parcels = [Parcel(line.product_id, line.quantity, line.title) for line in lines]
         body = msgspec.json.encode(ShipmentRequest(order_id, attempt, parcels, **content.for_fulfillment))  # type: ignore[arg-type]
-        reply = self._post(order_id, body, correlation_id, ends_at)
-        if reply.status in _MISCONFIGURED and self._secret.renew():
-            reply = self._post(order_id, body, correlation_id, ends_at)
-        return read_reply(reply)
+        return read_reply(self._send(order_id, body, correlation_id))
 
-    def _post(self, order_id: str, body: bytes, correlation_id: str, ends_at: float) -> Reply:
+    def cancel(self, order_id: str, attempt: int, *, correlation_id: str) -> bool:
+        """Asks to ship nothing more of an order. Returns whether the system agreed.
+
+        Raises `FulfillmentUnavailable` if the answer is unknown.
+        """
+        body = msgspec.json.encode(_CancelRequest(order_id, attempt))
+        reply = self._send(f"{order_id}/cancel", body, correlation_id)
+        if 200 <= reply.status < 300:
+            with contextlib.suppress(MalformedJson):
+                return decode_json(reply.body, _Cancelled).cancelled
+        raise FulfillmentUnavailable(f"the fulfillment system answered {reply.status} to a cancellation")
+
+    def _send(self, key: str, body: bytes, correlation_id: str) -> Reply:
+        ends_at = time.monotonic() + min(TIMEOUT, deadline.seconds_left())
+        reply = self._post(key, body, correlation_id, ends_at)
+        if reply.status in _MISCONFIGURED and self._secret.renew():
+            reply = self._post(key, body, correlation_id, ends_at)
+        return reply
+
+    def _post(self, key: str, body: bytes, correlation_id: str, ends_at: float) -> Reply:
         seconds = ends_at - time.monotonic()
         if seconds <= 0:
             raise FulfillmentUnavailable("the function's timeout left no time for the fulfillment system")
@@ -140,12 +168,21 @@ class FulfillmentClient:
             "Content-Type": "application/json",
             "Accept": "application/json",
             "User-Agent": "orderflow",
-            "Idempotency-Key": order_id,
+            "Idempotency-Key": key,
             "X-Correlation-Id": correlation_id,
             "X-Orderflow-Timestamp": timestamp,
             "X-Orderflow-Signature": sign(self._secret.value(), timestamp, body),
         }
         return self._transport(self._url, body, headers, seconds)
+
+
+def open_client() -> FulfillmentClient:
+    """Returns the client of the configured fulfillment system."""
+    return FulfillmentClient(
+        urlsplit(required("FULFILLMENT_URL")),
+        SigningSecret(lambda: aws.client("secretsmanager"), required("FULFILLMENT_SECRET_ARN")),
+        open_transport(),
+    )
 
 
 def read_reply(reply: Reply) -> Word:

@@ -1,0 +1,188 @@
+"""An order in fulfillment is asked about when nothing was reported, or a client asked to cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from local.memory.backend import MemoryBackend, installed
+from local.partners.fulfillment import Behavior
+from local.partners.shipping import ShippingPlan
+from tests.functions.requeue_stalled_orders.stalled import requeue
+
+OVERDUE = 48 * 60 + 1  # minutes
+LATER = 365 * 24 * 3600.0  # seconds, after all of these tests
+
+
+@pytest.fixture
+def shipping() -> Iterator[MemoryBackend]:
+    """A backend whose fulfillment system accepts orders and ships them later."""
+    backend = MemoryBackend(uses_fulfillment_system=True)
+    backend.add_products(p1=5, p2=3)
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=LATER, parcels=2)
+    with ExitStack() as stack:
+        stack.enter_context(installed(backend))
+        yield backend
+
+
+def order_in_fulfillment(backend: MemoryBackend, **quantities: int) -> str:
+    order_id = backend.place_order("k", **quantities)
+    backend.run_workflow()
+    assert backend.status(order_id) == "IN_FULFILLMENT"
+    backend.take_events()
+    return order_id
+
+
+def ship_everything(backend: MemoryBackend, order_id: str) -> None:
+    """Lets the time of the order's facts come."""
+    order = backend.cloud.partner.orders[order_id]
+    order.facts = [fact._replace(at=0.0) for fact in order.facts]
+
+
+def names_of_events(backend: MemoryBackend) -> list[str]:
+    return sorted(event["detail-type"] for event in backend.take_events())
+
+
+def test_an_order_is_due_when_the_fulfillment_system_was_silent_for_48_hours(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.wait(OVERDUE - 2)
+    assert requeue() == {"complete": True}
+    shipping.wait(2)
+    assert requeue() == {"answered": 1, "complete": True}
+    assert requeue() == {"complete": True}  # the next time is in 48 hours
+    assert shipping.status(order_id) == "IN_FULFILLMENT"
+
+
+def test_the_answer_brings_the_parcels_whose_calls_were_lost(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2, p2=1)
+    ship_everything(shipping, order_id)
+    shipping.wait(OVERDUE)
+    assert requeue() == {"answered": 1, "complete": True}
+    order = shipping.order(order_id)
+    assert (order.status.value, len(order.shipments)) == ("FULFILLED", 2)
+    assert names_of_events(shipping) == ["OrderFulfilled", "OrderShipped", "OrderShipped"]
+    assert order.due_at is None
+    assert (shipping.stock("p1"), shipping.stock("p2")) == (3, 2)
+
+
+def test_a_refusal_of_all_that_is_left_fails_the_order_and_releases_it(
+    shipping: MemoryBackend,
+) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    del shipping.cloud.partner.orders[order_id]
+    shipping.cloud.partner.plan.append(Behavior.REFUSE)
+    shipping.wait(OVERDUE)
+    assert requeue() == {"answered": 1, "complete": True}
+    order = shipping.order(order_id)
+    assert (order.status.value, shipping.stock("p1")) == ("FAILED", 5)
+    assert names_of_events(shipping) == ["OrderFailed"]
+
+
+def test_without_an_answer_the_order_is_asked_about_again_after_15_minutes(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.wait(OVERDUE)
+    shipping.cloud.partner.plan.append(Behavior.BUSY)
+    assert requeue() == {"unanswered": 1, "complete": True}
+    assert requeue() == {"complete": True}
+    shipping.wait(16)
+    assert requeue() == {"answered": 1, "complete": True}
+    assert shipping.status(order_id) == "IN_FULFILLMENT"
+
+
+def test_after_three_requests_without_an_answer_a_run_asks_no_more(shipping: MemoryBackend) -> None:
+    for number in range(5):
+        shipping.place_order(f"k{number}", p1=1)
+    shipping.run_workflow()
+    shipping.wait(OVERDUE)
+    shipping.cloud.partner.behavior = lambda: Behavior.BUSY
+    before = len(shipping.cloud.partner.received)
+    assert requeue() == {"unanswered": 5, "complete": True}
+    assert len(shipping.cloud.partner.received) - before == 3
+
+
+def test_a_client_asks_to_cancel_and_the_fulfillment_system_agrees(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    asked = shipping.api.post(f"/orders/{order_id}/cancel")
+    assert (asked.status, asked.body["status"]) == (202, "IN_FULFILLMENT")
+    assert asked.body["cancelRequestedAt"]
+    assert names_of_events(shipping) == ["OrderCancellationRequested"]
+    assert shipping.api.post(f"/orders/{order_id}/cancel").body == asked.body
+    shipping.wait(1)
+    assert requeue() == {"answered": 1, "complete": True}
+    assert (shipping.status(order_id), shipping.stock("p1")) == ("CANCELLED", 5)
+    assert names_of_events(shipping) == ["OrderCancelled"]
+    assert requeue() == {"complete": True}
+
+
+def test_a_client_asks_too_late_and_the_order_shows_it(shipping: MemoryBackend) -> None:
+    shipping.cloud.partner.shipping = ShippingPlan(ships_after=LATER, parcels=2, too_late=True)
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.wait(1)
+    assert requeue() == {"answered": 1, "complete": True}
+    order = shipping.api.get(f"/orders/{order_id}").body
+    assert (order["status"], "cancelRefusedAt" in order) == ("IN_FULFILLMENT", True)
+    late = shipping.api.post(f"/orders/{order_id}/cancel")
+    assert (late.status, late.body["code"]) == (409, "too_late_to_cancel")
+    assert requeue() == {"complete": True}
+
+
+def test_a_request_to_cancel_is_repeated_until_there_is_an_answer(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.cloud.partner.plan.append(Behavior.DROP_ANSWER)
+    shipping.wait(1)
+    assert requeue() == {"unanswered": 1, "complete": True}
+    shipping.wait(16)
+    assert requeue() == {"answered": 1, "complete": True}
+    assert shipping.status(order_id) == "CANCELLED"
+
+
+def test_a_parcel_that_left_before_the_answer_is_kept_and_only_the_rest_is_released(
+    shipping: MemoryBackend,
+) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.take_events()
+    report_parcel(shipping, order_id, p1=1)
+    shipping.wait(1)
+    requeue()
+    order = shipping.order(order_id)
+    assert order.status.value == "FULFILLED"
+    assert shipping.stock("p1") == 4
+
+
+def report_parcel(backend: MemoryBackend, order_id: str, **quantities: int) -> None:
+    from functions.requeue_stalled_orders import handler
+    from functions.shared import clock
+    from functions.shared.domain.shipping import ShipmentReport, record_shipment
+
+    lines = [{"productId": product, "quantity": pieces} for product, pieces in quantities.items()]
+    report = msgspec.convert({"lines": lines, "shippedAt": "2026-01-31T08:00:00Z"}, ShipmentReport)
+    at = clock.now()
+    decide: Any = partial(record_shipment, shipment_id="S-1", report=report, at=at)
+    asking = handler._asking("c")
+    assert asking is not None
+    asking._reporting.record(order_id, decide, at=at)
+
+
+def test_the_queue_may_be_behind_and_the_fulfillment_system_is_asked_anyway(shipping: MemoryBackend) -> None:
+    order_in_fulfillment(shipping, p1=2)
+    shipping.wait(OVERDUE)
+    shipping.measure_oldest_message(3600)
+    assert requeue() == {"answered": 1, "complete": True, "skipped": True}
+
+
+def test_an_order_of_another_fulfillment_system_is_not_asked_about(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    reservation = shipping.stored_order(order_id)["reservation"]
+    shipping.set_order(order_id, reservation={**reservation, "handedOverTo": "old.example.com"})
+    shipping.wait(OVERDUE)
+    before = len(shipping.cloud.partner.received)
+    assert requeue() == {"unanswered": 1, "complete": True}
+    assert len(shipping.cloud.partner.received) == before
