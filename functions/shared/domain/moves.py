@@ -13,7 +13,12 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from functions.shared.domain.errors import OrderCancelled, Superseded, TooLateToCancel
+from functions.shared.domain.errors import (
+    FulfillmentRefused,
+    OrderCancelled,
+    Superseded,
+    TooLateToCancel,
+)
 from functions.shared.domain.orders import Order, OrderStatus, Pricing, Shipment
 
 LEGAL_MOVES: Mapping[OrderStatus, frozenset[OrderStatus]] = {
@@ -170,11 +175,14 @@ def raise_unless_repeated(order: Order, move: Move) -> None:
 def raise_unless_reserved(order: Order, attempt: int) -> None:
     """Explains why the store refused to reserve stock for `attempt` of `order`.
 
-    Returns if the order holds its stock already. Otherwise raises `OrderCancelled` or `Superseded`.
+    Returns if the order holds its stock already. Raises `FulfillmentRefused` if parcels left after the stock
+    was released: they are not shipped again. Otherwise raises `OrderCancelled` or `Superseded`.
     """
     is_validated = order.status in (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED)
     if order.attempt == attempt and order.holds_stock and is_validated:
         return
+    if order.attempt == attempt and order.status is OrderStatus.VALIDATED and order.shipments:
+        raise FulfillmentRefused("parcels left after the stock was released: it is not reserved again")
     raise_no_longer_current(order)
 
 

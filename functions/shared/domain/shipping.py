@@ -214,7 +214,7 @@ def record_shipment(order: Order, shipment_id: str, report: ShipmentReport, *, a
         _owing(_progressed(changed, at), order, f"shipment/{shipment_id}"),
         by_product(order, quantities, sign=-1) if is_late else {},
         is_new=True,
-        is_unexpected=order.status not in _EXPECTED,
+        is_unexpected=is_late or order.status not in _EXPECTED,
     )
 
 
@@ -372,8 +372,12 @@ _EXPECTED = frozenset(
 
 
 def _progressed(order: Order, at: str, *, reason: str | None = None) -> Order:
-    """Returns the order in the status that its parcels and refusals mean. A given-up order keeps its own."""
-    if order.status in (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT):
+    """Returns the order in the status that its parcels and refusals mean.
+
+    An order that was given up keeps its own. So does one in a new attempt that holds nothing yet: the report
+    is of an earlier attempt.
+    """
+    if order.holds_stock and order.status in (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT):
         if any(held(order)):
             if order.status is OrderStatus.VALIDATED:
                 order = _moved(order, OrderStatus.IN_FULFILLMENT, at)

@@ -51,16 +51,21 @@ class Reservations:
         """Reserves the stock of a validated order: all lines or none, once per order.
 
         Returns None when the stock was reserved, or the order if it holds its stock already. Raises
-        `OrderRejected` (stock, or a deleted product), `OrderCancelled`, `Superseded`, `NotFound`, and
-        `StoreContention`, after which a retry is safe.
+        `OrderRejected` (stock, or a deleted product), `OrderCancelled`, `Superseded`, `NotFound`,
+        `FulfillmentRefused` (parcels left after an earlier release), and `StoreContention`, after which a
+        retry is safe.
         """
         reservation = Reservation(state=ReservationState.HELD, attempt=attempt, handed_over_to=handed_over_to)
         claim = (
             UpdateExpression()
             .set("reservation", msgspec.to_builtins(reservation))
             .set("updatedAt", at)
+            # Refusals count for the reservation under which they were made.
+            .remove("refusals")
             .require_equal("status", OrderStatus.VALIDATED)
             .require_equal("attempt", attempt)
+            # What left after a release is not shipped again.
+            .require_absent("shipments")
         )
         # An attempt cannot reserve again after it has released: its refusal was definitive.
         claim.require(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.shared.domain.errors import OrderRejected, Superseded
+from functions.shared.domain.errors import FulfillmentRefused, OrderRejected, Superseded
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
@@ -69,3 +69,32 @@ def test_release_skips_a_deleted_product(backend: MemoryBackend) -> None:
     assert backend.stock(kept) == 5
     assert backend.stored_order(order_id)["reservation"]["state"] == "RELEASED"
     assert backend.api.get(f"/products/{gone}").status == 404
+
+
+def _released_before_attempt_two(backend: MemoryBackend, product: str, **facts: object) -> str:
+    """An order whose stock was released after it was handed over, in its second attempt."""
+    order_id = backend.create_validated_order({product: 2})
+    released = {"state": "RELEASED", "attempt": 1, "handedOverTo": "partner.example"}
+    backend.set_order(order_id, attempt=2, reservation=released, **facts)
+    return order_id
+
+
+def test_an_order_with_a_parcel_that_left_after_a_release_is_not_reserved_again(
+    backend: MemoryBackend,
+) -> None:
+    product = backend.create_product(stock=5)
+    late = {"shipmentId": "s-1", "quantities": [2], "isLate": True}
+    order_id = _released_before_attempt_two(backend, product, shipments=[late])
+    with pytest.raises(FulfillmentRefused, match=r"^parcels left after the stock was released"):
+        backend.reserve(order_id, attempt=2)
+    assert backend.stock(product) == 5
+
+
+def test_a_new_reservation_drops_the_refusals_of_an_earlier_one(backend: MemoryBackend) -> None:
+    product = backend.create_product(stock=5)
+    old = {"refusalId": "r-1", "quantities": [1], "reason": "broken", "attempt": 1}
+    order_id = _released_before_attempt_two(backend, product, refusals=[old])
+    fulfillment = backend.reserve(order_id, attempt=2)
+    assert backend.order(order_id).refusals == []
+    invoke_task("update_order_status", order_id, attempt=2, **fulfillment)
+    assert backend.status(order_id) == "FULFILLED"
