@@ -411,6 +411,8 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "execution takes longer by the same time.",
         "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads: one per cold start, and "
         "one every five minutes in each busy environment.",
+        "fulfillmentOverdueHours": "An order that is silent for so long costs a request to the fulfillment "
+        "system, and a write.",
         "fulfillmentAllowHttp": no_effect,
         "requireTls": no_effect,
         "permissionsBoundaryArn": no_effect,

@@ -154,6 +154,12 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "functions.users_api": request("POST", "/users", {"name": "Ada Lovelace", "email": "ada@example.com"}),
     "functions.products_api": request("POST", "/products", {"title": "Desk lamp", "price": 1999, "stock": 3}),
     "functions.baskets_api": request("GET", f"/users/{_USER}/basket"),
+    # The stored order was not shipped: the answer is a 409.
+    "functions.reports_api": request(
+        "PUT",
+        f"/orders/{_ORDER}/returns/R-1",
+        {"status": "REQUESTED", "lines": [{"productId": _PRODUCTS[0], "quantity": 1}]},
+    ),
     "functions.service_api": request("GET", "/"),
     "functions.order_consumer": queue_batch(1),
     "functions.validate_order": task(),

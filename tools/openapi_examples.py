@@ -345,7 +345,7 @@ DETAILS: Final = {
     "InvalidLimit": "expected a whole number from 1 to 100",
     "NotFound": f"there is no order {_ORDER_ID}",
     "EmailTaken": "another user has this e-mail address",
-    "InvalidSignature": "expected X-Orderflow-Timestamp and X-Orderflow-Signature of this body and route",
+    "InvalidSignature": "expected X-Orderflow-Timestamp and X-Orderflow-Signature of this route and body",
     "NotHandedOver": "the order is PENDING, and no fulfillment system has it",
     "ReportRefused": f"3 of product {_PRODUCT_ID} are more than was ordered: 2",
     "TooLateToCancel": "its stock is reserved; only an order without a reservation can be cancelled",

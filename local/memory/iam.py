@@ -23,7 +23,10 @@ from local.memory.permissions import (
 from local.memory.store import client_error
 
 SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
-FULFILLMENT_SYSTEM = {"fulfillmentUrl": "https://ship.example.com", "fulfillmentSecretArn": SECRET_ARN}
+FULFILLMENT_SYSTEM: Mapping[str, Any] = {
+    "fulfillmentUrl": "https://ship.example.com",
+    "fulfillmentSecretArn": SECRET_ARN,
+}
 """The configuration keys of a stack with a fulfillment system."""
 
 Grants = Mapping[str, frozenset[Permission]]

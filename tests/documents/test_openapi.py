@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.shared import aws
 from functions.shared.domain.products import Product
-from local.memory.backend import MemoryBackend
+from functions.shared.signatures import SigningSecret, sign
+from local.memory.backend import MemoryBackend, installed
 from local.memory.faults import Failing, refusal
 from local.memory.functions import HttpAnswer
+from local.memory.iam import SECRET_ARN
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONTRACT = json.loads((DOCS / "openapi.json").read_text("utf-8"))
@@ -23,6 +27,17 @@ EXAMPLES = {name: example["value"] for name, example in CONTRACT["components"]["
 GATEWAY_ERRORS = {"invalidApiKey", "throttled", "quotaExceeded", "integrationFailure", "integrationTimeout"}
 AT = "2026-01-01T00:00:00.000Z"
 USER = {"name": "Ada", "email": "ada@example.com"}
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryBackend]:
+    """A backend with a fulfillment system, whose signatures the API checks."""
+    with installed(MemoryBackend(uses_fulfillment_system=True)) as backend:
+        from functions.reports_api import handler
+
+        secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
+        monkeypatch.setattr(handler, "_secret", secret)
+        yield backend
 
 
 def order_of(quantity: int) -> dict[str, Any]:
@@ -62,6 +77,40 @@ def get_while_aws_refuses(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
             return backend.api.get("/users/u-1")
 
     return send
+
+
+def signed(backend: MemoryBackend, method: str, path: str, body: object) -> dict[str, str]:
+    """Returns the headers with which the fulfillment system signs a request."""
+    timestamp = str(int(time.time()))
+    signature = sign(
+        backend.cloud.partner.secret.encode(), timestamp, json.dumps(body).encode(), route=f"{method} {path}"
+    )
+    return {"X-Orderflow-Timestamp": timestamp, "X-Orderflow-Signature": signature}
+
+
+def create_order_in_fulfillment(backend: MemoryBackend, product: str) -> str:
+    """Creates an order of two of the product that the examples show."""
+    backend.put("products", Product(product, "Lamp", 1999, "EUR", 10, 1, AT, AT))
+    order_id = backend.create_validated_order({product: 2})
+    backend.reserve(order_id)
+    backend.set_order(order_id, status="IN_FULFILLMENT")
+    return order_id
+
+
+def report_a_parcel(backend: MemoryBackend, order_id: str, product: str, quantity: int) -> HttpAnswer:
+    path = f"/orders/{order_id}/shipments/P-1"
+    body = {"lines": [{"productId": product, "quantity": quantity}], "shippedAt": AT}
+    return backend.api.request("PUT", path, body, headers=signed(backend, "PUT", path, body))
+
+
+def report_too_much(backend: MemoryBackend) -> HttpAnswer:
+    product = EXAMPLES["reportRefused"]["detail"].split()[3]
+    return report_a_parcel(backend, create_order_in_fulfillment(backend, product), product, 3)
+
+
+def report_too_early(backend: MemoryBackend) -> HttpAnswer:
+    product = backend.create_product()
+    return report_a_parcel(backend, backend.create_order(backend.create_user(), {product: 1}), product, 1)
 
 
 def check_out(name: str, **body: object) -> Callable[[MemoryBackend], HttpAnswer]:
@@ -114,6 +163,11 @@ REQUESTS: dict[str, Callable[[MemoryBackend], HttpAnswer]] = {
         f"/products/{backend.create_product()}", {"stock": 1}
     ),
     "idempotencyKeyReused": reuse_a_key,
+    "invalidSignature": lambda backend: backend.api.request(
+        "PUT", "/orders/o-1/refusals/N-1", {"lines": [{"productId": "p-1", "quantity": 1}], "reason": "sold"}
+    ),
+    "notHandedOver": report_too_early,
+    "reportRefused": report_too_much,
     "unavailable": get_while_aws_refuses("ThrottlingException"),
     "internalError": get_while_aws_refuses("AccessDeniedException"),
 }
@@ -164,7 +218,13 @@ def test_every_example_body_is_accepted(
         user, product = backend.create_user(), backend.create_product(price=1999)
         backend.fill_basket(user, {product: 2})  # for the checkout, at the total of its example
         url = path.replace("{userId}", user).replace("{productId}", product)
-        answer = backend.api.request(
-            method, url, example["value"], headers={"If-Match": '"1"'} if method == "PATCH" else None
-        )
+        headers = {"If-Match": '"1"'} if method == "PATCH" else {}
+        if "{orderId}" in path:
+            (line,) = example["value"]["lines"]
+            order_id = create_order_in_fulfillment(backend, line["productId"])
+            if "{returnId}" in path:  # what comes back was shipped before
+                report_a_parcel(backend, order_id, line["productId"], 2)
+            url = re.sub(r"{\w+}", "R-1", url.replace("{orderId}", order_id))
+            headers = signed(backend, method, url, example["value"])
+        answer = backend.api.request(method, url, example["value"], headers=headers)
         assert answer.status in {200, 201, 207}, answer.body
