@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
 from collections import Counter
@@ -111,7 +112,9 @@ def _options(
     pass
 
 
-orders_app = typer.Typer(help="Inspect orders; cancel, retry and release them.", no_args_is_help=True)
+orders_app = typer.Typer(
+    help="Inspect orders; cancel, retry and release them; receive returns.", no_args_is_help=True
+)
 dlq_app = typer.Typer(help="Inspect the dead-letter queue, and send dead letters back.", no_args_is_help=True)
 app.add_typer(orders_app, name="orders")
 app.add_typer(dlq_app, name="dlq")
@@ -205,7 +208,7 @@ def show(
     stack: StackName = "",
     outputs: OutputsFile = None,
 ) -> None:
-    """Show an order: status, history, reservation, shipment and execution."""
+    """Show an order: status, history, reservation, balance per line, parcels, returns and execution."""
     with operate(stack, outputs, as_json=as_json) as operated:
         details = orders.inspect_order(operated, order_id)
         if as_json:
@@ -371,6 +374,87 @@ def release(
     question = "Is it certain that it was not shipped and never will be? Release its reservation"
     connection = operate(stack, outputs, as_json=as_json)
     _change_order(orders.release, order_id, question, connection, yes=yes, as_json=as_json)
+
+
+@orders_app.command()
+def overdue(
+    hours: Annotated[
+        int, typer.Option(min=0, help="Minimum silence in hours: the stack's fulfillmentOverdueHours.")
+    ] = 48,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="Maximum number, the longest silence first.")
+    ] = 20,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """List orders in fulfillment of which the fulfillment system reported nothing for long."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        found, are_more = orders.list_overdue(operated, hours=hours, limit=limit)
+        if as_json:
+            print(views.as_json([msgspec.to_builtins(order) for order in found]))
+            return
+        if not found:
+            _console.print(f"No order in fulfillment waits for {hours} hours or more.")
+            return
+        _console.print(views.overdue_view(found, clock.now()), soft_wrap=True)
+        if are_more:
+            _console.print(f"There are more than these {limit}; --limit shows more.")
+
+
+@orders_app.command()
+def receive(
+    order_id: OrderId,
+    return_id: Annotated[
+        str, typer.Argument(metavar="RETURN_ID", help="Id of the return.", show_default=False)
+    ],
+    lines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--line",
+            metavar="PRODUCT_ID=QUANTITY",
+            help="What arrived. Repeat it per product. Without it: what was announced.",
+            show_default=False,
+        ),
+    ] = None,
+    restock: Annotated[
+        bool | None,
+        typer.Option(
+            "--restock/--no-restock",
+            help="Put the items back to stock, or do not. Without it: as announced.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Record that a return arrived: an announced one, or with --line a new one."""
+    pieces = _pieces_of(lines or [])
+
+    def receive(operated: OperatedStack, order_id: str) -> orders.Outcome:
+        return orders.receive(operated, order_id, return_id, pieces=pieces, restock=restock)
+
+    effect = {True: " and put its items back to stock", False: ", nothing to stock", None: ""}[restock]
+    connection = operate(stack, outputs, as_json=as_json)
+    question = f"Record return {return_id} as received{effect}"
+    _change_order(receive, order_id, question, connection, yes=yes, as_json=as_json)
+
+
+def _pieces_of(lines: list[str]) -> dict[str, int]:
+    """Return the values of --line as pieces by product. Exits for another text."""
+    pieces: dict[str, int] = {}
+    for line in lines:
+        product, _, quantity = line.rpartition("=")
+        if not product or not re.fullmatch(r"[0-9]{1,9}", quantity) or product in pieces:
+            _print_error(
+                f"--line {line!r} is not valid. Write PRODUCT_ID=QUANTITY, such as lamp-1=2, "
+                "once per product."
+            )
+            raise typer.Exit(ExitCode.WRONG_USAGE)
+        pieces[product] = int(quantity)
+    return pieces
 
 
 @dlq_app.command("list")

@@ -1,4 +1,4 @@
-"""The operator's actions on an order: inspect, cancel, retry, and release its reservation.
+"""The operator's actions on an order: inspect, cancel, retry, release its reservation, receive a return.
 
 Every change uses the domain's own conditions. A repeated action changes nothing.
 """
@@ -6,6 +6,7 @@ Every change uses the domain's own conditions. A repeated action changes nothing
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -15,15 +16,22 @@ from functions.shared import clock
 from functions.shared.domain.errors import NotFound, Superseded
 from functions.shared.domain.ids import Identifier
 from functions.shared.domain.moves import Move
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.orders import Order, OrderStatus, Return, ReturnStatus
+from functions.shared.domain.shipping import Recorded, ReturnReport, record_return
 from functions.shared.order_queue import OrderMessage
+from functions.shared.persistence.dynamodb import Item
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenOrder
+from functions.shared.persistence.order_items import order_from
 from functions.shared.persistence.order_lists import OrderQuery
 from functions.shared.persistence.pages import MAX_LIMIT
+from functions.shared.persistence.records import batch_get
 from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.stacks import OperatedStack
 
 _ID_SHOWN = 64  # characters
+_PAGE = 100
+# After every time.
+_LAST = "9"
 
 
 class Refused(Exception):
@@ -80,6 +88,30 @@ def list_stalled(stack: OperatedStack, *, minutes: int, limit: int) -> tuple[lis
         if order is not None and order.due_at is not None:  # the index is eventually consistent
             found.append(_with_execution(stack, order))
     return found, len(entries) > limit
+
+
+def list_overdue(stack: OperatedStack, *, hours: int, limit: int) -> tuple[list[Order], bool]:
+    """Return the orders in fulfillment that did not change for so many hours, and whether there are more.
+
+    The longest silence comes first. Reads all orders of the open index: it has the time of the next request
+    about an order, not of the last report. Raises botocore's errors.
+    """
+    until = clock.minutes_before(clock.now(), 60 * hours)
+    client, table = stack.client("dynamodb"), stack.outputs.table_names.orders
+    found = []
+    for shard in OPEN_SHARDS:
+        start: Item | None = None
+        while True:
+            entries, start = stack.orders.open_index.list(shard, _LAST, _PAGE, start)
+            ids = [entry.order_id for entry in entries]
+            for item in batch_get(client, table, "orderId", ids):
+                order = order_from(item, item["orderId"]["S"])
+                if order.status is OrderStatus.IN_FULFILLMENT and order.updated_at <= until:
+                    found.append(order)
+            if start is None:
+                break
+    found.sort(key=lambda order: order.updated_at)
+    return found[:limit], len(found) > limit
 
 
 def list_orders(stack: OperatedStack, query: OrderQuery, *, limit: int) -> tuple[list[Order], bool]:
@@ -219,6 +251,85 @@ def release(stack: OperatedStack, order_id: str) -> Outcome:
         return Outcome(order, False, f"Order {order_id} holds no reservation; nothing changed.")
     pieces = sum(line.quantity for line in order.items)
     return Outcome(order, True, f"The reservation of order {order_id} ({pieces} pieces) is released.")
+
+
+def receive(
+    stack: OperatedStack,
+    order_id: str,
+    return_id: str,
+    *,
+    pieces: Mapping[str, int],
+    restock: bool | None,
+) -> Outcome:
+    """Record that a return arrived. With `restock`, its items go back to stock.
+
+    Without `pieces` (by product) and `restock`, the return is received as it was announced. Raises
+    `NotFound`, `Refused` (not announced, and no pieces), `InvalidInput`, `ReportRefused` (more than was
+    shipped, or received with other content before), `StoreContention` and botocore's errors.
+    """
+    before = _get(stack, order_id)
+    at = clock.now()
+
+    def decide(order: Order) -> Recorded:
+        report = _received(order, return_id, pieces, restock)
+        return record_return(order, return_id, report, at=at)
+
+    # A return is no word of the fulfillment system: what it owes is due as before.
+    recorded = stack.reporting.record(order_id, decide, at=at, due_at=before.due_at)
+    order = stack.orders.get(order_id)
+    if not recorded.is_changed:
+        return Outcome(
+            order, False, f"Return {return_id} of order {order_id} was received before; nothing changed."
+        )
+    back = _find_return(recorded.order, return_id)
+    quantity, restocked = (sum(back.quantities), sum(back.restocked)) if back else (0, 0)
+    sentence = (
+        f"Return {return_id} of order {order_id} is received ({quantity} pieces, {restocked} back in stock)."
+    )
+    if order.unsent:
+        sentence += " Its event is not published yet; requeue_stalled_orders publishes it."
+    return Outcome(order, True, sentence)
+
+
+def _received(order: Order, return_id: str, pieces: Mapping[str, int], restock: bool | None) -> ReturnReport:
+    """Return the report of a return that arrived: these pieces, or else those that were announced."""
+    announced = _find_return(order, return_id)
+    if announced is None and not pieces:
+        raise Refused(
+            f"Order {order.order_id} has no return {return_id}. "
+            "Write --line PRODUCT_ID=QUANTITY for each product that arrived."
+        )
+    quantities, restocked = dict(pieces), set()
+    if announced is not None:
+        for line, quantity, again in zip(order.items, announced.quantities, announced.restocked, strict=True):
+            if quantity and not pieces:
+                quantities[line.product_id] = quantity
+            if again:
+                restocked.add(line.product_id)
+    lines = [
+        {
+            "productId": product,
+            "quantity": quantity,
+            "restock": product in restocked if restock is None else restock,
+        }
+        for product, quantity in quantities.items()
+    ]
+    try:
+        msgspec.convert(return_id, Identifier)
+        return msgspec.convert(
+            {
+                "status": ReturnStatus.RECEIVED,
+                "lines": lines,
+                "reason": announced.reason if announced is not None else None,
+            },
+            ReturnReport,
+        )
+    except msgspec.ValidationError as error:
+        raise Refused(f"The return is not valid: {error}.") from None
+
+
+def _find_return(order: Order, return_id: str) -> Return | None:
+    return next((back for back in order.returns if back.return_id == return_id), None)
 
 
 def _send(stack: OperatedStack, order: Order) -> None:

@@ -21,7 +21,9 @@ from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.order_queue import OrderQueue
 from functions.shared.persistence.order_lists import OrderLists
 from functions.shared.persistence.orders import OrderRepository
+from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
+from functions.shared.reporting import Reporting
 from ops.dead_letters import DeadLetterQueue
 from ops.executions import Executions
 
@@ -113,6 +115,13 @@ class OperatedStack:
                 announces_placed=self.outputs.order_placed_event,
             ),
         )
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """Records what comes back of its orders."""
+        tables = self.outputs.table_names
+        reports = Reports(self.client("dynamodb"), tables.orders, tables.products)
+        return Reporting(reports, self.lifecycle)
 
     @cached_property
     def queue(self) -> OrderQueue:

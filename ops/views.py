@@ -12,7 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from functions.shared import clock
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.obligations import Obligation, owed
+from functions.shared.domain.orders import Order, OrderStatus, Return, Shipment
+from functions.shared.domain.shipping import held, pieces_of, refused, returned, shipped
 from local.terminal import plain, visible_lines
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
@@ -21,6 +23,7 @@ from ops.overview import Overview
 
 _COLORS = {
     OrderStatus.FULFILLED: "green",
+    OrderStatus.DELIVERED: "green",
     OrderStatus.REJECTED: "yellow",
     OrderStatus.CANCELLED: "yellow",
     OrderStatus.FAILED: "red",
@@ -34,8 +37,31 @@ def as_json(value: object) -> str:
 
 
 def details_as_data(details: OrderDetails) -> dict[str, Any]:
-    """Return the stored order, with its execution under `execution`."""
-    return {**msgspec.to_builtins(details.order), "execution": msgspec.to_builtins(details.execution)}
+    """Return the stored order, with its execution under `execution` and its lines under `balance`."""
+    return {
+        **msgspec.to_builtins(details.order),
+        "execution": msgspec.to_builtins(details.execution),
+        "balance": balance(details.order),
+    }
+
+
+def balance(order: Order) -> list[dict[str, Any]]:
+    """Return where the pieces of each line of an order are.
+
+    `refused` has those that will not be shipped. `returned` includes returns that are only announced.
+    """
+    quantities = zip(held(order), shipped(order), refused(order), returned(order), strict=True)
+    return [
+        {
+            "productId": line.product_id,
+            "ordered": line.quantity,
+            "held": reserved,
+            "shipped": left,
+            "refused": declined,
+            "returned": back,
+        }
+        for line, (reserved, left, declined, back) in zip(order.items, quantities, strict=True)
+    ]
 
 
 def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
@@ -48,7 +74,7 @@ def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def order_view(details: OrderDetails) -> RenderableType:
-    """Return an order's attributes, execution and history."""
+    """Return an order's attributes and execution, its balance, parcels and returns, and its history."""
     order = details.order
     facts = Table(show_header=False, box=None, pad_edge=False)
     facts.add_row("Order", order.order_id)
@@ -64,16 +90,95 @@ def order_view(details: OrderDetails) -> RenderableType:
         facts.add_row("Total", f"{order.total} {order.currency} (in minor units)")
     facts.add_row("Attempt", str(order.attempt))
     facts.add_row("Reservation", _reservation(order))
-    if order.handed_over_to is not None:
-        facts.add_row("Handed to", plain(order.handed_over_to))
-    shipments = ", ".join(shipment.shipment_id for shipment in order.shipments)
-    facts.add_row("Shipments", plain(shipments) if shipments else "none")
+    for name, text in _fulfillment(order):
+        facts.add_row(name, plain(text))
     if order.due_at is not None:
-        note = "" if order.is_open else "; its event is not published yet"
+        note = "; its event is not published yet" if owed(order) is Obligation.EVENT else ""
         facts.add_row("Due", f"{order.due_at}{note}")
     for number, text in enumerate(_execution(details.execution)):
         facts.add_row("Execution" if number == 0 else "", plain(text))
-    return Group(facts, _history(order))
+    parts: list[RenderableType] = [facts]
+    if order.reservation is not None:
+        parts.append(_balance(order))
+    if order.shipments:
+        parts.append(_parcels(order))
+    if order.returns:
+        parts.append(_returns(order))
+    return Group(*parts, _history(order))
+
+
+def _fulfillment(order: Order) -> Iterable[tuple[str, str]]:
+    """Yield who has an order, and what the fulfillment system said of it beside its parcels."""
+    if order.handed_over_to is not None:
+        yield "Handed to", order.handed_over_to
+    yield "Shipments", str(len(order.shipments)) if order.shipments else "none"
+    for refusal in order.refusals:
+        yield "Refusal", f"{refusal.refusal_id}: {_pieces(order, refusal.quantities)}; {refusal.reason}"
+    if order.cancel_requested_at is not None:
+        answer = f"; declined {order.cancel_refused_at}" if order.cancel_refused_at else ""
+        yield "Cancellation", f"requested {order.cancel_requested_at}{answer}"
+
+
+def _balance(order: Order) -> Table:
+    names = ("ordered", "held", "shipped", "refused", "returned")
+    table = Table("balance", box=SIMPLE, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line, row in zip(order.items, balance(order), strict=True):
+        table.add_row(plain(line.title or line.product_id), *(str(row[name]) for name in names))
+    return table
+
+
+def _parcels(order: Order) -> Table:
+    table = Table(
+        "parcel", "pieces", "carrier", "tracking", "shipped", "delivered", box=SIMPLE, pad_edge=False
+    )
+    for column in table.columns:
+        column.overflow = "fold"
+    for shipment in order.shipments:
+        late = "; the order was given up before" if shipment.is_late else ""
+        table.add_row(
+            plain(shipment.shipment_id),
+            plain(_pieces(order, pieces_of(order, shipment)) + late),
+            plain(shipment.carrier or ""),
+            plain(_tracking(shipment)),
+            shipment.shipped_at or "",
+            shipment.delivered_at or "",
+        )
+    return table
+
+
+def _tracking(shipment: Shipment) -> str:
+    return " ".join(filter(None, (shipment.tracking_number, shipment.tracking_url)))
+
+
+def _returns(order: Order) -> Table:
+    table = Table("return", "status", "pieces", "back in stock", "at", "why", box=SIMPLE, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for back in order.returns:
+        table.add_row(
+            plain(back.return_id),
+            back.status.value,
+            plain(_pieces(order, back.quantities)),
+            plain(_restocked(order, back)),
+            back.at,
+            plain(back.reason or ""),
+        )
+    return table
+
+
+def _restocked(order: Order, back: Return) -> str:
+    return _pieces(order, back.restocked) or "none"
+
+
+def _pieces(order: Order, quantities: Sequence[int]) -> str:
+    """`2 x Lamp, 1 x Rug`, from a number per line of the order."""
+    return ", ".join(
+        f"{pieces} x {line.title or line.product_id}"
+        for line, pieces in zip(order.items, quantities, strict=True)
+        if pieces
+    )
 
 
 def list_view(found: Sequence[Order]) -> RenderableType:
@@ -104,9 +209,47 @@ def stalled_view(found: Sequence[OrderDetails], now: str) -> RenderableType:
             _status(order.status),
             _ago(order.updated_at, now),
             _reservation(order),
-            f"{details.execution.status}, attempt {order.attempt}"
-            if order.is_open
-            else "event not published",
+            _wanted(details),
+        )
+    return table
+
+
+def _wanted(details: OrderDetails) -> str:
+    """Return what an order of the open index waits for."""
+    match owed(details.order):
+        case Obligation.ATTEMPT:
+            return f"{details.execution.status}, attempt {details.order.attempt}"
+        case Obligation.WORD:
+            return "parcels not reported"
+        case Obligation.CANCELLATION:
+            return "cancellation not answered"
+        case _:
+            return "event not published"
+
+
+def overdue_view(found: Sequence[Order], now: str) -> RenderableType:
+    """Return a table of orders in fulfillment, one per row."""
+    table = Table(
+        "order",
+        "silent for",
+        "not shipped",
+        "parcels",
+        "asked again",
+        "handed to",
+        box=SIMPLE,
+        pad_edge=False,
+    )
+    for column in table.columns[:5]:
+        column.no_wrap = True
+    table.columns[5].overflow = "fold"
+    for order in found:
+        table.add_row(
+            order.order_id,
+            _ago(order.updated_at, now),
+            f"{sum(held(order))} of {sum(line.quantity for line in order.items)}",
+            str(len(order.shipments)),
+            order.due_at or "",
+            plain(order.handed_over_to or ""),
         )
     return table
 
@@ -156,7 +299,7 @@ def _reservation(order: Order) -> str:
         return "none"
     if not order.holds_stock:
         return "released"
-    if order.status is OrderStatus.FULFILLED:
+    if order.status in (OrderStatus.FULFILLED, OrderStatus.DELIVERED):
         return "shipped"
     return "held, handed over" if order.is_handed_over else "held"
 

@@ -26,15 +26,17 @@ class Reporting:
         self._lifecycle = lifecycle
         self._overdue_hours = overdue_hours
 
-    def record(self, order_id: str, decide: Callable[[Order], Recorded], *, at: str) -> Recorded:
+    def record(
+        self, order_id: str, decide: Callable[[Order], Recorded], *, at: str, due_at: str | None = None
+    ) -> Recorded:
         """Changes an order as `decide` says, and publishes what follows from it.
 
-        An order in fulfillment is due again after the system's silence. If a client asked to cancel it, it is
-        due at once. A repeat publishes what an earlier try could not. If the bus does not take an event, the
-        requeue publishes it. Raises what `Reports.record` raises.
+        An order in fulfillment is due again at `due_at`, or after the system's silence. If a client asked to
+        cancel it, it is due at once. A repeat publishes what an earlier try could not. If the bus does not
+        take an event, the requeue publishes it. Raises what `Reports.record` raises.
         """
         recorded = self._reports.record(order_id, decide, due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES))
         next_owed = owed(msgspec.structs.replace(recorded.order, unsent=[]))
         minutes = 0 if next_owed is Obligation.CANCELLATION else 60 * self._overdue_hours
-        self._lifecycle.publish_owed(recorded.order, due_at=clock.minutes_after(at, minutes))
+        self._lifecycle.publish_owed(recorded.order, due_at=due_at or clock.minutes_after(at, minutes))
         return recorded

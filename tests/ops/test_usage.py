@@ -27,6 +27,7 @@ ALL = [
     ["orders", "show", "ID"],
     ["orders", "list"],
     ["orders", "stalled"],
+    ["orders", "overdue"],
     ["orders", "cancel", "ID"],
     ["orders", "requeue", "ID"],
     ["orders", "retry", "ID"],
