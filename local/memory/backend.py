@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.memory.invariants import check_invariants
 from local.memory.queues import Message
 from local.memory.state_machine import Failure, Ok
+from local.partners.calls import Call, sign_call
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 USER = "u-1"
@@ -248,12 +250,34 @@ class MemoryBackend:
         """Runs the workflow and the schedule until every order is final and has its order events."""
         for _ in range(rounds):
             self.run_workflow()
+            self.deliver_reports()
             if not self.cloud.queue and not any("openShard" in order for order in self._stored_orders()):
                 return
-            self.wait(11)
+            self.wait(max(11.0, self._minutes_to_the_first_due_order()))
             self.run_schedule()
             check_invariants(self)
         raise AssertionError(f"still not idle: {self.orders()}")
+
+    def deliver_reports(self) -> None:
+        """Delivers what the fulfillment system reports, and repeats what gets no answer, a few times."""
+        for _ in range(20):
+            for call in self.cloud.partner.take_due_calls():
+                self.cloud.partner.record_answer(call, self._report(call))
+
+    def _report(self, call: Call) -> int | None:
+        timestamp = str(int(time.time()))
+        headers = {
+            "X-Orderflow-Timestamp": timestamp,
+            "X-Orderflow-Signature": sign_call(self.cloud.partner.secret, timestamp, call.route, call.body),
+        }
+        try:
+            return self.api.request("PUT", call.route, call.body.decode(), headers=headers).status
+        except Killed:
+            return None
+
+    def _minutes_to_the_first_due_order(self) -> float:
+        due = [item["dueAt"]["S"] for item in self._stored_orders() if "dueAt" in item]
+        return (datetime.fromisoformat(min(due)) - self.now).total_seconds() / 60 + 0.01 if due else 0.0
 
     # --- the operator ---------------------------------------------------------------------------------------
 
@@ -377,9 +401,10 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
     """Connects the functions in this process to a backend: its cloud, clock and configuration."""
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
-        for function in function_names():
-            handler_of(function)
+        for name in function_names():
+            handler_of(name)
         from functions.fulfill_order import handler as fulfilling
+        from functions.reports_api import handler as reporting
         from functions.requeue_stalled_orders import handler as requeueing
         from functions.requeue_stalled_orders.executions import Executions, never_running
         from functions.shared import aws
@@ -400,12 +425,16 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         executions = Executions(aws.client("stepfunctions"), ENVIRONMENT["STATE_MACHINE_ARN"])
         is_running = never_running if cloud.is_express else executions.is_running
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))
-        fulfillment_system = None
-        if backend.uses_fulfillment_system:
-            secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
-            fulfillment_system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
-        for handler in (fulfilling, requeueing):
-            stack.enter_context(patch.object(handler, "_fulfillment_system", fulfillment_system))
+        for function in (fulfilling, requeueing):
+            system = None
+            if backend.uses_fulfillment_system:
+                secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
+                system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
+            stack.enter_context(patch.object(function, "_fulfillment_system", system))
+        signing = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
+        stack.enter_context(
+            patch.object(reporting, "_secret", signing if backend.uses_fulfillment_system else None)
+        )
         stack.enter_context(patch.object(requeueing, "_overdue_hours", 48))
         stack.enter_context(patch.object(fulfilling, "_overdue_minutes", 48 * 60))
         yield backend

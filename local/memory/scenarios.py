@@ -13,7 +13,12 @@ from functions.shared.domain.baskets import Basket
 from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook
 from local.memory.invariants import check_final_state
+from local.partners.calls import CallPlan
 from local.partners.fulfillment import Behavior
+from local.partners.shipping import ShippingPlan
+
+# Seconds until a fulfillment system ships: before its next call, and after every test.
+_SOON, _NEVER = 1e-6, 1e9
 
 
 @dataclass(frozen=True)
@@ -255,6 +260,37 @@ def checked_out_and_filled_again(backend: MemoryBackend) -> None:
     assert [basket.quantities for basket in backend.baskets()] == [{"p2": 1}]
 
 
+def in_parcels(backend: MemoryBackend) -> None:
+    """The fulfillment system accepts an order, and reports two parcels and their delivery."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, parcels=2, delivers_after=_SOON)
+    backend.place_order("k", p1=2, p2=1)
+    backend.run_until_idle()
+
+
+def partly_refused(backend: MemoryBackend) -> None:
+    """The fulfillment system ships one line later, and refuses the other."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, refuses=frozenset({"p2"}))
+    backend.place_order("k", p1=2, p2=1)
+    backend.run_until_idle()
+
+
+def silent(backend: MemoryBackend) -> None:
+    """The fulfillment system ships later, and reports nothing until it is asked."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, parcels=2)
+    backend.cloud.partner.calls = CallPlan(silent=True)
+    backend.place_order("k", p1=2)
+    backend.run_until_idle()
+
+
+def cancelled_in_fulfillment(backend: MemoryBackend) -> None:
+    """A client asks to cancel an order that ships later, and the fulfillment system agrees."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=_NEVER)
+    order_id = backend.place_order("k", p1=2)
+    backend.run_workflow()
+    backend.cancel_order(order_id)
+    backend.run_until_idle()
+
+
 _EVERYWHERE = (
     (happy, ("FULFILLED",)),
     (unknown_product, ("REJECTED",)),
@@ -283,12 +319,18 @@ _EXPRESS = {
     used_up_with_stock_held,
     late_message,
     delivered_twice,
+    in_parcels,
+    silent,
 }
 _WITH_FULFILLMENT_SYSTEM = (
     (refused, ("FAILED",)),
     (refused_and_retried, ("FULFILLED",)),
     (killed_before_release, ("FULFILLED",)),
     (used_up_without_an_answer, ("FAILED",)),
+    (in_parcels, ("DELIVERED",)),
+    (partly_refused, ("FULFILLED",)),
+    (silent, ("FULFILLED",)),
+    (cancelled_in_fulfillment, ("CANCELLED",)),
 )
 SCENARIOS = [
     Scenario(play, ends, uses_fulfillment_system=uses_fulfillment_system, is_express=is_express)
