@@ -1,13 +1,14 @@
 """The files that are uploaded to Lambda: each function's own code, and the layer with third-party packages.
 
 Both have the same bytes on every machine, so a preview shows a difference only if the code differs. A
-function's archive has its own code only, listed file by file. The layer is built from the hash-locked wheels
-of functions/requirements.txt into `.build/` (ignored by git), and again when that file changes. The wheels
-stay beside it, so a second build needs no network.
+function's archive has its own code and the shared code that it imports, file by file. The layer is built
+from the hash-locked wheels of functions/requirements.txt into `.build/` (ignored by git), and again when that
+file changes. The wheels stay beside it, so a second build needs no network.
 
 `python -m components.packaging` builds the layer ahead. Later runs of the program need no network then.
 """
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -54,14 +56,15 @@ class PackagingError(Exception):
 def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
     """Returns the files of one function's archive: name in the archive -> file, sorted by name.
 
-    They are the function's folder and `functions/shared/`, code and data, under their paths in the
-    repository. So imports are the same in a test and in Lambda. Raises PackagingError if the function has no
-    handler, or if a file is missing or neither code nor data.
+    They are the function's folder, code and data, and what it imports of `functions/shared/`, under their
+    paths in the repository. So imports are the same in a test and in Lambda. Raises PackagingError if the
+    function has no handler, or if a file is missing or neither code nor data.
     """
     functions = root / "functions"
     if not (functions / name / "handler.py").is_file():
         raise PackagingError(f"There is no function {name}: functions/{name}/handler.py does not exist.")
-    files = [functions / "__init__.py", *_own_files(functions / name), *_own_files(functions / "shared")]
+    own, shared = (list(_own_files(functions / folder)) for folder in (name, "shared"))
+    files = [functions / "__init__.py", *own, *_needed(own, shared, root)]
     archive = {path.relative_to(root).as_posix(): path for path in files}
     for inside, source in _CARRIED.get(name, {}).items():
         if not (root / source).is_file():
@@ -94,6 +97,37 @@ def _own_files(folder: Path) -> Iterator[Path]:
                 f"move it, or allow {path.suffix or 'files without a suffix'} in components/packaging.py."
             )
         yield path
+
+
+def _needed(own: Sequence[Path], shared: Sequence[Path], root: Path) -> Iterator[Path]:
+    """Yields the shared files that a function's own files import, directly or not, and all shared data."""
+    modules = {_module(path, root): path for path in shared if path.suffix == ".py"}
+    unread = [path for path in own if path.suffix == ".py"]
+    while unread:
+        for name in _imports(unread.pop().read_text("utf-8")):
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):  # a module, after the packages that it is in
+                path = modules.pop(".".join(parts[:length]), None)
+                if path is not None:
+                    unread.append(path)
+                    yield path
+    yield from (path for path in shared if path.suffix != ".py")
+
+
+def _module(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def _imports(code: str) -> Sequence[str]:
+    """Returns the names that code imports, anywhere in it: of modules, or of what is in them."""
+    names = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
 def _hash_of_files(files: Mapping[str, Path]) -> str:

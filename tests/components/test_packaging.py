@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.samples import ENVIRONMENT
 from components import packaging
 from components.packaging import (
     PackagingError,
@@ -35,12 +36,15 @@ def project(tmp_path: Path) -> Path:
         "__init__.py",
         *("orders_api/__init__.py", "orders_api/handler.py", "orders_api/page.html"),
         *("users_api/__init__.py", "users_api/handler.py"),
-        *("shared/__init__.py", "shared/domain/orders.py", "shared/__pycache__/x.cpython-313.pyc"),
-        *("shared/.DS_Store", "orders_api/.cache/old.py"),
+        *("shared/__init__.py", "shared/clock.py", "shared/table.json"),
+        *("shared/domain/__init__.py", "shared/domain/orders.py", "shared/domain/users.py"),
+        *("shared/__pycache__/x.cpython-313.pyc", "shared/.DS_Store", "orders_api/.cache/old.py"),
     ):
         path = tmp_path / "functions" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {name}\n")
+    handler = tmp_path / "functions" / "orders_api" / "handler.py"
+    handler.write_text("from functions.shared.domain.orders import Order\n")
     (tmp_path / "functions" / "requirements.txt").write_text("example==1.0 --hash=sha256:00\n")
     return tmp_path
 
@@ -48,15 +52,48 @@ def project(tmp_path: Path) -> Path:
 # --- Functions ---
 
 
-def test_an_archive_holds_the_function_and_shared_code_and_nothing_else(project: Path) -> None:
+def test_an_archive_holds_the_function_the_shared_code_that_it_imports_and_nothing_else(
+    project: Path,
+) -> None:
     assert list(function_files("orders_api", project)) == [
         "functions/__init__.py",
         "functions/orders_api/__init__.py",
         "functions/orders_api/handler.py",
         "functions/orders_api/page.html",
         "functions/shared/__init__.py",
+        "functions/shared/domain/__init__.py",
         "functions/shared/domain/orders.py",
+        "functions/shared/table.json",
     ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import functions.shared.clock",
+        "from functions.shared import (\n    aws,\n    clock,\n)",
+        "from functions.shared.clock import now as time",
+        "def f():\n    from functions.shared import clock",
+        "if TYPE_CHECKING:\n    from functions.shared.clock import Clock",
+    ],
+)
+def test_an_archive_holds_shared_code_however_it_is_imported(project: Path, code: str) -> None:
+    orders = project / "functions" / "shared" / "domain" / "orders.py"
+    orders.write_text(code + "\n")
+    assert "functions/shared/clock.py" in function_files("orders_api", project)
+    assert "functions/shared/clock.py" not in function_files("users_api", project)
+
+
+@pytest.mark.parametrize("name", function_names())
+def test_each_function_starts_from_the_files_of_its_archive(name: str, tmp_path: Path) -> None:
+    for inside, path in function_files(name).items():
+        (tmp_path / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / inside)
+    code = f"import functions.{name}.handler as handler; print(handler.__file__)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=dict(ENVIRONMENT), capture_output=True, text=True
+    )
+    assert run.stdout.strip() == str(tmp_path / "functions" / name / "handler.py"), run.stderr
 
 
 def test_a_file_that_lambda_does_not_need_is_refused_by_name(project: Path) -> None:
