@@ -42,6 +42,17 @@ def test_an_order_is_shipped_by_the_fulfillment_system(shop: Api, server: Partne
     assert shop.stock(product) == 3
 
 
+@pytest.mark.parametrize("reports", ["shipments", "refusals", "returns"])
+def test_a_route_of_reports_requires_a_key_and_answers_a_preflight_without(shop: Api, reports: str) -> None:
+    path = f"/orders/none/{reports}/one"
+    assert shop.request("PUT", path, {}, key="").status_code == 403
+    asked = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "PUT"}
+    # A separate connection: the emulator sends a body with a 204, which would corrupt the next answer.
+    answer = shop.request("OPTIONS", path, key="", headers=asked | {"Connection": "close"})
+    assert answer.status_code == 204
+    assert "PUT" in answer.headers["access-control-allow-methods"].split(",")
+
+
 @pytest.mark.parametrize("behavior", [Behavior.DROP_ANSWER, Behavior.BUSY, Behavior.GARBLED])
 def test_a_lost_or_unusable_answer_ends_in_one_shipment_and_exact_stock(
     shop: Api, server: PartnerServer, behavior: Behavior
