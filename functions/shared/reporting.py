@@ -37,6 +37,8 @@ class Reporting:
         """
         recorded = self._reports.record(order_id, decide, due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES))
         next_owed = owed(msgspec.structs.replace(recorded.order, unsent=[]))
-        minutes = 0 if next_owed is Obligation.CANCELLATION else 60 * self._overdue_hours
-        self._lifecycle.publish_owed(recorded.order, due_at=due_at or clock.minutes_after(at, minutes))
+        if due_at is None and next_owed is not Obligation.ATTEMPT:  # an attempt must not wait that long
+            minutes = 0 if next_owed is Obligation.CANCELLATION else 60 * self._overdue_hours
+            due_at = clock.minutes_after(at, minutes)
+        self._lifecycle.publish_owed(recorded.order, due_at=due_at)
         return recorded

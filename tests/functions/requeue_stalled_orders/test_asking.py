@@ -171,6 +171,16 @@ def report_parcel(backend: MemoryBackend, order_id: str, **quantities: int) -> N
     asking._reporting.record(order_id, decide, at=at)
 
 
+def test_a_parcel_of_an_order_that_is_tried_again_does_not_delay_its_attempt(
+    shipping: MemoryBackend,
+) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.set_order(order_id, status="PENDING", attempt=2)
+    report_parcel(shipping, order_id, p1=1)
+    shipping.wait(11)
+    assert requeue() == {"requeued": 1, "complete": True}
+
+
 def test_the_queue_may_be_behind_and_the_fulfillment_system_is_asked_anyway(shipping: MemoryBackend) -> None:
     order_in_fulfillment(shipping, p1=2)
     shipping.wait(OVERDUE)
