@@ -52,7 +52,7 @@ _UNITS: Final[Mapping[str, str]] = {
 INDEXES: Final[Mapping[str, tuple[str, str]]] = {
     "orders.byUser": ("an order", "orders of a user"),
     "orders.byTime": ("an order", "orders of all users, by day"),
-    "orders.open": ("an order", "requeue; PENDING and VALIDATED orders"),
+    "orders.open": ("an order", "requeue; PENDING, VALIDATED and IN_FULFILLMENT orders"),
     "orders.failed": ("an order that fails", "FAILED orders"),
     "orders.byReference": ("an order with a reference", "orders with a reference"),
     "products.byCategory": ("a product with a category", "products of a category"),

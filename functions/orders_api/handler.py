@@ -122,7 +122,8 @@ def get_order(order_id: str) -> Answer[OrderView]:
 def list_orders() -> Answer[Page[OrderView]]:
     """Get a page of orders, newest first.
 
-    PENDING and VALIDATED orders are sorted by their last attempt, all others by `createdAt`.
+    PENDING and VALIDATED orders are sorted by their last attempt, IN_FULFILLMENT ones by the time at which
+    they are due, all others by `createdAt`.
     """
     return _list(None)
 

@@ -9,6 +9,7 @@ time. It reads at most `MAX_EXAMINED` orders, however few of them match.
 | of a user | `byUser` | `createdAt` |
 | with a reference | `byReference`, sparse | `createdAt` |
 | PENDING or VALIDATED | `open`, sharded and sparse | `dueAt` |
+| IN_FULFILLMENT | `open` | `dueAt` |
 | FAILED | `failed`, sharded and sparse | `createdAt` |
 | all others | `byTime`, sharded | `createdAt` |
 """
@@ -222,6 +223,8 @@ def _source_of(query: OrderQuery, workflow_due_by: str) -> _Source:
     if query.status in OPEN_STATUSES:
         # Orders that wait for something else than the workflow are due later. There may be very many.
         return _Source("open", "openShard", OPEN_SHARDS, range_key="dueAt", last=workflow_due_by)
+    if query.status is OrderStatus.IN_FULFILLMENT:
+        return _Source("open", "openShard", OPEN_SHARDS, range_key="dueAt")
     if query.status is OrderStatus.FAILED:
         return _Source("failed", "failedShard", LIST_SHARDS, **between)
     return _Source("byTime", "timeShard", LIST_SHARDS, **between)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
+from functions.shared.domain.orders import UNFINISHED_STATUSES, HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.persistence.dynamodb import struct_to_item, to_item
 from functions.shared.persistence.open_index import shard_of
 from functions.shared.persistence.order_items import LIST_SHARDS, list_shard_of
@@ -39,7 +39,7 @@ def place(backend: MemoryBackend, number: int, at: str, status: str = "FULFILLED
     keys = {"timeShard": list_shard_of(order.order_id)}
     if status == "FAILED":
         keys["failedShard"] = list_shard_of(order.order_id)
-    if order.is_open:
+    if order.status in UNFINISHED_STATUSES:
         keys |= {"openShard": shard_of(order.order_id), "dueAt": at}
     backend.cloud.store.tables["orders"].items[order.order_id] = struct_to_item(order) | to_item(keys)
     return order.order_id
