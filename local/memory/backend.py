@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -45,7 +46,8 @@ from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.memory.invariants import check_invariants
 from local.memory.queues import Message
 from local.memory.state_machine import Failure, Ok
-from local.partners.calls import Call, sign_call
+from local.partners.calls import sign_call
+from local.partners.fulfillment import FulfillmentPartner
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 USER = "u-1"
@@ -73,6 +75,10 @@ class MemoryBackend:
     pieces_added: dict[str, int] = field(default_factory=dict)  # to the stock, by product
     unexpected_errors: list[Exception] = field(default_factory=list)  # of tasks
     _events_taken: int = 0
+
+    def __post_init__(self) -> None:
+        """Gives the fulfillment system the clock of the backend."""
+        self.cloud.partner = FulfillmentPartner("s3cret", now=self.seconds)
 
     # --- initial data ---------------------------------------------------------------------------------------
 
@@ -180,6 +186,25 @@ class MemoryBackend:
                 return answer.status
         return 500
 
+    # --- the fulfillment system -----------------------------------------------------------------------------
+
+    def deliver_reports(self, *, twice: bool = False) -> None:
+        """Sends the fulfillment system's calls that are due, each once or twice. It repeats failed ones."""
+        partner = self.cloud.partner
+        while calls := partner.take_due_calls():
+            for call in calls:
+                for _ in range(1 + twice):
+                    answer = self.report(call.route, call.body)
+                partner.record_answer(call, answer.status if answer else None)
+
+    def report(self, route: str, body: bytes | object) -> HttpAnswer | None:
+        """Sends a signed PUT, as the fulfillment system does. Returns None when the function was killed."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        timestamp = str(int(self.seconds()))
+        signature = sign_call(self.cloud.partner.secret, timestamp, route, raw)
+        headers = {"X-Orderflow-Timestamp": timestamp, "X-Orderflow-Signature": signature}
+        return self.send("PUT", route, raw.decode(), headers=headers)
+
     # --- AWS: deliveries, executions, schedule --------------------------------------------------------------
 
     def deliver_messages(self, count: int = 10) -> None:
@@ -247,37 +272,22 @@ class MemoryBackend:
             return None
 
     def run_until_idle(self, rounds: int = 30) -> None:
-        """Runs the workflow and the schedule until every order is final and has its order events."""
+        """Runs the workflow, the schedule and the fulfillment system's calls until nothing is left to do.
+
+        Then every order is final and has its order events.
+        """
         for _ in range(rounds):
             self.run_workflow()
-            self.deliver_reports()
-            if not self.cloud.queue and not any("openShard" in order for order in self._stored_orders()):
+            waiting = [order for order in self.orders().values() if order.open_shard is not None]
+            is_reporting = self.cloud.partner.waiting_calls > 0
+            if not (self.cloud.queue or waiting or is_reporting):
                 return
-            self.wait(max(11.0, self._minutes_to_the_first_due_order()))
+            is_silent = all(order.status is OrderStatus.IN_FULFILLMENT for order in waiting)
+            self.wait(49 * 60 if is_silent and not is_reporting else 11)
+            self.deliver_reports()
             self.run_schedule()
             check_invariants(self)
         raise AssertionError(f"still not idle: {self.orders()}")
-
-    def deliver_reports(self) -> None:
-        """Delivers what the fulfillment system reports, and repeats what gets no answer, a few times."""
-        for _ in range(20):
-            for call in self.cloud.partner.take_due_calls():
-                self.cloud.partner.record_answer(call, self._report(call))
-
-    def _report(self, call: Call) -> int | None:
-        timestamp = str(int(time.time()))
-        headers = {
-            "X-Orderflow-Timestamp": timestamp,
-            "X-Orderflow-Signature": sign_call(self.cloud.partner.secret, timestamp, call.route, call.body),
-        }
-        try:
-            return self.api.request("PUT", call.route, call.body.decode(), headers=headers).status
-        except Killed:
-            return None
-
-    def _minutes_to_the_first_due_order(self) -> float:
-        due = [item["dueAt"]["S"] for item in self._stored_orders() if "dueAt" in item]
-        return (datetime.fromisoformat(min(due)) - self.now).total_seconds() / 60 + 0.01 if due else 0.0
 
     # --- the operator ---------------------------------------------------------------------------------------
 
@@ -297,6 +307,10 @@ class MemoryBackend:
         orders.release(_ops_target(), order_id)
 
     # --- stored data ----------------------------------------------------------------------------------------
+
+    def seconds(self) -> float:
+        """Returns the current time as seconds since 1970."""
+        return self.now.timestamp()
 
     def tick(self) -> str:
         """Returns the current time as the functions write it, and advances it by a millisecond.
@@ -401,13 +415,13 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
     """Connects the functions in this process to a backend: its cloud, clock and configuration."""
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
-        for name in function_names():
-            handler_of(name)
+        for function in function_names():
+            handler_of(function)
         from functions.fulfill_order import handler as fulfilling
         from functions.reports_api import handler as reporting
         from functions.requeue_stalled_orders import handler as requeueing
         from functions.requeue_stalled_orders.executions import Executions, never_running
-        from functions.shared import aws
+        from functions.shared import aws, signatures
         from functions.shared import fulfillment_client as client
         from functions.shared.signatures import SigningSecret
 
@@ -425,16 +439,19 @@ def installed(backend: MemoryBackend) -> Iterator[MemoryBackend]:
         executions = Executions(aws.client("stepfunctions"), ENVIRONMENT["STATE_MACHINE_ARN"])
         is_running = never_running if cloud.is_express else executions.is_running
         stack.enter_context(patch.object(requeueing, "_is_running", is_running))
-        for function in (fulfilling, requeueing):
+        wall_clock = SimpleNamespace(time=backend.seconds, monotonic=time.monotonic)
+        for module in (client, signatures) if backend.uses_fulfillment_system else ():
+            stack.enter_context(patch.object(module, "time", wall_clock))
+        # Each function reads the secret itself, under its own grants.
+        secrets = [SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN) for _ in range(3)]
+        for handler, secret in zip((fulfilling, requeueing), secrets, strict=False):
             system = None
             if backend.uses_fulfillment_system:
-                secret = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
                 system = client.FulfillmentClient(urlsplit("https://fulfillment"), secret, cloud.post)
-            stack.enter_context(patch.object(function, "_fulfillment_system", system))
-        signing = SigningSecret(lambda: aws.client("secretsmanager"), SECRET_ARN)
-        stack.enter_context(
-            patch.object(reporting, "_secret", signing if backend.uses_fulfillment_system else None)
-        )
+            stack.enter_context(patch.object(handler, "_fulfillment_system", system))
+        signing = secrets[2] if backend.uses_fulfillment_system else None
+        stack.enter_context(patch.object(reporting, "_secret", signing))
+        stack.enter_context(patch.object(reporting._reporting, "_overdue_hours", 48))
         stack.enter_context(patch.object(requeueing, "_overdue_hours", 48))
         stack.enter_context(patch.object(fulfilling, "_overdue_minutes", 48 * 60))
         yield backend

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 from functions.shared.domain.baskets import Basket
 from local.memory.backend import USER, MemoryBackend, installed
@@ -16,9 +17,6 @@ from local.memory.invariants import check_final_state
 from local.partners.calls import CallPlan
 from local.partners.fulfillment import Behavior
 from local.partners.shipping import ShippingPlan
-
-# Seconds until a fulfillment system ships: before its next call, and after every test.
-_SOON, _NEVER = 1e-6, 1e9
 
 
 @dataclass(frozen=True)
@@ -260,34 +258,91 @@ def checked_out_and_filled_again(backend: MemoryBackend) -> None:
     assert [basket.quantities for basket in backend.baskets()] == [{"p2": 1}]
 
 
-def in_parcels(backend: MemoryBackend) -> None:
-    """The fulfillment system accepts an order, and reports two parcels and their delivery."""
-    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, parcels=2, delivers_after=_SOON)
-    backend.place_order("k", p1=2, p2=1)
+def _plan(backend: MemoryBackend, **plan: Any) -> str:
+    """Places an order that the fulfillment system ships from a minute after its answer on. Returns the id."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=60, **plan)
+    order_id = backend.place_order("k", p1=2, p2=1)
+    backend.run_workflow()
+    return order_id
+
+
+def shipped_in_two_parcels(backend: MemoryBackend) -> None:
+    """The fulfillment system answers 202, ships two parcels and delivers both."""
+    _plan(backend, parcels=2, delivers_after=90)
+    backend.run_until_idle()
+
+
+def shipped_between_the_reports(backend: MemoryBackend) -> None:
+    """The fulfillment system reports each parcel when it ships, and each report twice."""
+    _plan(backend, parcels=2)
+    for _ in range(2):
+        backend.wait(1.5)
+        backend.deliver_reports(twice=True)
+    backend.run_until_idle()
+
+
+def shipped_out_of_order(backend: MemoryBackend) -> None:
+    """The reports arrive newest first: a parcel's delivery before its shipment."""
+    backend.cloud.partner.calls = CallPlan(out_of_order=True)
+    _plan(backend, parcels=2, delivers_after=30)
+    backend.run_until_idle()
+
+
+def shipped_silently(backend: MemoryBackend) -> None:
+    """The fulfillment system reports nothing, and answers what it shipped when it is asked."""
+    backend.cloud.partner.calls = CallPlan(silent=True)
+    _plan(backend, parcels=2, refuses=frozenset({"p2"}))
     backend.run_until_idle()
 
 
 def partly_refused(backend: MemoryBackend) -> None:
     """The fulfillment system ships one line later, and refuses the other."""
-    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, refuses=frozenset({"p2"}))
-    backend.place_order("k", p1=2, p2=1)
+    _plan(backend, refuses=frozenset({"p2"}))
     backend.run_until_idle()
 
 
-def silent(backend: MemoryBackend) -> None:
-    """The fulfillment system ships later, and reports nothing until it is asked."""
-    backend.cloud.partner.shipping = ShippingPlan(ships_after=_SOON, parcels=2)
-    backend.cloud.partner.calls = CallPlan(silent=True)
-    backend.place_order("k", p1=2)
+def refused_line_by_line(backend: MemoryBackend) -> None:
+    """The fulfillment system accepts the order, and refuses all lines later."""
+    _plan(backend, refuses=frozenset({"p1", "p2"}))
+    backend.run_until_idle()
+
+
+def came_back(backend: MemoryBackend) -> None:
+    """A client announces a return, which the fulfillment system receives. Another comes unannounced."""
+    order_id = _plan(backend, returns_after=60)
+    backend.run_until_idle()
+    body = {"status": "REQUESTED", "lines": [{"productId": "p2", "quantity": 1}]}
+    route = f"/orders/{order_id}/returns/announced"
+    backend.send("PUT", route, body)
+    received = {"status": "RECEIVED", "lines": [{"productId": "p2", "quantity": 1, "restock": True}]}
+    for _ in range(3):
+        answer = backend.report(route, received)
+        if answer is not None and answer.status < 500:
+            break
     backend.run_until_idle()
 
 
 def cancelled_in_fulfillment(backend: MemoryBackend) -> None:
-    """A client asks to cancel an order that ships later, and the fulfillment system agrees."""
-    backend.cloud.partner.shipping = ShippingPlan(ships_after=_NEVER)
-    order_id = backend.place_order("k", p1=2)
-    backend.run_workflow()
+    """A client cancels before the first parcel, and the fulfillment system agrees."""
+    backend.cancel_order(_plan(backend, parcels=2))
+    backend.run_schedule()
+    backend.run_until_idle()
+
+
+def cancelled_after_the_first_parcel(backend: MemoryBackend) -> None:
+    """A client cancels between two parcels, and the fulfillment system keeps the second."""
+    order_id = _plan(backend, parcels=2)
+    backend.wait(1.5)
+    backend.deliver_reports()
     backend.cancel_order(order_id)
+    backend.run_schedule()
+    backend.run_until_idle()
+
+
+def cancellation_declined(backend: MemoryBackend) -> None:
+    """A client cancels, and the fulfillment system declines."""
+    backend.cancel_order(_plan(backend, parcels=2, too_late=True))
+    backend.run_schedule()
     backend.run_until_idle()
 
 
@@ -319,18 +374,24 @@ _EXPRESS = {
     used_up_with_stock_held,
     late_message,
     delivered_twice,
-    in_parcels,
-    silent,
+    shipped_in_two_parcels,
+    shipped_silently,
 }
 _WITH_FULFILLMENT_SYSTEM = (
     (refused, ("FAILED",)),
     (refused_and_retried, ("FULFILLED",)),
     (killed_before_release, ("FULFILLED",)),
     (used_up_without_an_answer, ("FAILED",)),
-    (in_parcels, ("DELIVERED",)),
+    (shipped_in_two_parcels, ("DELIVERED",)),
+    (shipped_between_the_reports, ("FULFILLED",)),
+    (shipped_out_of_order, ("DELIVERED",)),
+    (shipped_silently, ("FULFILLED",)),
     (partly_refused, ("FULFILLED",)),
-    (silent, ("FULFILLED",)),
+    (refused_line_by_line, ("FAILED",)),
+    (came_back, ("FULFILLED",)),
     (cancelled_in_fulfillment, ("CANCELLED",)),
+    (cancelled_after_the_first_parcel, ("FULFILLED",)),
+    (cancellation_declined, ("FULFILLED",)),
 )
 SCENARIOS = [
     Scenario(play, ends, uses_fulfillment_system=uses_fulfillment_system, is_express=is_express)
