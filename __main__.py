@@ -7,9 +7,10 @@ import pulumi
 
 from components import iam, packaging
 from components.custom_domain import CustomDomain
+from components.dashboard import Widget
 from components.event_bus import EventBus
 from components.firewall import Firewall
-from components.fulfillment import route_reports, with_fulfillment
+from components.fulfillment import receive_reports, with_fulfillment
 from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
@@ -278,6 +279,9 @@ service_api = function(
 
 # --- The API ---
 
+# Those of optional capabilities.
+alarms: list[Alarm] = []
+graphs: list[Widget] = []
 api = RestApi("orderflow", description="Users, products and orders", settings=settings.api)
 for path in ("/", "/openapi.json", "/docs"):
     api.route("GET", path, service_api, key_required=False)
@@ -307,11 +311,10 @@ api.route("POST", "/orders", orders_api)
 api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)
 api.route("PUT", "/orders/{orderId}/returns/{returnId}", reports_api)
-route_reports(settings.fulfillment, api, reports_api)
+receive_reports(settings.fulfillment, api, reports_api, alarms, graphs)
 api.deploy()
 
 api_url = api.url
-alarms: list[Alarm] = []
 if settings.custom_domain:
     api_url = CustomDomain("orderflow", api=api, settings=settings.custom_domain, alarms=alarms).url
 if settings.firewall:
@@ -322,7 +325,9 @@ if settings.firewall:
 parts = MonitoredParts(
     api=api, queue=queue, workflow=workflow, functions=functions, tables=tables, requeue=requeue
 )
-monitoring = Monitoring("orderflow", observed=parts, settings=settings.monitoring, alarms=alarms)
+monitoring = Monitoring(
+    "orderflow", observed=parts, settings=settings.monitoring, alarms=alarms, graphs=graphs
+)
 
 # --- Exports for other projects, `ops` and the tests ---
 

@@ -37,9 +37,10 @@ def body(
     settings: MonitoringSettings,
     *,
     alarms: Sequence[pulumi.Input[str]],
+    graphs: Sequence[Widget],
     region: pulumi.Input[str],
 ) -> pulumi.Output[str]:
-    """Returns the dashboard's body as JSON. `alarms` are ARNs."""
+    """Returns the dashboard's body as JSON. `alarms` are ARNs, `graphs` those of optional capabilities."""
     behind_api = observed.api.functions
     background = [function for function in observed.functions if function not in behind_api]
     rows = [
@@ -58,7 +59,7 @@ def body(
             _durations("Milliseconds behind the API (p99)", behind_api),
             _durations("Milliseconds in the background (p99)", background),
         ],
-        [_throttles(observed), _costs(observed)],
+        [_throttles(observed), *graphs, _costs(observed)],
     ]
     return pulumi.Output.json_dumps({"widgets": list(_placed(rows, region))})
 
@@ -94,15 +95,15 @@ def _about(settings: MonitoringSettings) -> Widget:
 
 
 def _orders() -> Widget:
-    return _graph(
+    return graph(
         "Orders placed, and how they ended",
         [
-            _line(from_code("orders_api", "OrdersPlaced"), "placed"),
-            _line(from_code("update_order_status", "OrdersFulfilled"), "fulfilled"),
+            line(from_code("orders_api", "OrdersPlaced"), "placed"),
+            line(from_code("update_order_status", "OrdersFulfilled"), "fulfilled"),
             _math(f"SUM({from_code_by('reason', 'OrdersRejected')})", "rejected"),
-            _line(from_code("orders_api", "OrdersCancelled"), "cancelled"),
-            _line(from_code("update_order_status", "OrdersFailed"), "", id="refused", visible=False),
-            _line(from_code("requeue_stalled_orders", "AttemptsExhausted"), "", id="given_up", visible=False),
+            line(from_code("orders_api", "OrdersCancelled"), "cancelled"),
+            line(from_code("update_order_status", "OrdersFailed"), "", id="refused", visible=False),
+            line(from_code("requeue_stalled_orders", "AttemptsExhausted"), "", id="given_up", visible=False),
             _math("SUM([refused, given_up])", "failed"),
         ],
     )
@@ -110,21 +111,21 @@ def _orders() -> Widget:
 
 def _rejections() -> Widget:
     by_reason = _math(from_code_by("reason", "OrdersRejected"), "${PROP('Dim.reason')}")
-    return _graph("Rejected orders by reason", [by_reason], stacked=True)
+    return graph("Rejected orders by reason", [by_reason], stacked=True)
 
 
 def _time_to_fulfill() -> Widget:
     took = from_code("update_order_status", "TimeToFulfill")
-    return _graph(
-        "Seconds from placed to fulfilled", [_line(took.by("p50"), "p50"), _line(took.by("p99"), "p99")]
+    return graph(
+        "Seconds from placed to fulfilled", [line(took.by("p50"), "p50"), line(took.by("p99"), "p99")]
     )
 
 
 def _stalled() -> Widget:
     names = {"OrdersStalled": "stalled", "OrdersRequeued": "tried again", "AttemptsExhausted": "given up"}
-    return _graph(
+    return graph(
         "Stalled orders",
-        [_line(from_code("requeue_stalled_orders", name), label) for name, label in names.items()],
+        [line(from_code("requeue_stalled_orders", name), label) for name, label in names.items()],
     )
 
 
@@ -132,33 +133,33 @@ def _stalled() -> Widget:
 
 
 def _requests(observed: MonitoredParts) -> Widget:
-    return _graph(
+    return graph(
         "API requests",
         [
-            _line(of_api(observed.api, "Count"), "all"),
-            _line(of_api(observed.api, "4XXError"), "client errors"),
-            _line(of_api(observed.api, "5XXError"), "server errors"),
+            line(of_api(observed.api, "Count"), "all"),
+            line(of_api(observed.api, "4XXError"), "client errors"),
+            line(of_api(observed.api, "5XXError"), "server errors"),
         ],
     )
 
 
 def _latency(observed: MonitoredParts, settings: MonitoringSettings) -> Widget:
     latency = of_api(observed.api, "Latency")
-    return _graph(
+    return graph(
         "Milliseconds to the API's answer",
-        [_line(latency.by("p50"), "p50"), _line(latency.by("p99"), "p99")],
+        [line(latency.by("p50"), "p50"), line(latency.by("p99"), "p99")],
         limit=settings.latency_ms,
     )
 
 
 def _queue(observed: MonitoredParts, settings: MonitoringSettings) -> Widget:
     waiting, age = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
-    return _graph(
+    return graph(
         "Orders queue: messages, and age of the oldest (s, right)",
         [
-            _line(of_queue(observed.queue, waiting).by("Maximum"), "waiting"),
-            _line(of_dead_letters(observed.queue, waiting).by("Maximum"), "dead letters"),
-            _line(of_queue(observed.queue, age).by("Maximum"), "oldest (s)", yAxis="right"),
+            line(of_queue(observed.queue, waiting).by("Maximum"), "waiting"),
+            line(of_dead_letters(observed.queue, waiting).by("Maximum"), "dead letters"),
+            line(of_queue(observed.queue, age).by("Maximum"), "oldest (s)", yAxis="right"),
         ],
         limit=settings.queue_seconds,
         limit_axis="right",
@@ -172,9 +173,9 @@ def _executions(observed: MonitoredParts) -> Widget:
         "ExecutionsFailed": "failed",
         "ExecutionsTimedOut": "timed out",
     }
-    return _graph(
+    return graph(
         "Workflow executions",
-        [_line(of_workflow(observed.workflow, name), label) for name, label in names.items()],
+        [line(of_workflow(observed.workflow, name), label) for name, label in names.items()],
     )
 
 
@@ -182,13 +183,13 @@ def _executions(observed: MonitoredParts) -> Widget:
 
 
 def _failures(title: str, functions: Sequence[LambdaFunction]) -> Widget:
-    lines = [_line(of_function(function, "Errors"), function.name) for function in functions]
-    return _graph(title, lines, stacked=True)
+    lines = [line(of_function(function, "Errors"), function.name) for function in functions]
+    return graph(title, lines, stacked=True)
 
 
 def _durations(title: str, functions: Sequence[LambdaFunction]) -> Widget:
-    lines = [_line(of_function(function, "Duration").by("p99"), function.name) for function in functions]
-    return _graph(title, lines)
+    lines = [line(of_function(function, "Duration").by("p99"), function.name) for function in functions]
+    return graph(title, lines)
 
 
 def _throttles(observed: MonitoredParts) -> Widget:
@@ -199,7 +200,7 @@ def _throttles(observed: MonitoredParts) -> Widget:
         for name in ("ReadThrottleEvents", "WriteThrottleEvents")
         for metric in of_table(table, name)
     ]
-    return _graph(
+    return graph(
         "Throttled invocations, reads and writes",
         [*_total("f", functions, "functions"), *_total("t", tables, "tables")],
     )
@@ -211,7 +212,7 @@ def _costs(observed: MonitoredParts) -> Widget:
     reads = [metric for table in tables for metric in of_table(table, "ConsumedReadCapacityUnits")]
     writes = [metric for table in tables for metric in of_table(table, "ConsumedWriteCapacityUnits")]
     durations = [
-        _line(of_function(function, "Duration"), "", id=f"d{number}", visible=False)
+        line(of_function(function, "Duration"), "", id=f"d{number}", visible=False)
         for number, function in enumerate(observed.functions)
     ]
     gb_milliseconds = ", ".join(
@@ -219,15 +220,15 @@ def _costs(observed: MonitoredParts) -> Widget:
     )
     is_express = observed.workflow.type == "EXPRESS"
     runs = (
-        _line(of_workflow(observed.workflow, "ExpressExecutionBilledDuration"), "workflow (billed ms)")
+        line(of_workflow(observed.workflow, "ExpressExecutionBilledDuration"), "workflow (billed ms)")
         if is_express
         # AWS bills transitions, but has a metric only for those of the whole account.
-        else _line(of_workflow(observed.workflow, "ExecutionsStarted"), "workflow (executions)")
+        else line(of_workflow(observed.workflow, "ExecutionsStarted"), "workflow (executions)")
     )
-    widget = _graph(
+    widget = graph(
         "Cost drivers",
         [
-            _line(of_api(observed.api, "Count"), "API requests"),
+            line(of_api(observed.api, "Count"), "API requests"),
             *durations,
             _math(f"SUM([{gb_milliseconds}]) / 1000", "Lambda (GB s)"),
             *_total("r", reads, "DynamoDB reads"),
@@ -242,7 +243,7 @@ def _costs(observed: MonitoredParts) -> Widget:
 # --- widgets ---
 
 
-def _graph(
+def graph(
     title: str,
     lines: Sequence[Line],
     *,
@@ -264,7 +265,8 @@ def _graph(
     return {"type": "metric", "properties": properties}
 
 
-def _line(metric: Metric, label: str, **options: object) -> Line:
+def line(metric: Metric, label: str, **options: object) -> Line:
+    """Returns a metric as a line of a graph."""
     dimensions = [part for pair in metric.dimensions.items() for part in pair]
     shown = {"label": label} if label else {}
     return [metric.namespace, metric.name, *dimensions, {"stat": metric.statistic, **shown, **options}]
@@ -277,5 +279,5 @@ def _math(expression: str, label: str) -> Line:
 def _total(prefix: str, metrics: Sequence[Metric], label: str) -> list[Line]:
     """Returns one line: the sum of metrics that are not shown themselves."""
     ids = [f"{prefix}{number}" for number in range(len(metrics))]
-    parts = [_line(metric, "", id=name, visible=False) for name, metric in zip(ids, metrics, strict=True)]
+    parts = [line(metric, "", id=name, visible=False) for name, metric in zip(ids, metrics, strict=True)]
     return [*parts, _math(f"SUM([{', '.join(ids)}])", label)]

@@ -1,7 +1,10 @@
 """Optional: connects the stack to a fulfillment system (docs/fulfillment.md)."""
 
+from components.dashboard import Widget, graph, line
 from components.function import Environment, LambdaFunction
 from components.iam import Grant, Grants
+from components.metrics import from_code
+from components.monitoring import Alarm, AlarmCondition
 from components.rest_api import RestApi
 from components.settings.fulfillment import FulfillmentSettings
 from components.table import Table
@@ -36,9 +39,40 @@ def with_fulfillment(
     return {**environment, **more}, [*own, reading, signing]
 
 
-def route_reports(settings: FulfillmentSettings | None, api: RestApi, reports: LambdaFunction) -> None:
-    """Declares the routes on which the fulfillment system reports; none without a system."""
+def receive_reports(
+    settings: FulfillmentSettings | None,
+    api: RestApi,
+    reports: LambdaFunction,
+    alarms: list[Alarm],
+    graphs: list[Widget],
+) -> None:
+    """Declares the routes on which the fulfillment system reports. Without a system, declares nothing.
+
+    `alarms` and `graphs` get those of reports that an operator must see, and of reports that are missing.
+    """
     if settings is None:
         return
     for noun in ("shipment", "refusal"):
         api.route("PUT", f"/orders/{{orderId}}/{noun}s/{{{noun}Id}}", reports)
+    unexpected = from_code("reports_api", "UnexpectedShipments")
+    overdue = from_code("requeue_stalled_orders", "OrdersOverdue")
+    alarms += [
+        Alarm(
+            "unexpected_shipments",
+            "The fulfillment system shipped parcels of orders that were given up.",
+            unexpected,
+            AlarmCondition(),
+        ),
+        Alarm(
+            "overdue_orders",
+            f"The fulfillment system was silent for {settings.overdue_hours} hours about orders that it has.",
+            overdue,
+            AlarmCondition(),
+        ),
+    ]
+    graphs.append(
+        graph(
+            "The fulfillment system: reports missing, or not expected",
+            [line(overdue, "overdue orders"), line(unexpected, "parcels of orders given up")],
+        )
+    )

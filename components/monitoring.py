@@ -59,7 +59,10 @@ class Alarm(NamedTuple):
 
 
 class Monitoring(pulumi.ComponentResource):
-    """The alarms over the order's path, those of optional capabilities (`alarms`), and a dashboard."""
+    """The alarms over the order's path, and a dashboard.
+
+    `alarms` and `graphs` are those of optional capabilities.
+    """
 
     dashboard_url: pulumi.Output[str]
 
@@ -70,6 +73,7 @@ class Monitoring(pulumi.ComponentResource):
         observed: MonitoredParts,
         settings: MonitoringSettings,
         alarms: Sequence[Alarm] = (),
+        graphs: Sequence[dashboard.Widget] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("orderflow:monitoring:Monitoring", name, None, opts)
@@ -91,7 +95,11 @@ class Monitoring(pulumi.ComponentResource):
             name,
             dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
             dashboard_body=dashboard.body(
-                observed, settings, alarms=[alarm.arn for alarm in self._alarms], region=region
+                observed,
+                settings,
+                alarms=[alarm.arn for alarm in self._alarms],
+                graphs=graphs,
+                region=region,
             ),
             opts=self._child,
         )

@@ -32,7 +32,8 @@ class Outcome(StrEnum):
     FINISHED = "finished"  # it was final; its event was published again
     RUNNING = "running"  # its execution runs: unchanged
     MOVED_ON = "movedOn"  # another writer changed it: unchanged
-    ANSWERED = "answered"  # the fulfillment system answered about it
+    ANSWERED = "answered"  # the fulfillment system was silent too long, and answered about it
+    CANCEL_ANSWERED = "cancelAnswered"  # the fulfillment system answered a request to cancel
     UNANSWERED = "unanswered"  # the fulfillment system was not asked, or did not answer
     WAITING = "waiting"  # the queue is behind: unchanged
     FAILED = "failed"  # something went wrong; it stays in the index for the next run
@@ -138,7 +139,7 @@ class Requeue:
 
     def _ask_to_cancel(self, order: Order) -> Outcome:
         answered = self._asking is not None and self._asking.to_cancel(order)
-        return Outcome.ANSWERED if answered else Outcome.UNANSWERED
+        return Outcome.CANCEL_ANSWERED if answered else Outcome.UNANSWERED
 
     def _give_attempt(self, order: Order) -> Outcome | None:
         if not self._gives_attempts:

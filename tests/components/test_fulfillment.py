@@ -1,7 +1,8 @@
-"""The connection to a fulfillment system: one permission and its environment variables."""
+"""The connection to a fulfillment system: permissions, environment variables, routes and alarms."""
 
 from typing import Any
 
+from local.engine.monitored import ALARM, widgets
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
 from local.memory.permissions import Permission, permissions_in
@@ -36,3 +37,37 @@ def test_only_a_stack_with_a_fulfillment_system_has_the_routes_of_its_reports() 
     assert reports.isdisjoint(methods(declare_test_stack()))
     with_system = methods(declare_test_stack(**SYSTEM))
     assert {route for route, needs_key in with_system.items() if needs_key} >= reports
+
+
+def test_only_a_stack_with_a_fulfillment_system_has_alarms_on_its_reports() -> None:
+    run = declare_test_stack(**SYSTEM)
+    default = {found.name for found in declare_test_stack().of_type(ALARM)}
+    assert {found.name for found in run.of_type(ALARM)} - default == {
+        "unexpected_shipments",
+        "overdue_orders",
+    }
+    for name, metric, function in (
+        ("unexpected_shipments", "UnexpectedShipments", "reports_api"),
+        ("overdue_orders", "OrdersOverdue", "requeue_stalled_orders"),
+    ):
+        inputs = run.get(ALARM, name).inputs
+        assert (inputs["metricName"], inputs["dimensions"]) == (metric, {"service": function})
+        assert (inputs["statistic"], inputs["threshold"], inputs["evaluationPeriods"]) == ("Sum", 0, 1)
+        assert inputs["treatMissingData"] == "notBreaching"
+
+
+def test_the_alarm_on_overdue_orders_says_how_long_the_system_may_be_silent() -> None:
+    alarm = declare_test_stack(**SYSTEM, fulfillmentOverdueHours=72).get(ALARM, "overdue_orders")
+    assert "for 72 hours" in alarm.inputs["alarmDescription"]
+
+
+def test_the_dashboard_has_one_more_graph_and_no_gap() -> None:
+    default, shown = widgets(declare_test_stack()), widgets(declare_test_stack(**SYSTEM))
+    titles = [[widget["properties"].get("title") for widget in found] for found in (shown, default)]
+    assert set(titles[0]) - set(titles[1]) == {"The fulfillment system: reports missing, or not expected"}
+    last = max(widget["y"] for widget in shown)
+    assert [(widget["x"], widget["width"]) for widget in shown if widget["y"] == last] == [
+        (0, 8),
+        (8, 8),
+        (16, 8),
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,10 +13,11 @@ import pytest
 from components.settings.functions import LOG_LEVELS
 from functions.shared.domain.errors import DomainError, OrderRejected, RejectionCode, Superseded
 from local.engine.monitored import Named, named_metrics
-from local.engine.stacks import declare_test_stack
+from local.engine.stacks import EVERYTHING, declare_test_stack
 from local.memory import state_machine as machine
-from local.memory.backend import MemoryBackend
+from local.memory.backend import MemoryBackend, installed
 from local.memory.functions import ENVIRONMENT, LambdaContext, invoke, invoke_task
+from local.partners.shipping import ShippingPlan
 from tests.observability.emitted import Emitted, emitted_in
 from tests.statemachines.paths import task_payloads
 
@@ -204,3 +207,105 @@ def test_a_task_that_succeeds_emits_no_metric(
     emitted()
     invoke_task("validate_order", order_id)
     assert emitted() == []
+
+
+# --- with a fulfillment system ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipping(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryBackend]:
+    """A backend whose fulfillment system accepts orders and ships them later. Signatures are not checked."""
+    backend = MemoryBackend(uses_fulfillment_system=True)
+    backend.add_products(p1=5)
+    with installed(backend):
+        from functions.reports_api import handler
+
+        backend.cloud.partner.shipping = ShippingPlan(ships_after=1e9)
+        monkeypatch.setattr(handler, "_secret", object())
+        monkeypatch.setattr(handler, "check_signature", lambda *_: None)
+        yield backend
+
+
+def order_in_fulfillment(backend: MemoryBackend) -> str:
+    order_id = backend.place_order("k", p1=1)
+    backend.run_workflow()
+    assert backend.status(order_id) == "IN_FULFILLMENT"
+    return order_id
+
+
+def report_parcel(backend: MemoryBackend, order_id: str) -> int:
+    body = {"lines": [{"productId": "p1", "quantity": 1}], "shippedAt": "2026-01-31T08:00:00Z"}
+    return backend.api.put(f"/orders/{order_id}/shipments/S-1", body).status
+
+
+def test_a_parcel_of_an_order_that_was_given_up_is_counted_and_logged_once(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.shared.observability import logger
+
+    order_id = order_in_fulfillment(shipping)
+    shipping.set_order(order_id, status="FAILED")
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    capsys.readouterr()
+    assert [report_parcel(shipping, order_id) for _ in range(2)] == [201, 200]
+    counted = [(metric.name, metric.value) for metric in emitted_in(capsys.readouterr().out)]
+    assert counted == [("UnexpectedShipments", 1)]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    (logged,) = [line for line in lines if line["level"] == "ERROR"]
+    assert (logged["order_id"], logged["shipment_id"]) == (order_id, "S-1")
+    assert logged["message"] == "a parcel of an order that was given up"
+
+
+def test_a_parcel_that_is_expected_emits_no_metric(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_id = order_in_fulfillment(shipping)
+    capsys.readouterr()
+    assert report_parcel(shipping, order_id) == 201
+    assert list(emitted_in(capsys.readouterr().out)) == []
+
+
+def overdue_in(output: str) -> list[float]:
+    """Returns the values of `OrdersOverdue`."""
+    return [metric.value for metric in emitted_in(output) if metric.name == "OrdersOverdue"]
+
+
+def test_a_silent_order_is_counted_as_overdue(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_in_fulfillment(shipping)
+    capsys.readouterr()
+    invoke("requeue_stalled_orders", {})
+    assert overdue_in(capsys.readouterr().out) == [0]
+    shipping.wait(48 * 60 + 1)
+    invoke("requeue_stalled_orders", {})
+    assert overdue_in(capsys.readouterr().out) == [1]
+
+
+def test_an_answered_request_to_cancel_is_not_counted_as_overdue(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_id = order_in_fulfillment(shipping)
+    assert shipping.api.post(f"/orders/{order_id}/cancel").status == 202
+    shipping.wait(1)
+    capsys.readouterr()
+    invoke("requeue_stalled_orders", {})
+    assert overdue_in(capsys.readouterr().out) == [0]
+    assert shipping.status(order_id) == "CANCELLED"
+
+
+def test_only_a_stack_with_a_fulfillment_system_uses_the_metrics_of_its_reports(
+    backend: MemoryBackend, emitted: Callable[[], list[Emitted]]
+) -> None:
+    def used(**config: Any) -> set[tuple[str, frozenset[str]]]:
+        found = metrics_of_functions(named_metrics(declare_test_stack(**config)))
+        return {(metric.name, metric.values) for metric in found}
+
+    assert used(**EVERYTHING) - used() == {
+        ("UnexpectedShipments", frozenset({"reports_api"})),
+        ("OrdersOverdue", frozenset({"requeue_stalled_orders"})),
+    }
+    emitted()
+    invoke("requeue_stalled_orders", {})
+    assert "OrdersOverdue" not in {metric.name for metric in emitted()}

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.model import OperationModel
 
 from components.packaging import function_names
-from local.engine.stacks import declare_test_stack, table_schemas
+from local.engine.stacks import EVERYTHING, declare_test_stack, table_schemas
 from ops.stacks import PROJECT_ROOT
 from tests.documents.shell import commands, sections, words
 
@@ -32,8 +32,11 @@ ANCHORS = HEADINGS | set(re.findall(r'<a id="([^"]+)">', RUNBOOK))
 
 def test_every_alarm_has_a_section() -> None:
     alarms = {
-        alarm.name for alarm in declare_test_stack("prod").of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+        alarm.name
+        for run in (declare_test_stack("prod"), declare_test_stack(**EVERYTHING))
+        for alarm in run.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
     }
+    assert {"dead_letters", "certificate_expires"} <= alarms
     assert alarms <= ANCHORS
 
 

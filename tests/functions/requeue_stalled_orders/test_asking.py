@@ -113,7 +113,7 @@ def test_a_client_asks_to_cancel_and_the_fulfillment_system_agrees(shipping: Mem
     assert names_of_events(shipping) == ["OrderCancellationRequested"]
     assert shipping.api.post(f"/orders/{order_id}/cancel").body == asked.body
     shipping.wait(1)
-    assert requeue() == {"answered": 1, "complete": True}
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
     assert (shipping.status(order_id), shipping.stock("p1")) == ("CANCELLED", 5)
     assert names_of_events(shipping) == ["OrderCancelled"]
     assert requeue() == {"complete": True}
@@ -124,7 +124,7 @@ def test_a_client_asks_too_late_and_the_order_shows_it(shipping: MemoryBackend) 
     order_id = order_in_fulfillment(shipping, p1=2)
     shipping.api.post(f"/orders/{order_id}/cancel")
     shipping.wait(1)
-    assert requeue() == {"answered": 1, "complete": True}
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
     order = shipping.api.get(f"/orders/{order_id}").body
     assert (order["status"], "cancelRefusedAt" in order) == ("IN_FULFILLMENT", True)
     late = shipping.api.post(f"/orders/{order_id}/cancel")
@@ -139,7 +139,7 @@ def test_a_request_to_cancel_is_repeated_until_there_is_an_answer(shipping: Memo
     shipping.wait(1)
     assert requeue() == {"unanswered": 1, "complete": True}
     shipping.wait(16)
-    assert requeue() == {"answered": 1, "complete": True}
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
     assert shipping.status(order_id) == "CANCELLED"
 
 
