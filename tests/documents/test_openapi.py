@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def get_while_aws_refuses(code: str) -> Callable[[MemoryBackend], HttpAnswer]:
 
 def signed(backend: MemoryBackend, method: str, path: str, body: object) -> dict[str, str]:
     """Returns the headers with which the fulfillment system signs a request."""
-    timestamp = str(int(time.time()))
+    timestamp = str(int(backend.seconds()))
     signature = sign(
         backend.cloud.partner.secret.encode(), timestamp, json.dumps(body).encode(), route=f"{method} {path}"
     )
