@@ -45,7 +45,7 @@ _EVERYTHING_TAGGED = {
 CHANGES: list[Row] = [
     ({"accessLogs": True}, {"create 1 LogGroup", "update 1 Stage: accessLogSettings"}),
     ({"alarmEmail": "oncall@example.com"}, {"create 1 TopicSubscription"}),
-    ({"alarmErrorPercent": 5}, {"update 11 MetricAlarm: alarmDescription, threshold"}),
+    ({"alarmErrorPercent": 5}, {"update 13 MetricAlarm: alarmDescription, threshold"}),
     (
         {"alarmLatencyMs": 2000},
         {"update 1 Dashboard: dashboardBody", "update 1 MetricAlarm: alarmDescription, threshold"},
@@ -54,7 +54,7 @@ CHANGES: list[Row] = [
         {"alarmQueueSeconds": 120},
         {"update 1 Dashboard: dashboardBody", "update 1 MetricAlarm: alarmDescription, threshold"},
     ),
-    ({"apiTimeoutSeconds": 20}, {"update 4 Function: timeout"}),
+    ({"apiTimeoutSeconds": 20}, {"update 6 Function: timeout"}),
     ({"basketDays": 7}, {"update 1 Function: environment"}),
     ({"consumerMaxConcurrency": 20}, {"update 1 EventSourceMapping: scalingConfig"}),
     (
@@ -69,7 +69,7 @@ CHANGES: list[Row] = [
             "update all IntegrationResponse: responseParameters",
             "update all MethodResponse: responseParameters",
             "update all Response: responseParameters",
-            "update 5 Function: environment",
+            "update 6 Function: environment",
         },
     ),
     (
@@ -86,12 +86,34 @@ CHANGES: list[Row] = [
     ({"deletionProtection": True}, {"update all Table: deletionProtectionEnabled"}),
     ({"firewall": True}, {"create 1 WebAcl", "create 1 WebAclAssociation"}),
     ({"fulfillmentAllowHttp": True}, set()),  # until fulfillmentUrl is plain HTTP
-    (_FULFILLMENT, {"create 1 RolePolicy", "update 1 Function: environment"}),
+    ({"fulfillmentOverdueHours": 24}, set()),  # without fulfillmentUrl
+    (
+        _FULFILLMENT,
+        {
+            "create 2 IntegrationResponse",  # two routes with their preflights
+            "create 2 MethodResponse",
+            "create 2 MetricAlarm",
+            "create 4 Integration",
+            "create 4 Method",
+            "create 4 Resource",
+            "create 4 RolePolicy",
+            "replace 1 Deployment",
+            "replace 1 Model",  # and with it what names it: see components/api_responses.py
+            "replace all Integration",
+            "replace all IntegrationResponse",
+            "replace all Method",
+            "replace all MethodResponse",
+            "replace all Response",
+            "update 1 Dashboard: dashboardBody",
+            "update 1 Stage: deployment",
+            "update 3 Function: environment",
+        },
+    ),
     ({"functionMemoryMb": 512}, {"update 1 Dashboard: dashboardBody", "update all Function: memorySize"}),
     ({"logLevel": "WARNING"}, {"update all Function: environment"}),
     ({"logRetentionDays": 30}, {"update all LogGroup: retentionInDays"}),
     ({"maxAttempts": 5}, {"update 1 Function: environment"}),
-    ({"orderPlacedEvent": True}, {"update 3 Function: environment"}),
+    ({"orderPlacedEvent": True}, {"update 4 Function: environment"}),
     (
         {"permissionsBoundaryArn": EVERYTHING["permissionsBoundaryArn"]},
         {"update all Role: permissionsBoundary"},
@@ -110,8 +132,8 @@ CHANGES: list[Row] = [
     (
         _PROVISIONED,
         {
-            "update 1 Table: billingMode, globalSecondaryIndexes, readCapacity, writeCapacity",
-            "update 2 Table: billingMode, readCapacity, writeCapacity",
+            "update 2 Table: billingMode, globalSecondaryIndexes, readCapacity, writeCapacity",
+            "update 4 Table: billingMode, readCapacity, writeCapacity",
         },
     ),
     ({"tags": {"team": "orders"}}, _EVERYTHING_TAGGED),

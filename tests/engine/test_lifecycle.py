@@ -108,7 +108,7 @@ def test_destroy_is_refused_in_prod_until_all_protection_is_removed(
     refused = workspace.pulumi("destroy", "--skip-preview", status=None)
     assert refused.status != 0
     assert "is protected against deletion" in refused.text
-    assert [found.type for found in workspace.resources()].count(TABLE) == 3
+    assert [found.type for found in workspace.resources()].count(TABLE) == 6
 
     workspace.pulumi("config", "set", "deletionProtection", "false")
     workspace.up()
@@ -119,7 +119,7 @@ def test_destroy_is_refused_in_prod_until_all_protection_is_removed(
 def test_destroy_can_keep_the_protected_tables(deployed: Deployed, tmp_path: Path) -> None:
     workspace = deployed.copy("prod", tmp_path / "prod")
     workspace.pulumi("destroy", "--exclude-protected")
-    assert [found.type for found in workspace.resources()] == [TABLE] * 3
+    assert [found.type for found in workspace.resources()] == [TABLE] * 6
     assert "prod" in workspace.pulumi("stack", "ls").text
 
 

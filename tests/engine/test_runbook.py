@@ -33,4 +33,4 @@ def test_a_destroy_without_preview_deletes_all_but_the_protected_tables(
 ) -> None:
     workspace = deployed.copy("prod", tmp_path / "prod")
     assert workspace.pulumi("destroy", "--skip-preview", status=None).status != 0
-    assert [found.type for found in workspace.resources()] == [TABLE] * 3
+    assert [found.type for found in workspace.resources()] == [TABLE] * 6
