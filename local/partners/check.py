@@ -36,7 +36,7 @@ from local.partners.shipping import ID_NAMES, Kind
 from local.terminal import visible
 
 TIMEOUT: Final = 4.0  # seconds within which orderflow needs an answer
-MAX_ANSWER_BYTES: Final = 16 * 1024
+MAX_ANSWER_BYTES: Final = 256 * 1024
 _PATIENCE: Final = 10.0  # seconds after which a request is given up
 _PAUSE: Final = 0.2  # seconds between two requests that wait for a change
 _CONCURRENT: Final = 8
