@@ -222,7 +222,7 @@ def test_a_system_with_another_secret_or_too_many_pieces_fails_the_first_check(
         (Behavior.GARBLED, "answered 200"),
         (Behavior.MUTE, "answered 409 {}"),
         (Behavior.REDIRECT, "answered 307"),
-        (Behavior.HUGE, "bytes. Use at most 16384"),
+        (Behavior.HUGE, "bytes. Use at most 262144"),
         (Behavior.DROP_ANSWER, "no answer within 10 s: ConnectionError"),
         (Behavior.REFUSE, "the order was refused. Use --product"),
         (Behavior.SLOW, "the answer took 0.4 s. Answer within 0.3 s"),
