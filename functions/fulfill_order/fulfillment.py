@@ -74,7 +74,9 @@ def fulfill(
         return Fulfillment(OrderStatus.FULFILLED, Shipment(shipment_id=word.whole))
     if not (word.whole or word.shipments or word.refusals):
         return Fulfillment(OrderStatus.IN_FULFILLMENT, due_at=due_at)
-    recorded = reports.record(order_id, lambda order: record_word(order, word, at=at), due_at=due_at)
+    recorded = reports.record(
+        order_id, lambda order: record_word(order, word, at=at), due_at=due_at, quiet_due_at=due_at
+    )
     log_contradictions(recorded)
     return Fulfillment(_status_after(recorded.order), due_at=due_at)
 

@@ -35,10 +35,15 @@ class Reporting:
         cancel it, it is due at once. A repeat publishes what an earlier try could not. If the bus does not
         take an event, the requeue publishes it. Raises what `Reports.record` raises.
         """
-        recorded = self._reports.record(order_id, decide, due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES))
+        silence = clock.minutes_after(at, 60 * self._overdue_hours)
+        recorded = self._reports.record(
+            order_id,
+            decide,
+            due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES),
+            quiet_due_at=due_at or silence,
+        )
         next_owed = owed(msgspec.structs.replace(recorded.order, unsent=[]))
         if due_at is None and next_owed is not Obligation.ATTEMPT:  # an attempt must not wait that long
-            minutes = 0 if next_owed is Obligation.CANCELLATION else 60 * self._overdue_hours
-            due_at = clock.minutes_after(at, minutes)
+            due_at = at if next_owed is Obligation.CANCELLATION else silence
         self._lifecycle.publish_owed(recorded.order, due_at=due_at)
         return recorded

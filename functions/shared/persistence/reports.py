@@ -13,6 +13,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from functions.shared.domain.errors import StoreContention
+from functions.shared.domain.obligations import Obligation, owed
 from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.domain.shipping import Recorded
 from functions.shared.persistence.dynamodb import (
@@ -43,11 +44,19 @@ class Reports:
         self._items = OrderItems(client, orders_table)
         self._products_table = products_table
 
-    def record(self, order_id: str, decide: Callable[[Order], Recorded], *, due_at: str) -> Recorded:
+    def record(
+        self,
+        order_id: str,
+        decide: Callable[[Order], Recorded],
+        *,
+        due_at: str,
+        quiet_due_at: str | None = None,
+    ) -> Recorded:
         """Changes an order as `decide` says, together with the stock: both or none.
 
-        A changed order is in the open index from `due_at` on, until its events are sent. Returns what was
-        decided, with the order as it is stored. Raises `NotFound`, what `decide` raises, and
+        An order that owes an event is in the open index from `due_at` on, until the event is sent. Others
+        in fulfillment are due at `quiet_due_at`, if that is given. Returns what was decided, with the order as
+        it is stored. Raises `NotFound`, what `decide` raises, and
         `StoreContention`, after which a retry is safe.
         """
         order = self._items.get(order_id)
@@ -56,7 +65,10 @@ class Reports:
             if recorded.order is order:
                 return recorded
             update = _difference(order, recorded.order)
-            update.set("openShard", shard_of(order_id)).set("dueAt", due_at)
+            if recorded.order.unsent:
+                update.set("openShard", shard_of(order_id)).set("dueAt", due_at)
+            elif quiet_due_at is not None and owed(recorded.order) is Obligation.WORD:
+                update.set("dueAt", quiet_due_at)
             if recorded.order.status is OrderStatus.FAILED and order.status is not OrderStatus.FAILED:
                 update.set("failedShard", list_shard_of(order_id))
             try:
