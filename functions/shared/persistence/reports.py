@@ -54,10 +54,9 @@ class Reports:
     ) -> Recorded:
         """Changes an order as `decide` says, together with the stock: both or none.
 
-        An order that owes an event is in the open index from `due_at` on, until that is sent. One that
-        owes none, and is in fulfillment, is due at `quiet_due_at`, if that is given. Returns what was decided, with
-        the order as it is stored. Raises `NotFound`, what `decide` raises, and
-        `StoreContention`, after which a retry is safe.
+        An order that owes an event is due at `due_at`. One in fulfillment that owes none is due at
+        `quiet_due_at`, if that is given. Returns what was decided, with the order as it is stored. Raises
+        `NotFound`, what `decide` raises, and `StoreContention`, after which a retry is safe.
         """
         order = self._items.get(order_id)
         for _ in range(_TRIES):
