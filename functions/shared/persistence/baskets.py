@@ -23,6 +23,7 @@ from functions.shared.persistence.dynamodb import (
     item_before,
     own_first_try,
     raise_if_transient,
+    was_refused,
     write,
 )
 
@@ -143,7 +144,7 @@ class BasketRepository:
             self._client.transact_write_items(TransactItems=[{"Put": put_order}, {"Update": update}, *marks])
         except ClientError as error:
             reasons = cancellation_reasons(error)
-            if any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons):
+            if any(map(was_refused, reasons)):
                 return False
             raise_if_transient(reasons, error)
             raise

@@ -250,6 +250,11 @@ def cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
     return reasons
 
 
+def was_refused(reason: Mapping[str, Any]) -> bool:
+    """Returns whether the condition of an action did not hold, by its reason from `cancellation_reasons`."""
+    return bool(reason["Code"] == "ConditionalCheckFailed")
+
+
 def raise_if_transient(reasons: Sequence[dict[str, Any]], error: ClientError) -> None:
     """Raises `StoreContention` if one of these reasons is transient."""
     if any(reason["Code"] in _TRANSIENT for reason in reasons):

@@ -6,7 +6,7 @@ order is still the same, so of two reports at the same time one decides again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,20 +16,10 @@ from functions.shared.domain.errors import StoreContention
 from functions.shared.domain.obligations import Obligation, owed
 from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.domain.shipping import Recorded
-from functions.shared.persistence.dynamodb import (
-    UpdateExpression,
-    cancellation_reasons,
-    is_condition_failure,
-    raise_if_transient,
-)
+from functions.shared.persistence.dynamodb import UpdateExpression, is_condition_failure
 from functions.shared.persistence.open_index import shard_of
-from functions.shared.persistence.order_items import (
-    OrderItems,
-    list_shard_of,
-    order_from,
-    require_revision,
-)
-from functions.shared.persistence.reservations import stock_change, without_deleted
+from functions.shared.persistence.order_items import OrderItems, list_shard_of, require_revision
+from functions.shared.persistence.reservations import write_with_stock
 
 # Two parcels of one order at the same moment are common, five are not.
 _TRIES = 5
@@ -77,37 +67,20 @@ class Reports:
         raise StoreContention("others report on the same order")
 
     def _write(self, recorded: Recorded, update: UpdateExpression) -> Order:
-        order_id = recorded.order.order_id
+        order_id, at = recorded.order.order_id, recorded.order.updated_at
+        if recorded.stock:
+            refused = write_with_stock(
+                self._items, self._products_table, order_id, update, recorded.stock, at=at
+            )
+            if refused is not None:
+                raise _Changed
+            return self._items.get(order_id)
         try:
-            if not recorded.stock:
-                return self._items.update(order_id, update)
-            self._transact(order_id, update, recorded.stock, recorded.order.updated_at)
+            return self._items.update(order_id, update)
         except ClientError as error:
             if is_condition_failure(error):
                 raise _Changed from error
             raise
-        return self._items.get(order_id)
-
-    def _transact(self, order_id: str, update: UpdateExpression, stock: Mapping[str, int], at: str) -> None:
-        """Writes an order and the stock. A deleted product is skipped."""
-        products = dict(stock)
-        while True:
-            changes = [
-                stock_change(self._products_table, product, pieces, at=at, may_be_short=True)
-                for product, pieces in products.items()
-            ]
-            try:
-                return self._items.transact(order_id, update, changes)
-            except ClientError as error:
-                reasons = cancellation_reasons(error)
-                if reasons[0]["Code"] == "ConditionalCheckFailed":
-                    order_from(reasons[0].get("Item"), order_id)
-                    raise _Changed from error
-                raise_if_transient(reasons, error)
-                remaining = without_deleted(products, reasons[1:])
-                if remaining == products:
-                    raise
-                products = remaining
 
 
 class _Changed(Exception):

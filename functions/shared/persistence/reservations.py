@@ -28,6 +28,7 @@ from functions.shared.persistence.dynamodb import (
     cancellation_reasons,
     from_item,
     raise_if_transient,
+    was_refused,
 )
 from functions.shared.persistence.order_items import OrderItems, order_from, require_revision
 
@@ -78,13 +79,13 @@ class Reservations:
             self._items.transact(order_id, claim, takes)
         except ClientError as error:
             reasons = cancellation_reasons(error)
-            if reasons[0]["Code"] == "ConditionalCheckFailed":
+            if was_refused(reasons[0]):
                 order = order_from(reasons[0].get("Item"), order_id)
                 raise_unless_reserved(order, attempt)
                 return order
             raise_if_transient(reasons[:1], error)
             for line, reason in zip(lines, reasons[1:], strict=True):
-                if reason["Code"] == "ConditionalCheckFailed":
+                if was_refused(reason):
                     raise _out_of_stock(line, reason.get("Item")) from error
             raise_if_transient(reasons, error)
             raise
@@ -112,38 +113,23 @@ class Reservations:
         the order is no longer in the attempt that `order` shows, or was handed over and `even_if_handed_over`
         is False. Raises `StoreContention`, after which a retry is safe.
         """
+        giving_back = (
+            UpdateExpression()
+            .set("reservation.state", ReservationState.RELEASED)
+            .set("reservation.attempt", order.attempt)
+            .set("updatedAt", at)
+            .require_equal("reservation.state", ReservationState.HELD)
+            .require_equal("attempt", order.attempt)
+            .require_one_of("status", [*OPEN_STATUSES, OrderStatus.FAILED])
+        )
+        require_revision(giving_back, order)
+        if not even_if_handed_over:
+            giving_back.require_absent("reservation.handedOverTo")
         stock = by_product(order, held(order))
-        while True:
-            giving_back = (
-                UpdateExpression()
-                .set("reservation.state", ReservationState.RELEASED)
-                .set("reservation.attempt", order.attempt)
-                .set("updatedAt", at)
-                .require_equal("reservation.state", ReservationState.HELD)
-                .require_equal("attempt", order.attempt)
-                .require_one_of("status", [*OPEN_STATUSES, OrderStatus.FAILED])
-            )
-            require_revision(giving_back, order)
-            if not even_if_handed_over:
-                giving_back.require_absent("reservation.handedOverTo")
-            changes = [
-                stock_change(self._products_table, product, pieces, at=at)
-                for product, pieces in stock.items()
-            ]
-            try:
-                self._items.transact(order.order_id, giving_back, changes)
-            except ClientError as error:
-                reasons = cancellation_reasons(error)
-                if reasons[0]["Code"] == "ConditionalCheckFailed":
-                    _explain_kept(order, order_from(reasons[0].get("Item"), order.order_id))
-                    return False
-                raise_if_transient(reasons, error)
-                remaining = without_deleted(stock, reasons[1:])
-                if remaining == stock:
-                    raise
-                stock = remaining
-                continue
-            return True
+        now = write_with_stock(self._items, self._products_table, order.order_id, giving_back, stock, at=at)
+        if now is not None:
+            _explain_kept(order, now)
+        return now is None
 
 
 def _explain_kept(order: Order, now: Order) -> None:
@@ -152,6 +138,44 @@ def _explain_kept(order: Order, now: Order) -> None:
         raise StoreContention("a report changed what the order holds")
     if now.attempt != order.attempt or now.holds_stock:
         raise Superseded(f"the order is {now.status.value} in attempt {now.attempt}")
+
+
+def write_with_stock(
+    items: OrderItems,
+    products_table: str,
+    order_id: str,
+    update: UpdateExpression,
+    stock: Mapping[str, int],
+    *,
+    at: str,
+) -> Order | None:
+    """Writes an order and changes the stock (pieces by product): both or none. A deleted product is skipped.
+
+    Returns None, or the order as it is when the condition of `update` does not hold. Raises `NotFound`,
+    `StoreContention`, after which a retry is safe, and botocore's errors.
+    """
+    products = dict(stock)
+    while True:
+        changes = [
+            stock_change(products_table, product, pieces, at=at, may_be_short=True)
+            for product, pieces in products.items()
+        ]
+        try:
+            items.transact(order_id, update, changes)
+        except ClientError as error:
+            of_order, *of_products = cancellation_reasons(error)
+            if was_refused(of_order):
+                return order_from(of_order.get("Item"), order_id)
+            raise_if_transient([of_order, *of_products], error)
+            deleted = [
+                product for product, reason in zip(products, of_products, strict=True) if was_refused(reason)
+            ]
+            if not deleted:
+                raise
+            for product in deleted:
+                del products[product]
+        else:
+            return None
 
 
 def stock_change(
@@ -172,18 +196,6 @@ def stock_change(
         "Key": {"productId": {"S": product_id}},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         **update.parameters(),
-    }
-
-
-def without_deleted(stock: Mapping[str, int], reasons: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Returns changes of stock without the products that do not exist any more.
-
-    `reasons` are those of the cancelled transaction, one per product.
-    """
-    return {
-        product: pieces
-        for (product, pieces), reason in zip(stock.items(), reasons, strict=True)
-        if reason["Code"] != "ConditionalCheckFailed"
     }
 
 

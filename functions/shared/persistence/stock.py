@@ -16,10 +16,9 @@ from functions.shared.persistence.dynamodb import (
     is_condition_failure,
     item_before,
     raise_if_transient,
+    was_refused,
 )
 from functions.shared.persistence.records import Records
-
-_REFUSED = "ConditionalCheckFailed"
 
 
 def change_stock(
@@ -50,8 +49,8 @@ def _change_marked(
         products.transact(product_id, _update(change), mark)
     except ClientError as error:
         of_product, of_mark = cancellation_reasons(error)
-        if of_mark["Code"] != _REFUSED:
-            if of_product["Code"] == _REFUSED:
+        if not was_refused(of_mark):
+            if was_refused(of_product):
                 raise _refusal(product_id, change, of_product.get("Item")) from error
             raise_if_transient((of_product, of_mark), error)
             raise

@@ -27,13 +27,13 @@ from functions.shared.persistence.dynamodb import (
     cancellation_reasons,
     raise_if_transient,
     struct_to_item,
+    was_refused,
 )
 from functions.shared.persistence.pages import Page
 from functions.shared.persistence.records import users
 
 # Seconds before the next try. Another request's transaction holds a user for milliseconds.
 _PAUSES = (0.05, 0.1, 0.2)
-_REFUSED = "ConditionalCheckFailed"
 
 Change = Callable[[User | None], User]
 """Returns the new state of a user, from the present one. Raises the error that refuses the change."""
@@ -141,9 +141,9 @@ class UserRepository:
             self._client.transact_write_items(TransactItems=list(actions))
         except ClientError as error:
             of_user, *of_addresses = cancellation_reasons(error)
-            if of_user["Code"] == _REFUSED:
+            if was_refused(of_user):
                 return False
-            if any(reason["Code"] == _REFUSED for reason in of_addresses):
+            if any(map(was_refused, of_addresses)):
                 raise EmailTaken("another user has this e-mail address") from error
             raise_if_transient([of_user, *of_addresses], error)
             raise
