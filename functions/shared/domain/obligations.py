@@ -28,5 +28,4 @@ def owed(order: Order) -> Obligation | None:
         return Obligation.ATTEMPT
     if order.status is not OrderStatus.IN_FULFILLMENT:
         return None
-    is_asked = order.cancel_requested_at is not None and order.cancel_refused_at is None
-    return Obligation.CANCELLATION if is_asked else Obligation.WORD
+    return Obligation.CANCELLATION if order.waits_for_cancellation else Obligation.WORD

@@ -229,6 +229,12 @@ class Order(OrderContent, frozen=True, rename="camel", omit_defaults=True):
         return self.status in OPEN_STATUSES
 
     @property
+    def waits_for_cancellation(self) -> bool:
+        """Whether the fulfillment system has not answered a client's request to cancel."""
+        is_asked = self.cancel_requested_at is not None and self.cancel_refused_at is None
+        return is_asked and self.status is OrderStatus.IN_FULFILLMENT
+
+    @property
     def rejection_code(self) -> RejectionCode | None:
         """The code of the reason of a REJECTED order, or None."""
         return RejectionCode.of(self.status_reason) if self.status is OrderStatus.REJECTED else None

@@ -137,7 +137,7 @@ class Recorded(NamedTuple):
 
 def shipped(order: Order) -> list[int]:
     """Returns how many pieces of each line left."""
-    return _sum(order, [_pieces(order, shipment.quantities) for shipment in order.shipments])
+    return _sum(order, [pieces_of(order, shipment) for shipment in order.shipments])
 
 
 def refused(order: Order) -> list[int]:
@@ -151,7 +151,7 @@ def held(order: Order) -> list[int]:
     if not order.holds_stock:
         return [0] * len(order.items)
     on_time = [shipment for shipment in order.shipments if not shipment.is_late]
-    left = _sum(order, [_pieces(order, shipment.quantities) for shipment in on_time])
+    left = _sum(order, [pieces_of(order, shipment) for shipment in on_time])
     return [
         line.quantity - gone - back
         for line, gone, back in zip(order.items, left, refused(order), strict=True)
@@ -167,8 +167,10 @@ def returned(order: Order, *, only_restocked: bool = False) -> list[int]:
 
 
 def pieces_of(order: Order, shipment: Shipment) -> list[int]:
-    """Returns how many pieces of each line are in a parcel."""
-    return _pieces(order, shipment.quantities)
+    """Returns how many pieces of each line are in a parcel. One without quantities has the whole order."""
+    if shipment.quantities is None:
+        return [line.quantity for line in order.items]
+    return shipment.quantities
 
 
 def by_product(order: Order, quantities: Sequence[int], *, sign: int = 1) -> dict[str, int]:
@@ -204,8 +206,7 @@ def record_shipment(order: Order, shipment_id: str, report: ShipmentReport, *, a
         return _add_to_shipment(order, present, shipment, at)
     _check_count(order.shipments, "shipments")
     quantities = shipment.quantities or []
-    taken = [gone + back for gone, back in zip(shipped(order), refused(order), strict=True)]
-    _check_at_most(order, taken, quantities, [line.quantity for line in order.items], "was ordered")
+    _check_ordered(order, quantities)
     is_late = not order.holds_stock
     if is_late:
         shipment = replace(shipment, is_late=True)
@@ -240,10 +241,7 @@ def record_refusal(order: Order, refusal_id: str, report: RefusalReport, *, at: 
     others = [one for one in order.refusals if one.refusal_id != refusal_id]
     _check_count(others, "refusals")
     if attempt:
-        taken = [gone + back for gone, back in zip(shipped(order), refused(order), strict=True)]
-        _check_at_most(
-            order, taken, refusal.quantities, [line.quantity for line in order.items], "was ordered"
-        )
+        _check_ordered(order, refusal.quantities)
     changed = replace(order, refusals=[*others, refusal], updated_at=at)
     return Recorded(
         _owing(_progressed(changed, at, reason=report.reason), order),
@@ -344,8 +342,7 @@ def record_cancellation(order: Order, *, agreed: bool, at: str) -> Recorded:
     If it agreed, nothing more is shipped: what is held goes back to stock. An order that moved on in the
     meantime does not change.
     """
-    is_asked = order.cancel_requested_at is not None and order.cancel_refused_at is None
-    if order.status is not OrderStatus.IN_FULFILLMENT or not is_asked:
+    if not order.waits_for_cancellation:
         return Recorded(order)
     if not agreed:
         return Recorded(replace(order, cancel_refused_at=at, updated_at=at), is_new=True)
@@ -421,7 +418,7 @@ def _owing(order: Order, before: Order, *facts: str) -> Order:
 def _add_to_shipment(order: Order, present: Shipment, report: Shipment, at: str) -> Recorded:
     """Returns the order with what a later report adds to a parcel."""
     name = f"shipment {present.shipment_id}"
-    if _pieces(order, present.quantities) != report.quantities:
+    if pieces_of(order, present) != report.quantities:
         raise ReportRefused(f"{name} was reported with other lines before")
     if present.shipped_at not in (None, report.shipped_at):
         raise ReportRefused(f"{name} was shipped at {present.shipped_at}")
@@ -457,6 +454,12 @@ def _check_count(facts: Sequence[object], noun: str) -> None:
         raise ReportRefused(f"an order has at most {MAX_REPORTS} {noun}")
 
 
+def _check_ordered(order: Order, more: Sequence[int]) -> None:
+    """Raises `ReportRefused` if these pieces, with those shipped and refused, are more than was ordered."""
+    taken = [gone + back for gone, back in zip(shipped(order), refused(order), strict=True)]
+    _check_at_most(order, taken, more, [line.quantity for line in order.items], "was ordered")
+
+
 def _check_at_most(
     order: Order, taken: Sequence[int], more: Sequence[int], limits: Sequence[int], what: str
 ) -> None:
@@ -479,11 +482,6 @@ def _by_line(order: Order, lines: Sequence[ReportedLine | ReturnedLine]) -> list
             raise InvalidInput("one line per product", f"lines[{index}].productId")
         quantities[number] = line.quantity
     return quantities
-
-
-def _pieces(order: Order, quantities: Sequence[int] | None) -> list[int]:
-    """Returns the quantities of a parcel. One without its own has the whole order."""
-    return [line.quantity for line in order.items] if quantities is None else list(quantities)
 
 
 def _sum(order: Order, parts: Sequence[Sequence[int]]) -> list[int]:
