@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from functions.shared.domain.errors import FulfillmentUnavailable
 from functions.shared.domain.orders import Fulfillment, Order, OrderContent, OrderLine, OrderStatus, Shipment
-from functions.shared.domain.shipping import Recorded, Word, held, record_word
-from functions.shared.observability import logger
+from functions.shared.domain.shipping import held, record_word
+from functions.shared.fulfillment import log_contradictions
 from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
 
-
-class FulfillmentSystem(Protocol):
-    """The system that ships orders, if they are not shipped in place."""
-
-    name: str
-    """Its URL without scheme and query. An order stays with the system of this name."""
-
-    def prepare(self) -> None:
-        """Does what may fail before an order is handed over."""
-
-    def ship(
-        self,
-        order_id: str,
-        attempt: int,
-        lines: Sequence[OrderLine],
-        *,
-        content: OrderContent,
-        correlation_id: str,
-    ) -> Word:
-        """Requests the shipment. Raises `FulfillmentRefused`, `FulfillmentUnavailable`."""
+if TYPE_CHECKING:
+    from functions.shared.fulfillment_client import FulfillmentClient
 
 
 def fulfill(
@@ -43,7 +25,7 @@ def fulfill(
     correlation_id: str,
     reservations: Reservations,
     reports: Reports,
-    system: FulfillmentSystem | None,
+    system: FulfillmentClient | None,
     at: str,
     due_at: str,
 ) -> Fulfillment:
@@ -77,19 +59,13 @@ def fulfill(
     recorded = reports.record(
         order_id, lambda order: record_word(order, word, at=at), due_at=due_at, quiet_due_at=due_at
     )
-    log_contradictions(recorded)
+    log_contradictions(recorded.contradictions)
     return Fulfillment(_status_after(recorded.order), due_at=due_at)
 
 
 def _status_after(order: Order) -> OrderStatus:
     """Returns the status for the workflow to set. What a report led to is not set again."""
-    is_shipped = order.status in (OrderStatus.FULFILLED, OrderStatus.DELIVERED)
     if order.status is OrderStatus.FAILED:
         return OrderStatus.FAILED
+    is_shipped = order.status in (OrderStatus.FULFILLED, OrderStatus.DELIVERED)
     return OrderStatus.FULFILLED if is_shipped else OrderStatus.IN_FULFILLMENT
-
-
-def log_contradictions(recorded: Recorded) -> None:
-    """Logs the reports that contradict the order: the fulfillment system's developers have to look."""
-    for contradiction in recorded.contradictions:
-        logger.error("a report of the fulfillment system contradicts the order", reason=contradiction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.fulfill_order.fulfillment import FulfillmentSystem, fulfill
+from functions.fulfill_order.fulfillment import fulfill
 from functions.shared import aws, clock
 from functions.shared.domain.orders import Fulfillment, OrderContent, ValidatedOrder
 from functions.shared.environment import optional, required
@@ -18,7 +18,7 @@ _orders = OrderRepository(_dynamodb, required("ORDERS_TABLE"))
 _reservations = Reservations(_dynamodb, *_tables)
 _reports = Reports(_dynamodb, *_tables)
 _overdue_minutes = 60 * int(optional("FULFILLMENT_OVERDUE_HOURS") or 0)
-_fulfillment_system: FulfillmentSystem | None = open_fulfillment_system()
+_fulfillment_system = open_fulfillment_system()
 
 
 class FulfillTask(Task, frozen=True, rename="camel"):

@@ -24,7 +24,7 @@ from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, Order, OrderStatus
 from functions.shared.domain.shipping import ask_to_cancel
 from functions.shared.environment import required
-from functions.shared.events import EventBus, announces_placed_orders
+from functions.shared.events import EventBus
 from functions.shared.http import PAGE, Answer, Api, etag_of
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
@@ -51,9 +51,7 @@ _lists = OrderLists(_dynamodb, required("ORDERS_TABLE"), stalled_after_minutes=_
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(
     _orders,
-    EventBus(
-        lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
-    ),
+    EventBus.of_stack(lambda: aws.client("events")),
 )
 _reporting = Reporting(Reports(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE")), _lifecycle)
 

@@ -40,7 +40,7 @@ _reporting = Reporting(
     Reports(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE")),
     OrderLifecycle(
         OrderRepository(_dynamodb, required("ORDERS_TABLE")),
-        EventBus(lambda: aws.client("events"), required("EVENT_BUS_NAME")),
+        EventBus.of_stack(lambda: aws.client("events")),
     ),
     overdue_hours=int(optional("FULFILLMENT_OVERDUE_HOURS") or 0),
 )

@@ -18,6 +18,7 @@ from functions.shared.domain.shipping import (
     record_refusal,
     record_word,
 )
+from functions.shared.fulfillment import log_contradictions
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.reporting import Reporting
@@ -67,8 +68,7 @@ class Asking:
         except FulfillmentUnavailable as error:
             return self._try_later(order, error)
         recorded = self._reporting.record(order.order_id, partial(record_word, word=word, at=at), at=at)
-        for contradiction in recorded.contradictions:
-            logger.error("a report of the fulfillment system contradicts the order", reason=contradiction)
+        log_contradictions(recorded.contradictions)
         if not recorded.is_changed:
             self._orders.open_index.postpone(order, clock.minutes_after(at, self._overdue_minutes))
         return True
@@ -83,10 +83,7 @@ class Asking:
             return self._try_later(order, error)
         at = clock.now()
         decide = partial(record_cancellation, agreed=agreed, at=at)
-        recorded = self._reporting.record(order.order_id, decide, at=at)
-        if recorded.order.status is OrderStatus.IN_FULFILLMENT:
-            due_at = clock.minutes_after(at, self._overdue_minutes)
-            self._orders.open_index.postpone(recorded.order, due_at)
+        self._reporting.record(order.order_id, decide, at=at)
         return True
 
     def _may_ask(self, order: Order) -> bool:

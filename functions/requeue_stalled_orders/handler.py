@@ -11,7 +11,7 @@ from functions.requeue_stalled_orders.executions import Executions, never_runnin
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
 from functions.shared import aws, clock, deadline
 from functions.shared.environment import optional, required
-from functions.shared.events import EventBus, announces_placed_orders
+from functions.shared.events import EventBus
 from functions.shared.fulfillment import open_fulfillment_system
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
@@ -33,9 +33,7 @@ _reservations = Reservations(_dynamodb, required("ORDERS_TABLE"), required("PROD
 _queue = OrderQueue(aws.client("sqs"), required("ORDERS_QUEUE_URL"))
 _lifecycle = OrderLifecycle(
     _orders,
-    EventBus(
-        lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
-    ),
+    EventBus.of_stack(lambda: aws.client("events")),
 )
 _backlog = Backlog(aws.client("cloudwatch"), required("ORDERS_QUEUE_URL"))
 _is_running = (

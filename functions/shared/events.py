@@ -7,7 +7,7 @@ Each event is sent at least once, in no guaranteed order. A repeat has the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import msgspec
 
@@ -16,7 +16,7 @@ from functions.shared.domain.ids import Identifier, event_id_for
 from functions.shared.domain.moves import StatusChange, change_of
 from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.domain.shipping import by_product, pieces_of
-from functions.shared.environment import optional
+from functions.shared.environment import optional, required
 
 SOURCE = "orderflow.orders"
 VERSION = 1
@@ -150,11 +150,6 @@ _FACT_NAMES = {kind.fact: kind.name for kind in EVENT_TYPES if kind.fact}
 _MOST = 10
 
 
-def announces_placed_orders() -> bool:
-    """Returns whether the stack publishes `OrderPlaced`."""
-    return optional("ORDER_PLACED_EVENT") == "true"
-
-
 class EventBus:
     """The stack's EventBridge bus."""
 
@@ -166,6 +161,12 @@ class EventBus:
         self._client = client
         self._bus_name = bus_name
         self._announces_placed = announces_placed
+
+    @classmethod
+    def of_stack(cls, client: Callable[[], Any]) -> Self:
+        """Returns the bus that the function's environment names. `client` is as in `__init__`."""
+        announces_placed = optional("ORDER_PLACED_EVENT") == "true"
+        return cls(client, required("EVENT_BUS_NAME"), announces_placed=announces_placed)
 
     def announce(self, order: Order, changes: Iterable[StatusChange]) -> None:
         """Sends the events of changes, and those that reports on the order still owe (`Order.unsent`).

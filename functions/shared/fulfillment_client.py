@@ -111,7 +111,10 @@ Transport = Callable[[SplitResult, bytes, dict[str, str], float], Reply]
 
 
 class FulfillmentClient:
-    """The client of the fulfillment system at a URL."""
+    """The client of the fulfillment system at a URL.
+
+    `name` is the URL without scheme and query. An order stays with the system of this name.
+    """
 
     def __init__(self, url: SplitResult, secret: SigningSecret, transport: Transport) -> None:
         self.name = f"{url.netloc}{url.path}".lower()

@@ -8,7 +8,7 @@ from functions.shared import aws, clock
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import Fulfillment, Order, OrderStatus, Pricing
 from functions.shared.environment import required
-from functions.shared.events import EventBus, announces_placed_orders
+from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit
 from functions.shared.persistence.orders import OrderRepository
@@ -16,9 +16,7 @@ from functions.shared.task import Task, task_handler
 
 _lifecycle = OrderLifecycle(
     OrderRepository(aws.client("dynamodb"), required("ORDERS_TABLE")),
-    EventBus(
-        lambda: aws.client("events"), required("EVENT_BUS_NAME"), announces_placed=announces_placed_orders()
-    ),
+    EventBus.of_stack(lambda: aws.client("events")),
 )
 
 
