@@ -22,7 +22,7 @@ from local.aws.emulator import SECRET_ACCESS_KEY, EmulatorError
 from local.demo import DemoError, demo_partner, run_demo
 from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
-from local.environment import bypass_proxies_for_loopback, project_version
+from local.environment import bypass_proxies_for_loopback
 from local.partners.calls import Api
 from local.partners.fulfillment import PartnerServer
 from local.progress import deployment_progress
@@ -36,7 +36,7 @@ from local.stack import (
     stop_shared,
     usual_port,
 )
-from local.terminal import plain, visible_lines
+from local.terminal import Version, plain, visible_lines
 
 NOT_RUNNING: Final = 3
 _FOLLOW_INTERVAL: Final = 0.5  # seconds
@@ -54,19 +54,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"orderflow {project_version()}")
-        raise typer.Exit
-
-
 @app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
-    ] = False,
-) -> None:
+def _options(version: Version = False) -> None:
     pass
 
 

@@ -1,9 +1,12 @@
-"""Makes untrusted text safe to print on a terminal."""
+"""What the commands share on a terminal: text that is safe to print, and the option --version."""
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
+import typer
 from rich.markup import escape
+
+from local.environment import project_version
 
 # Control characters (C0 without the tab, DEL, C1), and characters that change the text direction or end a
 # line (https://unicode.org/reports/tr9/).
@@ -23,3 +26,16 @@ def visible_lines(text: str) -> str:
 def plain(text: str) -> str:
     """Returns rich markup that prints the text literally."""
     return escape(visible(text))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"orderflow {project_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+]
+"""The option of a command's program that prints the project's version."""

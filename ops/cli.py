@@ -24,8 +24,8 @@ from functions.shared import clock
 from functions.shared.domain.orders import OrderStatus
 from functions.shared.observability import logger
 from functions.shared.persistence.order_lists import OrderQuery, placed_between
-from local.environment import bypass_proxies_for_loopback, project_version
-from local.terminal import plain, visible
+from local.environment import bypass_proxies_for_loopback
+from local.terminal import Version, plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
 from ops.overview import overview
@@ -96,19 +96,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"orderflow {project_version()}")
-        raise typer.Exit
-
-
 @app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
-    ] = False,
-) -> None:
+def _options(version: Version = False) -> None:
     pass
 
 

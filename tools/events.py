@@ -18,7 +18,8 @@ import msgspec
 from functions.shared.domain.moves import sources_of
 from functions.shared.domain.orders import OrderStatus
 from functions.shared.events import EVENT_TYPES, SOURCE, VERSION, EventType
-from tools.openapi import project_version, sentence, tidy
+from local.environment import project_version
+from tools.openapi import sentence, tidy
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "docs" / "events"

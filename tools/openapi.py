@@ -11,7 +11,6 @@ import json
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +24,7 @@ from components.api_responses import PROBLEMS
 from components.packaging import function_names
 from functions.shared.domain.products import BatchProduct, Category
 from functions.shared.domain.users import Email
+from local.environment import project_version
 from tools.openapi_examples import ANSWERS, BODIES, DETAILS, QUOTES, REQUEST_ID, WRONG_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -597,12 +597,6 @@ def _set_environment() -> None:
     ):
         os.environ.setdefault(name, "none")
     os.environ.setdefault("BASKET_DAYS", "30")
-
-
-def project_version() -> str:
-    """Returns the version in pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return str(project["version"])
 
 
 def _package_description(function: ModuleType) -> str:
