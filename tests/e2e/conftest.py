@@ -18,6 +18,7 @@ import requests
 from functions.shared.domain.orders import HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.persistence.orders import OrderRepository
 from local.memory.event_schemas import check_event
+from local.partners.fulfillment import FulfillmentPartner, PartnerServer
 from local.stack import RunningStack, running_stack
 
 FINAL = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
@@ -45,11 +46,6 @@ class Api:
         key = self.paid_key if key is None else key
         sent = {**({"x-api-key": key} if key else {}), **(headers or {})}
         return requests.request(method, self.url + path, json=body, headers=sent, timeout=30, **kwargs)
-
-    def send(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> requests.Response:
-        """Send these bytes, which may be signed."""
-        sent = {"x-api-key": self.paid_key, **headers}
-        return requests.request(method, self.url + path, data=body.encode(), headers=sent, timeout=30)
 
     def create(self, path: str, body: object) -> dict[str, Any]:
         """Create a record. Returns it."""
@@ -118,6 +114,13 @@ def wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool], *, seconds:
         assert time.monotonic() < deadline, f"still {value} after {seconds} s"
         time.sleep(0.1)
     return value
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PartnerServer]:
+    """A fulfillment system, still without its secret."""
+    with PartnerServer(FulfillmentPartner("")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,6 @@ from tests.e2e.conftest import Api, wait_for
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PartnerServer]:
-    """A fulfillment system, still without its secret."""
-    with PartnerServer(FulfillmentPartner("")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def express(server: PartnerServer) -> Iterator[RunningStack]:
     """A stack that uses the fulfillment system."""
     config = {"workflowType": "EXPRESS", "fulfillmentUrl": f"{server.url}orders"}

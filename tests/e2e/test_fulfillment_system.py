@@ -6,16 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
+from local.partners.fulfillment import Behavior, PartnerServer
 from local.stack import RunningStack, running_stack
 from tests.e2e.conftest import Api
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PartnerServer]:
-    """A fulfillment system, still without its secret."""
-    with PartnerServer(FulfillmentPartner("")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

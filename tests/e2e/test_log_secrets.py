@@ -7,18 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
+from local.partners.fulfillment import Behavior, PartnerServer
 from local.stack import RunningStack, running_stack
 from tests.e2e.conftest import Api, run_schedule, wait_for
 
 EMAIL = "planted-address@example.com"
 NAME = "Planted Name"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PartnerServer]:
-    with PartnerServer(FulfillmentPartner("")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

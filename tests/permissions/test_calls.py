@@ -126,7 +126,7 @@ def tour_reports(api: Api, secret: str) -> None:
             "X-Orderflow-Signature": signature,
             "Content-Type": "application/json",
         }
-        return api.send("PUT", path, encoded, headers).status_code
+        return api.request("PUT", path, headers=headers, data=encoded.encode()).status_code
 
     report = {"lines": [{"productId": product, "quantity": 2}], "shippedAt": "2026-01-31T08:00:00Z"}
     path = f"{order}/shipments/{parcel['shipmentId']}"
