@@ -336,7 +336,7 @@ class Contract:
         if self._creates(route):
             repeatable = getattr(_answer_of(route), "__name__", "") in _REPEATABLE
             return [*([HTTPStatus.OK] if repeatable else []), HTTPStatus.CREATED]
-        if self._replaces(route):
+        if self._replaces(route) or self._reports(route):
             return [HTTPStatus.OK, HTTPStatus.CREATED]
         if self._errors.TooLateToCancel in route.raises:
             return [HTTPStatus.OK, HTTPStatus.ACCEPTED]
@@ -345,9 +345,11 @@ class Contract:
     def _success(self, route: Any, status: HTTPStatus) -> dict[str, Any]:
         description = _SUCCESSES[status]
         if status is HTTPStatus.OK and HTTPStatus.CREATED in self._successes(route):
-            description = (
-                "Replaced." if self._replaces(route) else "A repeated request. Returns the first order."
-            )
+            description = "A repeated request. Returns the first order."
+            if self._replaces(route):
+                description = "Replaced."
+            elif self._reports(route):
+                description = "A repeat, or a change of what was reported before."
         response: dict[str, Any] = {"description": description}
         headers = list(self._headers(route, status))
         if headers:
@@ -372,6 +374,10 @@ class Contract:
     def _replaces(self, route: Any) -> bool:
         """Returns whether a PUT creates or replaces a record with a version."""
         return route.method == "PUT" and self._errors.AlreadyExists in route.raises
+
+    def _reports(self, route: Any) -> bool:
+        """Returns whether a PUT reports a fact about an order, for the first time or again."""
+        return self._errors.ReportRefused in route.raises
 
     def _has_etag(self, route: Any) -> bool:
         """Returns whether a GET has an ETag, so that it can return 304: records and documents, not pages."""
