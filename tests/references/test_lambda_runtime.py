@@ -131,9 +131,9 @@ def test_the_functions_process_an_order_until_it_is_fulfilled(start: Start, stac
     mark = start("update_order_status")
     validated = mark.invoke(task(order_id, status="VALIDATED", pricing=pricing))
     assert validated.result == {"orderId": order_id, "status": "VALIDATED"}
-    shipment = start("fulfill_order").invoke(task(order_id, items=pricing["items"])).result
-    assert shipment["shipmentId"]
-    fulfilled = mark.invoke(task(order_id, status="FULFILLED", fulfillment=shipment))
+    fulfillment = start("fulfill_order").invoke(task(order_id, pricing=pricing)).result
+    assert fulfillment["status"] == "FULFILLED"
+    fulfilled = mark.invoke(task(order_id, status="FULFILLED", fulfillment=fulfillment))
     assert fulfilled.result == {"orderId": order_id, "status": "FULFILLED"}
 
 
@@ -172,12 +172,13 @@ BAD_EVENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "products_api": (request("PATCH", "/products/none", {"stock": 1}), {"statusCode": 428}),
     "baskets_api": (request("PUT", "/users/none/basket/items/p", {"quantity": 0}), {"statusCode": 422}),
     "orders_api": (request("POST", "/orders", {"userId": 1}), {"statusCode": 422}),
+    "reports_api": (request("PUT", "/orders/o/shipments/s", {}), {"statusCode": 401}),
     "service_api": (request("GET", "/none"), {"statusCode": 404}),
     "order_consumer": (batch("["), {"batchItemFailures": [{"itemIdentifier": "m"}]}),
     "requeue_stalled_orders": (None, {"complete": True}),
     "validate_order": ({"orderId": "o"}, {"errorType": "InvalidInput"}),
     "update_order_status": (task("o", status="LOST"), {"errorType": "InvalidInput"}),
-    "fulfill_order": (task("o", items="none"), {"errorType": "InvalidInput"}),
+    "fulfill_order": (task("o", pricing="none"), {"errorType": "InvalidInput"}),
     "release_order": ("text", {"errorType": "InvalidInput"}),
 }
 
