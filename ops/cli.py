@@ -10,14 +10,14 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from functions.shared import clock
@@ -175,6 +175,16 @@ def _change_order(
         _print_outcome(change(operated, order_id), as_json=as_json)
 
 
+def _print_table(*parts: RenderableType) -> None:
+    """Print the parts of an answer, without the empty ones."""
+    for part in filter(None, parts):
+        _console.print(part, soft_wrap=True)
+
+
+def _more(limit: int, are_more: bool) -> str:
+    return f"There are more than these {limit}; --limit shows more." if are_more else ""
+
+
 def _print_error(sentence: str) -> None:
     _errors.print(f"[bold red]Error:[/] {plain(sentence)}", soft_wrap=True)
 
@@ -227,15 +237,11 @@ def list_orders(
         days = placed_between(first and first.date(), last and last.date(), today=clock.now()[:10])
         query = OrderQuery(user_id=user, reference=reference, status=status, **days)
         found, are_more = orders.list_orders(operated, query, limit=limit)
+        more = f"There may be more than these {limit}; --limit shows more." if are_more else ""
         if as_json:
-            print(views.as_json([msgspec.to_builtins(order) for order in found]))
-            return
-        if not found:
-            _console.print("There is no such order.")
-            return
-        _console.print(views.list_view(found), soft_wrap=True)
-        if are_more:
-            _console.print(f"There may be more than these {limit}; --limit shows more.")
+            print(views.as_json(msgspec.to_builtins(found)))
+        else:
+            _print_table(views.list_view(found) if found else "There is no such order.", more)
 
 
 @orders_app.command()
@@ -252,12 +258,8 @@ def stalled(
         if as_json:
             print(views.as_json([views.details_as_data(details) for details in found]))
             return
-        if not found:
-            _console.print(f"No order waits for {minutes} minutes or more.")
-            return
-        _console.print(views.stalled_view(found, clock.now()), soft_wrap=True)
-        if are_more:
-            _console.print(f"There are more than these {limit}; --limit shows more.")
+        nothing = f"No order waits for {minutes} minutes or more."
+        _print_table(views.stalled_view(found, clock.now()) if found else nothing, _more(limit, are_more))
 
 
 @orders_app.command()
@@ -381,14 +383,10 @@ def overdue(
     with operate(stack, outputs, as_json=as_json) as operated:
         found, are_more = orders.list_overdue(operated, hours=hours, limit=limit)
         if as_json:
-            print(views.as_json([msgspec.to_builtins(order) for order in found]))
+            print(views.as_json(msgspec.to_builtins(found)))
             return
-        if not found:
-            _console.print(f"No order in fulfillment waits for {hours} hours or more.")
-            return
-        _console.print(views.overdue_view(found, clock.now()), soft_wrap=True)
-        if are_more:
-            _console.print(f"There are more than these {limit}; --limit shows more.")
+        nothing = f"No order in fulfillment waits for {hours} hours or more."
+        _print_table(views.overdue_view(found, clock.now()) if found else nothing, _more(limit, are_more))
 
 
 @orders_app.command()
@@ -468,10 +466,8 @@ def list_dead_letters(
         if not letters:
             _console.print("The dead-letter queue is empty.")
             return
-        _console.print(views.dead_letters_view(letters, clock.now()), soft_wrap=True)
-        _console.print(_summary(letters))
-        if len(found) > limit:
-            _console.print(f"There are more than these {limit}; --limit shows more.")
+        _print_table(views.dead_letters_view(letters, clock.now()), _summary(letters))
+        _print_table(_more(limit, len(found) > limit))
 
 
 @dlq_app.command("show")
@@ -520,6 +516,14 @@ def delete_dead_letter(
 
 @dlq_app.command()
 def redrive(
+    message_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MESSAGE_ID",
+            help="Only this message, by its id from `dlq list --json`.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be sent, send nothing.")
     ] = False,
@@ -538,6 +542,9 @@ def redrive(
 
     An interruption loses no message. At worst a message is sent twice, which changes nothing.
     """
+    if message_id is not None and limit is not None:
+        _print_error("Write a MESSAGE_ID or --limit, and not both.")
+        raise typer.Exit(ExitCode.WRONG_USAGE)
     asks = not (yes or dry_run)
     if asks:
         _check_terminal("dlq redrive")
@@ -546,14 +553,26 @@ def redrive(
         kept: list[DeadLetter] = []
         refused = 0
         with operated.dead_letters as queue:
-            total = queue.count() if limit is None else min(limit, queue.count())
-            if asks:
-                _confirm(
-                    f"The dead-letter queue has about {_count(total)}. Send back those that can be processed "
-                    f"on stack {operated.name}?"
+            batches: Iterable[list[DeadLetter]]
+            if message_id is None:
+                total = queue.count() if limit is None else min(limit, queue.count())
+                batches = queue.batches(limit)
+                question = (
+                    f"The dead-letter queue has about {_count(total)}. Send back those that can be processed"
                 )
+            else:
+                letter = queue.find(message_id)
+                why = f"({letter.verdict.value}: {letter.reason})"
+                if letter.verdict.fails_again and not every:
+                    raise orders.Refused(
+                        f"Dead letter {message_id} would fail again {why}. Add --all to send it nevertheless."
+                    )
+                total, batches = 1, [[letter]]
+                question = f"Dead letter {message_id} {why}. Send it back"
+            if asks:
+                _confirm(f"{question} on stack {operated.name}?")
             with _progress(total) as advance:
-                for batch in queue.batches(limit):
+                for batch in batches:
                     chosen = [letter for letter in batch if every or not letter.verdict.fails_again]
                     accepted = chosen if dry_run else queue.send_back(chosen)
                     sent += accepted

@@ -214,7 +214,9 @@ def test_one_message_is_shown_and_deleted_and_the_others_stay(
     assert count_visible(backend) == 1
 
 
-@pytest.mark.parametrize("command", [["show"], ["delete", "--yes"]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [["show"], ["delete", "--yes"], ["redrive", "--yes"]], ids=lambda command: command[0]
+)
 def test_an_unknown_message_has_the_exit_code_of_an_unknown_order(
     backend: MemoryBackend, ops: Ops, command: list[str]
 ) -> None:
@@ -222,3 +224,38 @@ def test_an_unknown_message_has_the_exit_code_of_an_unknown_order(
     result = ops("dlq", *command, "none")
     assert (result.code, result.err) == (4, "Error: There is no dead letter 'none'.")
     assert count_visible(backend) == 1
+
+
+def test_one_message_is_sent_back_and_the_others_stay(
+    backend: MemoryBackend, ops: Ops, waiting_order: str
+) -> None:
+    other = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.take_messages()
+    add_dead_letters(backend, message(waiting_order), message(other))
+    ids = {letter["orderId"]: letter["messageId"] for letter in ops("dlq", "list", "--json").json}
+    planned = ops("dlq", "redrive", ids[waiting_order], "--dry-run")
+    assert planned.out == "Would send 1 message (1 can be retried) back; would leave 0 messages."
+    refused = ops("dlq", "redrive", ids[waiting_order], typed="n\n")
+    assert f"Dead letter {ids[waiting_order]} (can be retried: " in refused.err
+    assert (refused.code, backend.take_messages()) == (1, [])
+    result = ops("dlq", "redrive", ids[waiting_order], "--yes", "--json").json
+    assert [letter["orderId"] for letter in result["sent"]] == [waiting_order]
+    assert backend.take_messages() == [message(waiting_order)]
+    assert [letter["orderId"] for letter in ops("dlq", "list", "--json").json] == [other]
+
+
+def test_one_message_that_fails_again_is_sent_back_only_with_all(backend: MemoryBackend, ops: Ops) -> None:
+    add_dead_letters(backend, '{"a": 1}')
+    (letter,) = ops("dlq", "list", "--json").json
+    refused = ops("dlq", "redrive", letter["messageId"], "--yes")
+    assert refused.code == 1
+    assert "would fail again (malformed: " in refused.err
+    assert "Add --all to send it nevertheless." in refused.err
+    assert count_visible(backend) == 1
+    assert ops("dlq", "redrive", letter["messageId"], "--yes", "--all").code == 0
+    assert backend.take_messages() == [{"a": 1}]
+
+
+def test_one_message_and_a_limit_are_not_both_accepted(ops: Ops) -> None:
+    result = ops("dlq", "redrive", "m-1", "--limit", "1", "--yes")
+    assert (result.code, result.err) == (2, "Error: Write a MESSAGE_ID or --limit, and not both.")
