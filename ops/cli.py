@@ -88,7 +88,7 @@ Yes = Annotated[
 
 app = typer.Typer(
     name="ops",
-    help="Inspect and repair orders and dead letters of a stack. Every command requires --stack and prints "
+    help="Inspect and repair orders, queues and events of a stack. Every command requires --stack and prints "
     "the stack that it acts on. AWS credentials come from the environment (AWS_PROFILE and others). "
     "docs/operations.md is the runbook.",
     no_args_is_help=True,
@@ -104,8 +104,10 @@ def _options(version: Version = False) -> None:
 orders_app = typer.Typer(
     help="Inspect orders; cancel, retry and release them; receive returns.", no_args_is_help=True
 )
+queue_app = typer.Typer(help="Pause and resume the orders queue.", no_args_is_help=True)
 dlq_app = typer.Typer(help="Inspect the dead-letter queue, and send dead letters back.", no_args_is_help=True)
 app.add_typer(orders_app, name="orders")
+app.add_typer(queue_app, name="queue")
 app.add_typer(dlq_app, name="dlq")
 
 
@@ -132,10 +134,10 @@ def operate(name: str, outputs: Path | None, *, as_json: bool) -> Iterator[Opera
 
 
 def _check_terminal(command: str) -> None:
-    """Exit if there is no terminal on which a command that cannot be undone could ask."""
+    """Exit if there is no terminal on which a command that changes the stack could ask."""
     if not _has_terminal():
         _print_error(
-            f"`{command}` cannot be undone and there is no terminal to ask for confirmation. "
+            f"`{command}` changes the stack and there is no terminal to ask for confirmation. "
             "Add --yes to confirm."
         )
         raise typer.Exit(ExitCode.WRONG_USAGE)
@@ -191,7 +193,7 @@ def _print_error(sentence: str) -> None:
 
 @app.command("overview")
 def show_overview(as_json: AsJson = False, stack: StackName = "", outputs: OutputsFile = None) -> None:
-    """Count the orders that are open or FAILED, the messages that wait, and the dead letters."""
+    """Count orders by status, messages that wait and dead letters; list raised alarms and a paused queue."""
     with operate(stack, outputs, as_json=as_json) as operated:
         counts = overview(operated)
         if as_json:
@@ -442,6 +444,65 @@ def _pieces_of(lines: list[str]) -> dict[str, int]:
             raise typer.Exit(ExitCode.WRONG_USAGE)
         pieces[product] = int(quantity)
     return pieces
+
+
+@queue_app.command()
+def pause(
+    reason: Annotated[
+        str, typer.Option(help="Why, for `overview` and the next operator.", show_default=False)
+    ],
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Stop the delivery of the orders queue to order_consumer. Orders wait there, for up to four days.
+
+    Running executions continue. The reason is a tag of the event source mapping.
+    """
+    if not yes:
+        _check_terminal("queue pause")
+    with operate(stack, outputs, as_json=as_json) as operated:
+        if not yes:
+            _confirm(
+                f"No new order starts until `queue resume`. Pause the orders queue on stack {operated.name}?"
+            )
+        changed = operated.delivery.pause(reason=reason, at=clock.now())
+        sentence = (
+            "The orders queue is paused: order_consumer receives no messages."
+            if changed
+            else "The orders queue was paused for this reason before; nothing changed."
+        )
+        _print_delivery(operated, sentence, changed=changed, as_json=as_json)
+
+
+@queue_app.command()
+def resume(
+    yes: Yes = False, as_json: AsJson = False, stack: StackName = "", outputs: OutputsFile = None
+) -> None:
+    """Deliver the orders queue to order_consumer again."""
+    if not yes:
+        _check_terminal("queue resume")
+    with operate(stack, outputs, as_json=as_json) as operated:
+        if not yes:
+            state = operated.delivery.state()
+            why = f"paused ({state.reason or 'no reason was given'})" if state.is_paused else "not paused"
+            _confirm(f"The orders queue is {why}. Resume it on stack {operated.name}?")
+        changed = operated.delivery.resume()
+        sentence = (
+            "The orders queue is delivered to order_consumer again."
+            if changed
+            else "The orders queue was not paused; nothing changed."
+        )
+        _print_delivery(operated, sentence, changed=changed, as_json=as_json)
+
+
+def _print_delivery(operated: OperatedStack, sentence: str, *, changed: bool, as_json: bool) -> None:
+    if as_json:
+        state = msgspec.to_builtins(operated.delivery.state())
+        print(views.as_json({"changed": changed, "message": sentence, "delivery": state}))
+    else:
+        _console.print(sentence)
 
 
 @dlq_app.command("list")

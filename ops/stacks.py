@@ -25,6 +25,7 @@ from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
 from functions.shared.reporting import Reporting
 from ops.dead_letters import DeadLetterQueue
+from ops.delivery import Delivery
 from ops.executions import Executions
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ _STATE_MACHINE_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:states:[a-z]+(-[a-z]+)+-[0-9]+:[0-9]{12}:stateMachine:[^:\s]+"
 )
 # The pattern of `pulumi:autonaming` in Pulumi.yaml.
-_STATE_MACHINE_NAME: Final = re.compile(r".*-order_fulfillment-(?P<stack>.+)-[0-9a-f]{6}")
+_STATE_MACHINE_NAME: Final = re.compile(r"(?P<project>.+)-order_fulfillment-(?P<stack>.+)-[0-9a-f]{6}")
 
 
 class NoStack(Exception):
@@ -74,6 +75,12 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
     event_bus_name: str
     stalled_after_minutes: int
     order_placed_event: bool = False
+
+    @property
+    def project_and_stack(self) -> tuple[str, str] | None:
+        """The names in the name of the state machine, or None if Pulumi did not name it."""
+        found = _STATE_MACHINE_NAME.fullmatch(self.state_machine_arn.rpartition(":")[2])
+        return None if found is None else (found["project"], found["stack"])
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,11 @@ class OperatedStack:
     def queue(self) -> OrderQueue:
         """Its orders queue."""
         return OrderQueue(self.client("sqs"), self.outputs.queue_url)
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        """The delivery of its orders queue to order_consumer."""
+        return Delivery(self.client("sqs"), self.client("lambda"), self.outputs.queue_url)
 
     @cached_property
     def dead_letters(self) -> DeadLetterQueue:
@@ -211,11 +223,11 @@ def _decode(name: str, outputs: Mapping[str, Any]) -> Outputs:
 
 def _check_stack_of_file(name: str, file: Path, outputs: Outputs) -> None:
     """Raise `NoStack` if the name of the state machine contains another stack's name."""
-    found = _STATE_MACHINE_NAME.fullmatch(outputs.state_machine_arn.rpartition(":")[2])
-    if found is not None and found["stack"] != name.rpartition("/")[2]:
+    _, found = outputs.project_and_stack or (None, None)
+    if found is not None and found != name.rpartition("/")[2]:
         raise NoStack(
-            f"The file {file} has the outputs of stack {found['stack']}, not of {name}. "
-            f"Write --stack {found['stack']}, or the file of {name}."
+            f"The file {file} has the outputs of stack {found}, not of {name}. "
+            f"Write --stack {found}, or the file of {name}."
         )
 
 

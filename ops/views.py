@@ -19,7 +19,7 @@ from local.terminal import plain, visible_lines
 from ops.dead_letters import DeadLetter
 from ops.executions import Execution
 from ops.orders import OrderDetails, Outcome
-from ops.overview import Overview
+from ops.overview import Overview, StatusCount
 
 _COLORS = {
     OrderStatus.FULFILLED: "green",
@@ -255,17 +255,37 @@ def overdue_view(found: Sequence[Order], now: str) -> RenderableType:
 
 
 def overview_view(counts: Overview, now: str) -> RenderableType:
-    """Return a table of counts, one per status and queue."""
+    """Return a table of counts: one row per status, queue and alarm that is raised."""
     table = Table("", "count", "oldest", box=SIMPLE, pad_edge=False)
     for count in counts.orders:
-        number = f"{count.orders} or more" if count.more else str(count.orders)
         table.add_row(
-            f"orders {_status(count.status)}", number, _ago(count.oldest, now) if count.oldest else ""
+            f"orders {_status(count.status)}", _number(count), _ago(count.oldest, now) if count.oldest else ""
         )
+    for count in counts.ended:
+        table.add_row(f"orders {_status(count.status)}, placed in 24 h", _number(count), "")
     table.add_row("messages that wait", str(counts.waiting_messages), "")
     dead = str(counts.dead_letters)
     table.add_row("dead letters", f"[red]{dead}[/]" if counts.dead_letters else dead, "")
+    if counts.delivery.is_paused:
+        since = counts.delivery.since
+        table.add_row(
+            f"[red]orders queue paused[/]: {plain(counts.delivery.reason or 'no reason was given')}",
+            "",
+            _ago(since, now) if since else "",
+        )
+    if counts.alarms is None:
+        table.add_row("alarms: unknown, because Pulumi did not name the state machine", "", "")
+        return table
+    for alarm in counts.alarms.raised:
+        table.add_row(f"[red]alarm {plain(alarm.name)}[/]", "", _ago(alarm.since, now))
+    raised, total = len(counts.alarms.raised), counts.alarms.total
+    quiet = f"; {counts.alarms.without_data} have no data" if counts.alarms.without_data else ""
+    table.add_row("alarms", f"{raised} of {total}{quiet}", "")
     return table
+
+
+def _number(count: StatusCount) -> str:
+    return f"{count.orders} or more" if count.more else str(count.orders)
 
 
 def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType:

@@ -89,6 +89,8 @@ class MemoryCloud:
     events: list[Any] = field(default_factory=list)  # entries of PutEvents, with `Detail` decoded
     executions: list[Execution] = field(default_factory=list)
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
+    mapping: dict[str, Any] = field(default_factory=lambda: {"State": "Enabled", "Tags": {}})
+    alarms: list[dict[str, Any]] = field(default_factory=list)  # as CloudWatch describes them
     partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
     oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
     reservations: dict[str, list[Any]] = field(default_factory=dict)  # order -> all its reservations
@@ -185,6 +187,31 @@ class MemoryCloud:
                 if start <= at < end
             ]
         }
+
+    def _cloudwatch_DescribeAlarms(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        prefix = request["AlarmNamePrefix"]
+        return {"MetricAlarms": [alarm for alarm in self.alarms if alarm["AlarmName"].startswith(prefix)]}
+
+    def _lambda_ListEventSourceMappings(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        is_own = request["EventSourceArn"] == "orders"
+        mapping = {"UUID": "u-1", "EventSourceMappingArn": "arn-1", "State": self.mapping["State"]}
+        return {"EventSourceMappings": [mapping] if is_own else []}
+
+    def _lambda_UpdateEventSourceMapping(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        self.mapping["State"] = "Enabling" if request["Enabled"] else "Disabling"
+        return {}
+
+    def _lambda_ListTags(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
+        return {"Tags": dict(self.mapping["Tags"])}
+
+    def _lambda_TagResource(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        self.mapping["Tags"] |= request["Tags"]
+        return {}
+
+    def _lambda_UntagResource(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        for key in request["TagKeys"]:
+            self.mapping["Tags"].pop(key, None)
+        return {}
 
     def _stepfunctions_StartExecution(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
         name = request["name"]

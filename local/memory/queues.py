@@ -74,9 +74,13 @@ class Queue(deque[Message]):
             message.is_hidden = changed.get(message.id, message.is_hidden)
         return _all_successful(request)
 
-    def _get_queue_attributes(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+    def _get_queue_attributes(self, request: Mapping[str, Any]) -> dict[str, Any]:
         visible = sum(not message.is_hidden for message in self)
-        return {"Attributes": {"ApproximateNumberOfMessages": str(visible)}}
+        attributes = {
+            "ApproximateNumberOfMessages": str(visible),
+            "QueueArn": request["QueueUrl"].rpartition("/")[2],
+        }
+        return {"Attributes": {name: attributes[name] for name in request["AttributeNames"]}}
 
 
 def _all_successful(request: Mapping[str, Any]) -> dict[str, Any]:

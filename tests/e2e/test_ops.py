@@ -160,6 +160,28 @@ def test_dead_letters_that_can_be_retried_are_redriven_and_the_others_stay(
     stack.client("sqs").purge_queue(QueueUrl=dead)
 
 
+def test_a_paused_queue_keeps_orders_until_it_is_resumed(api: Api, ops: Ops, stack: RunningStack) -> None:
+    cloudwatch = stack.client("cloudwatch")
+    alarms = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix="orderflow-api_5xx-")
+    (name,) = [alarm["AlarmName"] for page in alarms for alarm in page["MetricAlarms"]]
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    user, product = api.create_user(), api.create_product()
+    assert ops("queue", "pause", "--reason", "a test", "--yes").returncode == 0
+    try:
+        order_id = api.place_order(user, {product: 1})
+        overview = json.loads(ops("overview", "--json").stdout)
+        assert overview["delivery"].items() >= {"isPaused": True, "reason": "a test"}.items()
+        assert "api_5xx" in {alarm["name"] for alarm in overview["alarms"]["raised"]}
+        assert api.request("GET", f"/orders/{order_id}").json()["status"] == "PENDING"
+    finally:
+        assert ops("queue", "resume", "--yes").returncode == 0
+    assert api.wait_until_final(order_id)["status"] == "FULFILLED"
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
+    overview = json.loads(ops("overview", "--json").stdout)
+    assert overview["delivery"] == {"isPaused": False}
+    assert {count["status"] for count in overview["ended"] if count["orders"]} >= {"FULFILLED"}
+
+
 def test_a_missing_permission_is_named(ops: Ops, stack: RunningStack) -> None:
     iam, sts = stack.client("iam"), stack.client("sts")
     trust = {

@@ -73,6 +73,15 @@ def ops(backend: MemoryBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return run
 
 
+@pytest.fixture
+def named_stack(ops: Ops, tmp_path: Path) -> None:
+    """Names the state machine of `ops` as Pulumi does."""
+    arn = ENVIRONMENT["STATE_MACHINE_ARN"].replace(
+        "order_fulfillment", "orderflow-order_fulfillment-test-0a1b2c"
+    )
+    (tmp_path / "outputs.json").write_text(json.dumps({**OUTPUTS, "stateMachineArn": arn}))
+
+
 def _without_stack(out: str, err: str, *, as_json: bool) -> tuple[str | None, str, str]:
     """Cut off the line that names the stack: the first one of standard error with --json, else of output."""
     found = re.match(r"Stack: (.+)\n", err if as_json else out)
