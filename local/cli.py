@@ -105,6 +105,10 @@ def up(
             show_default="built in: ships every order",
         ),
     ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Keep tables and queues over restarts, and continue with what is kept."),
+    ] = False,
 ) -> None:
     """Start the embedded AWS and deploy the stack; Ctrl-C stops it."""
     _end_on_signals()
@@ -118,6 +122,7 @@ def up(
                     shared_stack(
                         config={"fulfillmentUrl": fulfillment_url} if fulfillment_url else None,
                         port=port,
+                        keep=keep,
                         on_resource=progress,
                     )
                 )
@@ -134,14 +139,16 @@ def up(
                 emulator.wait()
                 if is_recorded(running):
                     raise StackError(f"The embedded AWS has ended unexpectedly. {emulator.last_log_line()}")
-        _console.print("Stopped. All its data is removed.")
+        _console.print(f"Stopped. {_what_remains(running)}", soft_wrap=True)
 
 
 def down() -> None:
-    """Stop the embedded AWS and remove its data."""
+    """Stop the embedded AWS, and remove its data unless it was started with --keep."""
     with errors_as_exit_codes():
         running = stop_shared()
-        _console.print(f"Stopped the embedded AWS at {running.endpoint.url}. All its data is removed.")
+        _console.print(
+            f"Stopped the embedded AWS at {running.endpoint.url}. {_what_remains(running)}", soft_wrap=True
+        )
 
 
 def status() -> None:
@@ -265,6 +272,12 @@ def _end_on_signals() -> None:
 def _key(running: RunningStack) -> str:
     """Returns the API key of the paid plan, which has the higher limits, or of any other plan."""
     return running.api_keys.get("paid") or next(iter(running.api_keys.values()), "")
+
+
+def _what_remains(running: RunningStack) -> str:
+    if running.kept_data is None:
+        return "All its data is removed."
+    return f"Its data is kept in {running.kept_data}; `python -m local up --keep` continues with it."
 
 
 def _show_how_to_use(running: RunningStack) -> None:

@@ -7,13 +7,14 @@ with running_stack() as stack:
 import contextlib
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from local.aws.emulator import (
     start_emulator,
     stop_group,
 )
+from local.aws.kept_data import KeptDataError, check_kept_data
 from local.engine.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
 from local.engine.stack_config import load_stack_config
 
@@ -37,7 +39,7 @@ _DEFAULT_REGION: Final = "us-east-1"
 
 
 class StackError(Exception):
-    """No stack is running, or one is running already. The message is one sentence."""
+    """No stack runs, one runs already, or its data cannot be kept. The message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,7 @@ class RunningStack:
     folder: Path  # of the emulator
     resource_count: int
     started_at: float  # seconds since the epoch
+    kept_data: Path | None = None  # the folder in which its data stays when it stops
     # Shared with the fulfillment system. None unless this run has created it.
     signing_secret: str | None = field(default=None, repr=False)
 
@@ -151,16 +154,17 @@ def shared_stack(
     stack: str = "local",
     config: Mapping[str, Any] | None = None,
     port: int | None = None,
+    keep: bool = False,
     on_resource: Callable[[Resource], None] | None = None,
     state_folder: Path = STATE_FOLDER,
 ) -> Iterator[tuple[RunningStack, Emulator]]:
     """Starts the one instance that `connect` returns, as `running_stack` does.
 
-    Its URL and keys are the same at each start in this state folder, if its port is free. Otherwise it takes
-    the next free port.
+    Its URL, keys and signing secret are the same at each start in this state folder, if its port is free.
+    Otherwise it takes the next free port. With `keep` it continues with the data that is kept here.
 
     Yields the emulator too: the caller may wait for it, or `release` it to keep it running. Raises StackError
-    when an instance is running already.
+    when an instance is running already, or when the kept data cannot be used.
     """
     with _starting(state_folder):
         running = _read_state(state_folder)
@@ -170,14 +174,23 @@ def shared_stack(
                 f"`python -m local down` stops it."
             )
         secret = _secret(state_folder)
+        kept_data = state_folder / "data" if keep else None
+        if kept_data:
+            try:
+                check_kept_data(kept_data)
+            except KeptDataError as error:
+                raise StackError(str(error)) from error
         emulator = start_emulator(
             region=_region(root, stack, config),
             port=port or first_free_port(usual_port(state_folder=state_folder)),
             state_file=_state_file(state_folder),
+            kept_data=kept_data,
             while_starting=preload,
         )
         try:
-            deployed = _deploy_project(emulator, root, stack, config, on_resource, secret)
+            deployed = replace(
+                _deploy_project(emulator, root, stack, config, on_resource, secret), kept_data=kept_data
+            )
             record(deployed, state_folder=state_folder)
         except BaseException:
             emulator.stop()
@@ -217,6 +230,7 @@ def record(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> None:
         },
         "secret_outputs": sorted(running.secret_outputs),
         "folder": str(running.folder),
+        "kept_data": str(running.kept_data) if running.kept_data else None,
     }
     path = _state_file(state_folder)
     draft = path.with_suffix(".new")
@@ -239,17 +253,17 @@ def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:
 
 
 def _with_signing_secret(
-    config: Mapping[str, Any], endpoint: Endpoint
+    config: Mapping[str, Any], endpoint: Endpoint, secret: str | None
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Creates the signing secret that a configured fulfillment system lacks.
+    """Creates the signing secret that a configured fulfillment system lacks, derived from the given secret.
 
     Returns the configuration with its ARN, and the secret's value or None.
     """
     if not config.get("fulfillmentUrl") or config.get("fulfillmentSecretArn"):
         return config, None
-    value = secrets.token_hex(32)
-    secret = endpoint.client("secretsmanager").create_secret(Name=SIGNING_SECRET, SecretString=value)
-    return {**config, "fulfillmentSecretArn": secret["ARN"]}, value
+    value = hmac.new((secret or secrets.token_hex(32)).encode(), b"signing", "sha256").hexdigest()
+    created = endpoint.client("secretsmanager").create_secret(Name=SIGNING_SECRET, SecretString=value)
+    return {**config, "fulfillmentSecretArn": created["ARN"]}, value
 
 
 def _deploy_project(
@@ -260,7 +274,7 @@ def _deploy_project(
     on_resource: Callable[[Resource], None] | None,
     secret: str | None = None,
 ) -> RunningStack:
-    config, signing_secret = _with_signing_secret(config or {}, emulator.endpoint)
+    config, signing_secret = _with_signing_secret(config or {}, emulator.endpoint, secret)
     run = deploy(
         emulator.endpoint, root=root, stack=stack, config=config, on_resource=on_resource, secret=secret
     )
@@ -340,6 +354,7 @@ def _read_state(folder: Path) -> RunningStack | None:
                 "endpoint": Endpoint(**state["endpoint"]),
                 "secret_outputs": frozenset(state["secret_outputs"]),
                 "folder": Path(state["folder"]),
+                "kept_data": Path(state["kept_data"]) if state["kept_data"] else None,
             }
         )
     except FileNotFoundError:

@@ -170,13 +170,14 @@ def start_emulator(
     region: str = DEFAULT_REGION,
     port: int | None = None,
     state_file: Path | None = None,
+    kept_data: Path | None = None,
     while_starting: Callable[[Endpoint], None] | None = None,
 ) -> Emulator:
     """Starts an emulator and returns once it is ready (about half a second).
 
     Without `port` it takes a free one. `state_file` is removed when the emulator ends because this process
-    was killed. `while_starting` is called before the emulator is ready. Raises EmulatorError when the port is
-    taken or the emulator does not start.
+    was killed. `kept_data` is a folder that `check_kept_data` has accepted. `while_starting` is called before
+    the emulator is ready. Raises EmulatorError when the port is taken or the emulator does not start.
     """
     remove_stale_folders()
     if port is not None and not _is_free(port):
@@ -185,7 +186,7 @@ def start_emulator(
         chosen = port or _free_port()
         folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
         endpoint = Endpoint(port=chosen, region=region)
-        emulator = Emulator(endpoint, folder, _spawn(endpoint, folder, state_file))
+        emulator = Emulator(endpoint, folder, _spawn(endpoint, folder, state_file, kept_data))
         try:
             if while_starting:
                 while_starting(endpoint)
@@ -239,8 +240,10 @@ def remove_stale_folders() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spawn(endpoint: Endpoint, folder: Path, state_file: Path | None) -> "subprocess.Popen[bytes]":
-    arguments = [str(folder), str(state_file) if state_file else ""]
+def _spawn(
+    endpoint: Endpoint, folder: Path, state_file: Path | None, kept_data: Path | None
+) -> "subprocess.Popen[bytes]":
+    arguments = [str(folder), *(str(path) if path else "" for path in (state_file, kept_data))]
     with (folder / "emulator.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", str(Path(_emulator_child.__file__)), *arguments],

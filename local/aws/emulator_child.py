@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 RELEASE = b"r"
@@ -52,7 +53,7 @@ def _watch_parent(folder: str, state_file: str) -> None:
 
 
 def _main() -> None:
-    folder, state_file = sys.argv[1:3]
+    folder, state_file, kept_data = sys.argv[1:4]
     # Held until this process ends, which marks the folder as in use. Lambda workers must not inherit it;
     # Python's file descriptors are not inheritable.
     lock = os.open(os.path.join(folder, LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o600)  # noqa: PTH118
@@ -68,6 +69,12 @@ def _main() -> None:
     _exempt_terminal_errors_from_wildcard()
     _answer_failed_integrations_as_the_gateway()
     _wait_for_cold_workers()
+    if kept_data:
+        sys.path.append(str(Path(__file__).parents[2]))
+        from local.aws.kept_data import keep_data
+
+        sys.path.pop()
+        keep_data(Path(kept_data))
     main()
 
 

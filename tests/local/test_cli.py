@@ -1,5 +1,6 @@
 """The commands of `python -m local`, on the project's own program."""
 
+import contextlib
 import importlib
 import json
 import os
@@ -7,13 +8,15 @@ import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
@@ -22,7 +25,7 @@ from typer.testing import CliRunner
 from local.aws.emulator import is_alive
 from local.cli import app
 from local.engine.program import PROJECT_ROOT
-from local.stack import connect
+from local.stack import RunningStack, connect
 
 
 @pytest.fixture
@@ -225,6 +228,126 @@ def test_an_instance_can_be_started_after_a_crash(environment: dict[str, str]) -
     assert _local(environment, "status").returncode == 3
     assert not crashed.folder.exists()
     assert _local(environment, "up", "--detach").returncode == 0
+
+
+def _start(environment: dict[str, str], *options: str) -> RunningStack:
+    started = _local(environment, "up", "--detach", *options)
+    assert started.returncode == 0, started.stderr
+    return connect(state_folder=Path(environment["ORDERFLOW_STATE_FOLDER"]))
+
+
+def _await_status(url: str, headers: dict[str, str], status: str) -> dict[str, Any]:
+    for _ in range(120):
+        order: dict[str, Any] = requests.get(url, headers=headers, timeout=20).json()
+        if order["status"] == status:
+            return order
+        time.sleep(0.25)
+    raise AssertionError(order)
+
+
+def test_with_keep_items_messages_and_the_signing_secret_outlast_a_stop_and_a_crash(
+    environment: dict[str, str],
+) -> None:
+    url = ("--fulfillment-url", "http://127.0.0.1:9/")
+    first = _start(environment, "--keep", *url)
+    headers = {"x-api-key": first.api_keys["paid"]}
+    product = {"title": "Lamp \U0001f4a1", "price": 1999, "stock": 5}
+    created = requests.post(f"{first.api_url}/products", json=product, headers=headers, timeout=20).json()
+    gone = requests.post(f"{first.api_url}/products", json=product, headers=headers, timeout=20).json()
+    path = f"{first.api_url}/products/{gone['productId']}"
+    assert requests.delete(path, headers=headers, timeout=20).status_code == 204
+    body = {"userId": "unknown", "items": [{"productId": created["productId"], "quantity": 1}]}
+    order = requests.post(f"{first.api_url}/orders", json=body, headers=headers, timeout=20).json()
+    order = _await_status(f"{first.api_url}/orders/{order['orderId']}", headers, "REJECTED")
+    dead_letters = {"QueueUrl": first.outputs["deadLetterQueueUrl"]}
+    first.client("sqs").send_message(**dead_letters, MessageBody="dead")
+    time.sleep(1)  # messages are written a fifth of a second after a change
+    down = _local(environment, "down")
+    assert f"Its data is kept in {first.kept_data}" in down.stdout
+    assert first.kept_data
+    assert {file.stat().st_mode & 0o077 for file in first.kept_data.iterdir()} == {0}
+
+    second = _start(environment, "--keep", *url)
+    assert second.api_url == first.api_url
+    assert second.signing_secret == first.signing_secret
+    read = requests.get(f"{first.api_url}/orders/{order['orderId']}", headers=headers, timeout=20)
+    assert read.json() == order
+    listed = requests.get(f"{first.api_url}/users/unknown/orders", headers=headers, timeout=20).json()
+    assert listed["items"] == [order]
+    assert requests.get(path, headers=headers, timeout=20).status_code == 404
+    (message,) = second.client("sqs").receive_message(**dead_letters)["Messages"]
+    assert message["Body"] == "dead"
+    changed = requests.patch(
+        f"{first.api_url}/products/{created['productId']}",
+        json={"title": "Desk"},
+        headers=headers,
+        timeout=20,
+    ).json()
+    os.killpg(second.pid, signal.SIGKILL)
+
+    third = _start(environment, "--keep")
+    path = f"{first.api_url}/products/{created['productId']}"
+    assert requests.get(path, headers=headers, timeout=20).json() == changed
+    assert _local(environment, "down").returncode == 0
+
+    _start(environment)
+    assert requests.get(path, headers=headers, timeout=20).status_code == 404
+    assert "All its data is removed." in _local(environment, "down").stdout
+    assert third.kept_data == first.kept_data
+    _start(environment, "--keep")
+    assert requests.get(path, headers=headers, timeout=20).json() == changed
+
+
+def _write_version(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE written_by (version TEXT)")
+        database.execute("INSERT INTO written_by VALUES ('99.0.0')")
+
+
+def _write_format(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("PRAGMA user_version = 7")
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda file: file.write_bytes(b"not a database" * 1000), "file is not a database"),
+        (_write_version, "was written by version 99.0.0, later than"),
+        (_write_format, "has format 7, not 1"),
+        (Path.mkdir, "Is a directory"),
+    ],
+    ids=["broken", "later version", "another format", "a folder"],
+)
+def test_kept_data_that_cannot_be_used_is_refused_by_its_folder(
+    environment: dict[str, str], make: Callable[[Path], object], problem: str
+) -> None:
+    folder = Path(environment["ORDERFLOW_STATE_FOLDER"]) / "data"
+    folder.mkdir(parents=True)
+    make(folder / "data.sqlite3")
+
+    up = _local(environment, "up", "--detach", "--keep")
+
+    assert up.returncode == 1
+    assert problem in _error(up)
+    assert f"Delete {folder} to start empty." in _error(up)
+    assert "Traceback" not in up.stderr
+    assert _local(environment, "up", "--detach").returncode == 0
+
+
+def test_kept_items_with_another_key_are_refused_by_their_folder(environment: dict[str, str]) -> None:
+    running = _start(environment, "--keep")
+    folder, table = running.kept_data, running.outputs["tableNames"]["users"]
+    assert folder
+    assert _local(environment, "down").returncode == 0
+    with contextlib.closing(sqlite3.connect(folder / "data.sqlite3")) as database, database:
+        database.execute("INSERT INTO items VALUES (?, 'a', '', '{\"id\": {\"S\": \"a\"}}')", (table,))
+
+    up = _local(environment, "up", "--detach", "--keep")
+
+    assert up.returncode == 1
+    assert f"The items of {table} in {folder} have another key. Delete {folder}" in _error(up)
+    assert _local(environment, "status").returncode == 3
 
 
 @pytest.mark.parametrize("command", ["", "up", "down", "status", "outputs", "env", "demo", "logs"])
