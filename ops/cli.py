@@ -30,6 +30,7 @@ from ops import orders, views
 from ops.dead_letters import DeadLetter
 from ops.overview import overview
 from ops.problems import ExitCode, explain
+from ops.reconciliation import reconcile
 from ops.stacks import OperatedStack, find_stack, find_stack_names
 
 # Files and pipes have no width; use a fixed one.
@@ -200,6 +201,29 @@ def show_overview(as_json: AsJson = False, stack: StackName = "", outputs: Outpu
             print(views.as_json(msgspec.to_builtins(counts)))
         else:
             _console.print(views.overview_view(counts, clock.now()), soft_wrap=True)
+
+
+@app.command("reconcile")
+def compare_with_executions(
+    limit: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="Maximum number of orders and of executions, the oldest first."),
+    ] = 100,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Compare open orders with running executions, and list those without the other.
+
+    Changes nothing, and leaves out the last minute. AWS does not list EXPRESS executions: of such a stack,
+    only orders that were sent more than five minutes ago are listed.
+    """
+    with operate(stack, outputs, as_json=as_json) as operated:
+        found = reconcile(operated, limit=limit)
+        if as_json:
+            print(views.as_json(views.reconciliation_as_data(found)))
+            return
+        _print_table(views.reconciliation_view(found, clock.now()), _more(limit, found.more))
 
 
 @orders_app.command()

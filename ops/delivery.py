@@ -36,6 +36,10 @@ class Delivery:
         self._functions = functions
         self._queue_url = queue_url
 
+    def count_waiting(self) -> int:
+        """Return the approximate number of messages that wait."""
+        return int(self._attribute("ApproximateNumberOfMessages"))
+
     def state(self) -> DeliveryState:
         """Return whether the delivery is paused."""
         mapping = self._find()
@@ -76,9 +80,8 @@ class Delivery:
         return True
 
     def _find(self) -> dict[str, Any]:
-        answer = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
         pages = self._functions.get_paginator("list_event_source_mappings").paginate(
-            EventSourceArn=answer["Attributes"]["QueueArn"]
+            EventSourceArn=self._attribute("QueueArn")
         )
         found: dict[str, Any] | None = next(
             (mapping for page in pages for mapping in page["EventSourceMappings"]), None
@@ -88,3 +91,7 @@ class Delivery:
                 "the orders queue has no event source mapping: run `pulumi up --refresh`, which creates it"
             )
         return found
+
+    def _attribute(self, name: str) -> str:
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=[name])
+        return str(answer["Attributes"][name])

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 _HISTORY_PAGE = 1000
 NOT_STARTED = "NOT STARTED"
 UNKNOWN = "UNKNOWN"
+NO_LIST = "AWS keeps no list of EXPRESS executions; the log of the state machine has their errors"
 _DENIED = "AccessDeniedException"
 _UNSUCCESSFUL = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
@@ -62,6 +63,18 @@ class Executions:
         )
         return self._with_failure(execution) if execution.status in _UNSUCCESSFUL else execution
 
+    def are_express(self) -> bool:
+        """Return whether AWS lists no executions of the machine. Raises botocore's errors."""
+        answer = self._client.describe_state_machine(stateMachineArn=self._state_machine_arn)
+        return bool(answer["type"] == "EXPRESS")
+
+    def list_running(self) -> list[str]:
+        """Return the names of all running executions of a STANDARD machine. Raises botocore's errors."""
+        pages = self._client.get_paginator("list_executions").paginate(
+            stateMachineArn=self._state_machine_arn, statusFilter="RUNNING"
+        )
+        return [execution["name"] for page in pages for execution in page["executions"]]
+
     def _without_description(self, name: str, error: ClientError) -> Execution:
         code = error.response["Error"]["Code"]
         if code == _DENIED:
@@ -76,11 +89,7 @@ class Executions:
             note = "AWS has no execution of this name; states:DescribeStateMachine is not permitted"
             return Execution(name, UNKNOWN, note=note)
         if machine["type"] == "EXPRESS":
-            return Execution(
-                name,
-                UNKNOWN,
-                note="AWS keeps no list of EXPRESS executions; the log of the state machine has their errors",
-            )
+            return Execution(name, UNKNOWN, note=NO_LIST)
         return Execution(name, NOT_STARTED)
 
     def _with_failure(self, execution: Execution) -> Execution:

@@ -78,16 +78,25 @@ def list_stalled(stack: OperatedStack, *, minutes: int, limit: int) -> tuple[lis
     """
     # An attempt is due this long after it began.
     until = clock.minutes_after(clock.now(), stack.outputs.stalled_after_minutes - minutes)
+    entries, are_more = open_entries(stack, until, limit)
+    found = []
+    for entry in entries:
+        order = stack.orders.find(entry.order_id)
+        if order is not None and order.due_at is not None:  # the index is eventually consistent
+            found.append(_with_execution(stack, order))
+    return found, are_more
+
+
+def open_entries(stack: OperatedStack, until: str, limit: int) -> tuple[list[OpenOrder], bool]:
+    """Return the entries of the open index that are due by a time, and whether there are more than `limit`.
+
+    The earliest come first. Reads at most `limit + 1` entries of each shard. Raises botocore's errors.
+    """
     entries: list[OpenOrder] = []
     for shard in OPEN_SHARDS:
         entries += stack.orders.open_index.list(shard, until, limit + 1, None)[0]
     entries.sort(key=lambda entry: entry.due_at)
-    found = []
-    for entry in entries[:limit]:
-        order = stack.orders.find(entry.order_id)
-        if order is not None and order.due_at is not None:  # the index is eventually consistent
-            found.append(_with_execution(stack, order))
-    return found, len(entries) > limit
+    return entries[:limit], len(entries) > limit
 
 
 def list_overdue(stack: OperatedStack, *, hours: int, limit: int) -> tuple[list[Order], bool]:
@@ -130,6 +139,11 @@ def list_orders(stack: OperatedStack, query: OrderQuery, *, limit: int) -> tuple
     return found, token is not None
 
 
+def execution_name(order: Order) -> str:
+    """Return the name of the execution of an order's attempt."""
+    return _message(order).execution_name
+
+
 def _get(stack: OperatedStack, order_id: str) -> Order:
     _check_id(order_id)
     return stack.orders.get(order_id)
@@ -147,11 +161,11 @@ def _check_id(order_id: str) -> None:
 
 
 def _with_execution(stack: OperatedStack, order: Order) -> OrderDetails:
-    execution = stack.executions.find(_message(order).execution_name)
+    execution = stack.executions.find(execution_name(order))
     if execution.status in (NOT_STARTED, UNKNOWN) and order.attempt > 1 and not order.is_open:
         # The requeue fails an order under a new attempt that has no execution. The attempt before has one.
         before = msgspec.structs.replace(order, attempt=order.attempt - 1)
-        execution = stack.executions.find(_message(before).execution_name)
+        execution = stack.executions.find(execution_name(before))
     return OrderDetails(order, execution)
 
 
@@ -203,7 +217,7 @@ def requeue(stack: OperatedStack, order_id: str) -> Outcome:
     order = _get(stack, order_id)
     if not order.is_open:
         raise Refused(f"Order {order_id} is {order.status.value}; only an open order can be requeued.")
-    execution = stack.executions.find(_message(order).execution_name)
+    execution = stack.executions.find(execution_name(order))
     if execution.status == "RUNNING":
         raise Refused(f"Order {order_id} has a running execution in attempt {order.attempt}.")
     at = clock.now()

@@ -45,14 +45,12 @@ def overview(stack: OperatedStack) -> Overview:
 
     Reads at most 1,000 orders per status, and of the last 24 hours. Raises `NotFound` and botocore's errors.
     """
-    name = "ApproximateNumberOfMessages"
-    queue = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs.queue_url, AttributeNames=[name])
     names = stack.outputs.project_and_stack
     waiting = (*UNFINISHED_STATUSES, OrderStatus.FAILED)
     return Overview(
         orders=[_count(stack, status) for status in waiting],
         ended=_count_ended(stack, [status for status in OrderStatus if status not in waiting]),
-        waiting_messages=int(queue["Attributes"][name]),
+        waiting_messages=stack.delivery.count_waiting(),
         delivery=stack.delivery.state(),
         dead_letters=stack.dead_letters.count(),
         alarms=count_alarms(stack.client("cloudwatch"), *names) if names else None,

@@ -20,6 +20,7 @@ from ops.dead_letters import DeadLetter
 from ops.executions import Execution
 from ops.orders import OrderDetails, Outcome
 from ops.overview import Overview, StatusCount
+from ops.reconciliation import Reconciliation
 
 _COLORS = {
     OrderStatus.FULFILLED: "green",
@@ -286,6 +287,42 @@ def overview_view(counts: Overview, now: str) -> RenderableType:
 
 def _number(count: StatusCount) -> str:
     return f"{count.orders} or more" if count.more else str(count.orders)
+
+
+def reconciliation_view(found: Reconciliation, now: str) -> RenderableType:
+    """Return what was found: a table of orders, one of executions, and what was not compared."""
+    parts: list[RenderableType] = []
+    if found.orders:
+        table = Table(
+            "open order", "status", "unchanged for", "execution", "requeued at", box=SIMPLE, pad_edge=False
+        )
+        for details in found.orders:
+            order = details.order
+            table.add_row(
+                order.order_id,
+                _status(order.status),
+                _ago(order.updated_at, now),
+                f"{details.execution.status}, attempt {order.attempt}",
+                order.due_at or "",
+            )
+        parts.append(table)
+    if found.executions:
+        table = Table("running execution", "its order", box=SIMPLE, pad_edge=False)
+        for execution in found.executions:
+            table.add_row(plain(execution.name), execution.order)
+        parts.append(table)
+    orders = f"{len(found.orders)} open orders without a running execution"
+    executions = "" if found.note else f"; {len(found.executions)} running executions without an open order"
+    parts.append(f"{orders}{executions}; {found.waiting_messages} messages wait on the queue.")
+    if found.note:
+        parts.append(plain(f"{found.note}."))
+    return Group(*parts)
+
+
+def reconciliation_as_data(found: Reconciliation) -> dict[str, Any]:
+    """Return what was found, with the orders as `details_as_data` returns them."""
+    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(found, orders=[]))
+    return {**data, "orders": [details_as_data(details) for details in found.orders]}
 
 
 def dead_letters_view(letters: Iterable[DeadLetter], now: str) -> RenderableType:

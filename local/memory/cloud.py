@@ -231,6 +231,12 @@ class MemoryCloud:
     def _stepfunctions_DescribeStateMachine(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
         return {"type": "EXPRESS" if self.is_express else "STANDARD"}
 
+    def _stepfunctions_ListExecutions(self, _request: Mapping[str, Any]) -> Any:  # noqa: N802
+        if self.is_express:
+            raise client_error("ListExecutions", "StateMachineTypeNotSupported")
+        running = [execution for execution in self.executions if execution.status == "RUNNING"]
+        return {"executions": [{"name": execution.name} for execution in running]}
+
     def _execution(self, name: str) -> Execution | None:
         return next((execution for execution in self.executions if execution.name == name), None)
 

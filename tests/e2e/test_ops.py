@@ -19,7 +19,7 @@ from functions.shared.domain.orders import NewOrder, NewOrderLine, Order, OrderS
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
 from ops.stacks import PROJECT_ROOT, OperatedStack, on_aws
-from tests.e2e.conftest import Api, wait_for
+from tests.e2e.conftest import Api, store_stalled_order, wait_for
 
 Ops = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -158,6 +158,16 @@ def test_dead_letters_that_can_be_retried_are_redriven_and_the_others_stay(
     assert "not an order" in left
     assert body not in left
     stack.client("sqs").purge_queue(QueueUrl=dead)
+
+
+def test_an_order_that_nothing_works_on_is_found(api: Api, ops: Ops, stack: RunningStack) -> None:
+    order_id = str(uuid.uuid4())
+    store_stalled_order(stack, order_id, api.create_user(), api.create_product())
+    found = json.loads(ops("reconcile", "--limit", "1000", "--json").stdout)
+    orders = {order["orderId"]: order["execution"]["status"] for order in found["orders"]}
+    assert orders[order_id] == "NOT STARTED"
+    assert ops("orders", "cancel", order_id, "--yes").returncode == 0
+    assert order_id not in ops("reconcile", "--limit", "1000").stdout
 
 
 def test_a_paused_queue_keeps_orders_until_it_is_resumed(api: Api, ops: Ops, stack: RunningStack) -> None:

@@ -24,6 +24,7 @@ from tests.ops.conftest import OUTPUTS, STACK, Ops
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 ALL = [
     ["overview", "--json"],
+    ["reconcile", "--json"],
     ["orders", "show", "ID"],
     ["orders", "list"],
     ["orders", "stalled"],
@@ -38,7 +39,15 @@ ALL = [
     ["dlq", "redrive"],
 ]
 ONE_ORDER = [command for command in ALL if "ID" in command]
-READS = ("overview --json", "orders show", "orders list", "orders stalled", "orders overdue", "dlq list")
+READS = (
+    "overview --json",
+    "reconcile --json",
+    "orders show",
+    "orders list",
+    "orders stalled",
+    "orders overdue",
+    "dlq list",
+)
 CHANGES = [command for command in ALL if " ".join(command[:2]) not in READS]
 
 
