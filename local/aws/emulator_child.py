@@ -5,7 +5,9 @@ the pipe closes without RELEASE, the parent has ended: a cleanup process then en
 removes its folder.
 """
 
+import copy
 import fcntl
+import gc
 import os
 import socketserver
 import subprocess
@@ -13,6 +15,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 RELEASE = b"r"
@@ -75,6 +78,8 @@ def _main() -> None:
 
         sys.path.pop()
         keep_data(Path(kept_data))
+    _copy_items_quickly()
+    _collect_garbage_rarely()
     main()
 
 
@@ -187,6 +192,28 @@ def _wait_for_cold_workers() -> None:
     from ministack.core import lambda_runtime
 
     lambda_runtime._PROVIDED_INIT_TIMEOUT = 60.0
+
+
+def _copy_items_quickly() -> None:
+    """Copies DynamoDB items with a copier for JSON: `deepcopy` is slow, and each item is copied often."""
+    from ministack.services import dynamodb
+
+    def copied(value: Any) -> Any:
+        if type(value) is str:
+            return value
+        if type(value) is dict:
+            return {name: copied(each) for name, each in value.items()}
+        if type(value) is list:
+            return [copied(each) for each in value]
+        return copy.deepcopy(value)
+
+    dynamodb.copy = SimpleNamespace(deepcopy=copied)
+
+
+def _collect_garbage_rarely() -> None:
+    """Leaves the many objects of the modules out of the search for garbage, which each request repeats."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 if __name__ == "__main__":
