@@ -25,7 +25,7 @@ _baskets = BasketRepository(_dynamodb, required("BASKETS_TABLE"))
 _kept_seconds = int(required("BASKET_DAYS")) * 24 * 60 * 60
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botocore.exceptions import ClientError
 
 from functions.shared import aws, deadline
@@ -17,23 +15,27 @@ from functions.shared.order_queue import OrderMessage
 
 _step_functions = aws.client("stepfunctions")
 _state_machine_arn = required("STATE_MACHINE_ARN")
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> Any:
     """Starts an execution per message. Returns the messages that failed (ReportBatchItemFailures)."""
     deadline.start(context)
-    return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
+    failures = []
+    for record in event["Records"]:
+        try:
+            _start(record["messageId"], record["body"])
+        except Exception:  # noqa: BLE001  logged already
+            failures.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failures}
 
 
-def _start(record: SQSRecord) -> None:
-    body = record.body
+def _start(message_id: str, body: str) -> None:
     try:
         message = decode_json(body, OrderMessage)
     except MalformedJson as error:
         # It fails again at every delivery, until SQS moves it to the dead-letter queue.
-        logger.error("not an order message", message_id=record.message_id, reason=str(error))
+        logger.error("not an order message", message_id=message_id, reason=str(error))
         raise InvalidInput(f"not an order message: {error}") from error
     with logger.append_context_keys(
         order_id=message.order_id, attempt=message.attempt, correlation_id=message.correlation_id
@@ -41,9 +43,9 @@ def _start(record: SQSRecord) -> None:
         try:
             outcome = start_execution(message, body)
         except Exception:
-            logger.exception("execution not started", message_id=record.message_id)
+            logger.exception("execution not started", message_id=message_id)
             raise
-        logger.info(outcome, message_id=record.message_id)
+        logger.info(outcome, message_id=message_id)
 
 
 def start_execution(message: OrderMessage, body: str) -> str:

@@ -56,7 +56,7 @@ _lifecycle = OrderLifecycle(
 _reporting = Reporting(Reports(_dynamodb, required("ORDERS_TABLE"), required("PRODUCTS_TABLE")), _lifecycle)
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)

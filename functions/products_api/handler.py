@@ -39,7 +39,7 @@ api = Api(_requests)
 _default_currency = required("DEFAULT_CURRENCY")
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)

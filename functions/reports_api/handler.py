@@ -46,7 +46,7 @@ _reporting = Reporting(
 )
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)

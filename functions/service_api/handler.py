@@ -26,7 +26,7 @@ api = Api()
 _health = Health("ok", "orderflow", required("STACK_NAME"), required("SERVICE_VERSION"))
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)

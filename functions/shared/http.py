@@ -12,12 +12,10 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable
-from functools import wraps
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import aws, clock, deadline
@@ -35,9 +33,13 @@ MAX_BODY_BYTES = 64 * 1024
 
 MAX_TAGS = 50
 PAGE = ("limit", "nextToken")
+PROBLEM = "application/problem+json"
 EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
 # An entity tag: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+
+# A parameter in the path of a route: `<order_id>`.
+_PARAMETER = re.compile(r"<(\w+)>")
 
 # The format of an id in a path, as `Identifier` in a body. No record has another id.
 _ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
@@ -167,14 +169,15 @@ class Api:
     def __init__(self, requests: RequestRepository | None = None) -> None:
         self.routes: list[Route] = []
         self._requests = requests
+        # Method -> the path of each of its routes, and what answers it.
+        self._routes: dict[str, list[tuple[re.Pattern[str], Callable[..., KeptAnswer]]]] = {}
+        self._origins = frozenset(required("CORS_ORIGINS").split(","))
+        # Of the present request: the event, its headers by their names in lower case, method and path.
+        self._event: dict[str, Any] = {}
+        self._headers: dict[str, list[str]] = {}
+        self._method = self._path = ""
         # The entry of the present request, if it has an Idempotency-Key and its route is idempotent.
         self.kept_request: KeptRequest | None = None
-        first, *others = required("CORS_ORIGINS").split(",")
-        self._resolver = APIGatewayRestResolver(
-            cors=CORSConfig(allow_origin=first, extra_origins=others, expose_headers=list(EXPOSED_HEADERS))
-        )
-        self._resolver.not_found(self._no_route)
-        self._resolver.exception_handler(Exception)(self._to_problem)
 
     def route(
         self,
@@ -203,8 +206,7 @@ class Api:
         def register(handler: Handler) -> Handler:
             self.routes.append(Route(method, path, handler, takes, raises, query, revalidates, idempotent))
 
-            @wraps(handler)
-            def run(**path_parameters: str) -> Response[str]:
+            def run(**path_parameters: str) -> KeptAnswer:
                 for name, value in path_parameters.items():
                     if not _ID.fullmatch(value):
                         raise errors.NotFound(f"there is no such {name.removesuffix('_id')}")
@@ -222,7 +224,8 @@ class Api:
                 answer = handler(**arguments)
                 return _to_response(self._unless_known(answer) if method == "GET" and revalidates else answer)
 
-            self._resolver.route(path, method)(run)
+            pattern = re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", path))
+            self._routes.setdefault(method, []).append((pattern, run))
             return handler
 
         return register
@@ -230,36 +233,44 @@ class Api:
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answers one request of API Gateway. Writes one log line."""
         deadline.start(context)
+        logger.set_correlation_id(event["requestContext"]["requestId"])
         self.kept_request = None
+        self._event = event
+        self._headers = _headers_of(event)
         # HEAD is answered as GET. The gateway omits the body and keeps its length (RFC 9110, section 9.3.2).
-        method = "GET" if event["httpMethod"] == "HEAD" else event["httpMethod"]
-        answer = self._resolver.resolve({**event, "path": _path_of(event), "httpMethod": method}, context)
-        # A cache must not serve the response for one origin, or for none, to another.
-        answer["multiValueHeaders"].setdefault("Vary", []).append("Origin")
+        self._method = "GET" if event["httpMethod"] == "HEAD" else event["httpMethod"]
+        self._path = _path_of(event)
+        try:
+            answer = self._run_route()
+        except Exception as error:  # noqa: BLE001
+            answer = self._to_problem(error)
         logger.info(
-            "request", method=event["httpMethod"], resource=event.get("resource"), status=answer["statusCode"]
+            "request", method=event["httpMethod"], resource=event.get("resource"), status=answer.status
         )
-        return answer
+        headers = {**answer.headers, **self._cors_headers()}
+        return {
+            "statusCode": answer.status,
+            "body": answer.body,
+            "isBase64Encoded": False,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        }
 
     # --- the request, for routes --------------------------------------------------------------------------
 
     def header(self, name: str) -> str | None:
         """Returns a header of the request by its name in any case, or None. Several lines are one list."""
-        event = self._resolver.current_event
-        lines = (event.raw_event.get("multiValueHeaders") or {}).items()
-        found = [value for key, values in lines if key.lower() == name for value in values]
-        return ", ".join(found) if found else (event.headers or {}).get(name)
+        lines = self._headers.get(name)
+        return None if lines is None else ", ".join(lines)
 
     @property
     def request_id(self) -> str:
         """Returns API Gateway's id of the request, which is the correlation id of all that follows."""
-        return str(self._resolver.current_event.request_context.request_id)
+        return str(self._event["requestContext"]["requestId"])
 
     @property
     def client(self) -> str:
         """Returns the id of the client's API key; empty for a route without one."""
-        context = self._resolver.current_event.raw_event["requestContext"]
-        return str((context.get("identity") or {}).get("apiKeyId") or "")
+        return str((self._event["requestContext"].get("identity") or {}).get("apiKeyId") or "")
 
     def idempotency_key(self) -> str | None:
         """Returns the `Idempotency-Key`, or None. Raises `InvalidInput`."""
@@ -277,11 +288,11 @@ class Api:
     @property
     def location(self) -> str:
         """Returns the path of the request as the client sent it, with the stage."""
-        return str(self._resolver.current_event.request_context.path).rstrip("/")
+        return str(self._event["requestContext"]["path"]).rstrip("/")
 
     def page(self) -> tuple[int, str | None]:
         """Returns the `limit` and `nextToken` of a request for a list. Raises `InvalidInput`."""
-        parameters = self._resolver.current_event.query_string_parameters or {}
+        parameters = self._event.get("queryStringParameters") or {}
         limit = parameters.get("limit", str(DEFAULT_LIMIT))
         if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
             raise errors.InvalidInput(f"expected a whole number from 1 to {MAX_LIMIT}", "limit")
@@ -289,7 +300,7 @@ class Api:
 
     def parameter(self, name: str, kind: Any) -> Any:
         """Returns a query parameter as `kind`, or None. Raises `InvalidInput`."""
-        text = (self._resolver.current_event.query_string_parameters or {}).get(name)
+        text = (self._event.get("queryStringParameters") or {}).get(name)
         if text is None:
             return None
         try:
@@ -329,7 +340,7 @@ class Api:
 
     def _answer_once(
         self, key: str, body: msgspec.Struct | None, run: Callable[[], Answer[Any]]
-    ) -> Response[str]:
+    ) -> KeptAnswer:
         """Returns the answer to the first request with this key, or else that of `run`, and keeps it.
 
         An answer that may be another one later is not kept: an error of this service, for example.
@@ -339,20 +350,18 @@ class Api:
         body_hash = hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
         request = self._requests.begin(self._scope_of(key), body_hash, at=clock.now())
         if request.answer is not None:
-            return _from_kept(request.answer)
+            return request.answer
         self.kept_request = request
         try:
             answer = run()
             response, is_final = _to_response(answer), answer.is_final
         except Exception as error:  # noqa: BLE001
             response = self._to_problem(error)
-            is_final = response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+            is_final = response.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if not is_final:
             return response
-        headers = {name: str(value) for name, value in response.headers.items()}
-        kept = KeptAnswer(response.status_code, headers, response.body or "")
         try:
-            return _from_kept(self._requests.keep(request, kept))
+            return self._requests.keep(request, response)
         except (ClientError, BotoCoreError) as error:
             # The request took effect. A repeat runs again and finds that.
             logger.warning("answer not kept", exc_info=error)
@@ -360,22 +369,37 @@ class Api:
 
     def _scope_of(self, key: str) -> str:
         """Returns the name of a request with this key: another client, user or route has another one."""
-        context = self._resolver.current_event.raw_event["requestContext"]
+        context = self._event["requestContext"]
         user = ((context.get("authorizer") or {}).get("claims") or {}).get("sub") or ""
-        event = self._resolver.current_event
-        scope = [self.client, user, event.http_method, event.path, key]
+        scope = [self.client, user, self._method, self._path, key]
         return hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
 
     @property
     def route_called(self) -> str:
         """Returns the method and path of the request, without the stage: `PUT /orders/o-1/shipments/S-1`."""
-        event = self._resolver.current_event
-        return f"{event.http_method} {event.path}"
+        return f"{self._method} {self._path}"
 
-    # --- the resolver -------------------------------------------------------------------------------------
+    # --- one request --------------------------------------------------------------------------------------
+
+    def _run_route(self) -> KeptAnswer:
+        path = self._path.rstrip("/") or "/"
+        for pattern, run in self._routes.get(self._method, ()):
+            if match := pattern.fullmatch(path):
+                return run(**match.groupdict())
+        return _to_response(Answer(NO_ROUTE[0], self._problem(*NO_ROUTE), content_type=PROBLEM))
+
+    def _cors_headers(self) -> dict[str, str]:
+        # A cache must not serve the response for one origin, or for none, to another.
+        headers = {"Vary": "Origin"}
+        origin = self.header("origin")
+        allowed = origin if origin in self._origins else "*"
+        if origin is not None and allowed in self._origins:
+            headers["Access-Control-Allow-Origin"] = allowed
+            headers["Access-Control-Expose-Headers"] = ",".join(EXPOSED_HEADERS)
+        return headers
 
     def _check_query(self, allowed: tuple[str, ...]) -> None:
-        given = self._resolver.current_event.raw_event.get("multiValueQueryStringParameters") or {}
+        given = self._event.get("multiValueQueryStringParameters") or {}
         expected = " and ".join(allowed) or "no query parameter"
         for name, values in given.items():
             if name not in allowed:
@@ -410,28 +434,23 @@ class Api:
     @property
     def raw_body(self) -> bytes:
         """Returns the bytes of the body. Raises `MalformedBody`."""
-        event = self._resolver.current_event
-        text = event.body or ""
+        text = self._event.get("body") or ""
         # What the gateway puts in the place of bytes that are not UTF-8.
         if "\ufffd" in text:
             raise MalformedBody("the body is not UTF-8")
         raw = text.encode("utf-8", "surrogatepass")
-        if event.is_base64_encoded:
+        if self._event.get("isBase64Encoded"):
             try:
                 raw = base64.b64decode(raw, validate=True)
             except binascii.Error as error:
                 raise MalformedBody("the body is not valid base64") from error
         return raw
 
-    def _no_route(self, _error: Exception) -> Response[str]:
-        body = self._problem(*NO_ROUTE)
-        return _to_response(Answer(NO_ROUTE[0], body, content_type="application/problem+json"))
-
-    def _to_problem(self, error: Exception) -> Response[str]:
+    def _to_problem(self, error: Exception) -> KeptAnswer:
         body = self.problem_of(error)
         # Seconds. Contention and throttling rarely last longer.
         headers = {"Retry-After": "1"} if body.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-        return _to_response(Answer(HTTPStatus(body.status), body, headers, "application/problem+json"))
+        return _to_response(Answer(HTTPStatus(body.status), body, headers, PROBLEM))
 
     def problem_of(self, error: Exception) -> Problem:
         """Returns the problem document of an error. Logs an error that is not the client's."""
@@ -509,8 +528,17 @@ def _path_of(event: dict[str, Any]) -> str:
     path: str = event.get("resource") or event["path"]
     for name, value in (event.get("pathParameters") or {}).items():
         path = path.replace(f"{{{name}}}", value)
-    # A pattern's `$` also matches before a line break at the end. No id has one.
-    return path.replace("\n", "%0A")
+    return path
+
+
+def _headers_of(event: dict[str, Any]) -> dict[str, list[str]]:
+    """Returns the lines of each header, by its name in lower case."""
+    lines: dict[str, list[str]] = {}
+    for name, values in (event.get("multiValueHeaders") or {}).items():
+        lines.setdefault(name.lower(), []).extend(values)
+    for name, value in (event.get("headers") or {}).items():
+        lines.setdefault(name.lower(), [value])
+    return lines
 
 
 def _tags(header: str) -> list[str] | None:
@@ -530,22 +558,16 @@ def etag_of(body: msgspec.Struct) -> str:
     return f'"{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:16]}"'
 
 
-def _from_kept(kept: KeptAnswer) -> Response[str]:
-    return Response(status_code=kept.status, headers=dict(kept.headers), body=kept.body)
-
-
-def _to_response(answer: Answer[Any]) -> Response[str]:
+def _to_response(answer: Answer[Any]) -> KeptAnswer:
     if answer.body is None:
         body = ""
     elif isinstance(answer.body, str):
         body = answer.body
     else:
         body = msgspec.json.encode(answer.body).decode()
-    return Response(
-        status_code=answer.status.value,
-        # Without a type, the gateway declares JSON. A 304 has the type of the document that it stands for.
-        content_type=answer.content_type if body or answer.status is HTTPStatus.NOT_MODIFIED else None,
-        # Records are personal data. Public documents have their own Cache-Control.
-        headers={"Cache-Control": "no-store", **answer.headers},
-        body=body,
-    )
+    # Records are personal data. Public documents have their own Cache-Control.
+    headers = {"Cache-Control": "no-store", **answer.headers}
+    # Without a type, the gateway declares JSON. A 304 has the type of the document that it stands for.
+    if body or answer.status is HTTPStatus.NOT_MODIFIED:
+        headers["Content-Type"] = answer.content_type
+    return KeptAnswer(answer.status.value, headers, body)

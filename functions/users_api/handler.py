@@ -22,7 +22,7 @@ _users = UserRepository(_dynamodb, required("USERS_TABLE"), required("EMAILS_TAB
 api = Api(RequestRepository(_dynamodb, required("REQUESTS_TABLE")))
 
 
-@logger.inject_lambda_context(clear_state=True, correlation_id_path="requestContext.requestId")
+@logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers one request."""
     return api.handle(event, context)
