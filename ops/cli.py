@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from functions.shared import clock
 from functions.shared.domain.orders import OrderStatus
+from functions.shared.events import Event
 from functions.shared.observability import logger
 from functions.shared.persistence.order_lists import OrderQuery, placed_between
 from local.environment import bypass_proxies_for_loopback
@@ -31,6 +32,7 @@ from ops.dead_letters import DeadLetter
 from ops.overview import overview
 from ops.problems import ExitCode, explain
 from ops.reconciliation import reconcile
+from ops.replay import find_events, send_again
 from ops.stacks import OperatedStack, find_stack, find_stack_names
 
 # Files and pipes have no width; use a fixed one.
@@ -107,9 +109,11 @@ orders_app = typer.Typer(
 )
 queue_app = typer.Typer(help="Pause and resume the orders queue.", no_args_is_help=True)
 dlq_app = typer.Typer(help="Inspect the dead-letter queue, and send dead letters back.", no_args_is_help=True)
+events_app = typer.Typer(help="Send order events again.", no_args_is_help=True)
 app.add_typer(orders_app, name="orders")
 app.add_typer(queue_app, name="queue")
 app.add_typer(dlq_app, name="dlq")
+app.add_typer(events_app, name="events")
 
 
 @contextlib.contextmanager
@@ -674,6 +678,100 @@ def redrive(
             )
 
 
+@events_app.command()
+def replay(
+    first: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Events since then, in UTC: 2026-01-31 or 2026-01-31T08:00.",
+            show_default=False,
+        ),
+    ],
+    last: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="TIME", help="Events until then; a day is included.", show_default="now"
+        ),
+    ] = None,
+    placed_from: Annotated[
+        str | None,
+        typer.Option(
+            "--placed-from",
+            metavar="TIME",
+            help="Only of orders placed since then.",
+            show_default="30 days before --from",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent, send nothing.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Maximum number of events, the oldest first.")
+    ] = 10_000,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Send the order events of a period again, to all subscribers of the stack's bus.
+
+    They are rebuilt from the orders, with the same ids. docs/events.md says what cannot be rebuilt. At most
+    100 events a second are sent.
+    """
+    since = _moment("--from", first)
+    before = _moment("--to", last, is_end=True) if last else clock.now()
+    placed = (
+        _moment("--placed-from", placed_from) if placed_from else clock.minutes_before(since, 30 * 24 * 60)
+    )
+    if since >= before:
+        _print_error(f"--from {since} is not before --to {before}.")
+        raise typer.Exit(ExitCode.WRONG_USAGE)
+    asks = not (yes or dry_run)
+    if asks:
+        _check_terminal("events replay")
+    with operate(stack, outputs, as_json=as_json) as operated:
+        events, are_more = find_events(operated, first=since, before=before, placed_from=placed, limit=limit)
+        if asks:
+            _confirm(f"Send {_count_events(events)} again on stack {operated.name}?")
+        if not dry_run:
+            with _progress(len(events), "Sending events") as advance:
+                send_again(operated, events, advance)
+        next_from = events[-1].detail.occurred_at if are_more else None
+        if as_json:
+            found = [{"detailType": name, "detail": msgspec.to_builtins(detail)} for name, detail in events]
+            print(views.as_json({"dryRun": dry_run, "events": found, "nextFrom": next_from}))
+            return
+        _console.print(f"{'Would send' if dry_run else 'Sent'} {_count_events(events)}.")
+        if next_from:
+            _console.print(f"There are more than these {limit}: continue with --from {next_from}.")
+
+
+def _moment(option: str, text: str, *, is_end: bool = False) -> str:
+    """Return the value of an option as a time in UTC. Exits for another text.
+
+    A day begins at midnight, or with `is_end` ends at the next one.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _print_error(f"{option} {text!r} is not valid. Write a time in UTC, such as 2026-01-31T08:00.")
+        raise typer.Exit(ExitCode.WRONG_USAGE) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    days = 1 if is_end and len(text) == len("2026-01-31") else 0
+    return clock.minutes_after(moment.astimezone(UTC).isoformat(), days * 24 * 60)
+
+
+def _count_events(events: list[Event]) -> str:
+    """`3 events of 2 orders (2 OrderValidated, 1 OrderFailed)`."""
+    names = Counter(event.name for event in events)
+    kinds = ", ".join(f"{count} {name}" for name, count in names.most_common())
+    orders = len({event.detail.order_id for event in events})
+    return f"{len(events)} events of {orders} orders{f' ({kinds})' if kinds else ''}"
+
+
 def _print_redrive(sent: list[DeadLetter], kept: list[DeadLetter], *, dry_run: bool) -> None:
     if kept:
         _console.print(views.dead_letters_view(kept, clock.now()), soft_wrap=True)
@@ -700,8 +798,8 @@ def _print_outcome(outcome: orders.Outcome, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("Reading messages"), BarColumn(), MofNCompleteColumn())
+def _progress(total: int, action: str = "Reading messages") -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn(action), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda count: progress.advance(task, count)

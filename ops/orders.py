@@ -6,7 +6,7 @@ Every change uses the domain's own conditions. A repeated action changes nothing
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class NotQueued(Exception):
-    """The orders queue did not accept a message. The text says what to do."""
+    """The orders queue or the event bus did not accept all. The text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,17 @@ def list_orders(stack: OperatedStack, query: OrderQuery, *, limit: int) -> tuple
         if token is None:
             break
     return found, token is not None
+
+
+def each_order(stack: OperatedStack, query: OrderQuery) -> Iterator[Order]:
+    """Yield all orders of a query, newest first. Raises botocore's errors."""
+    token = None
+    while True:
+        page = stack.order_lists.page(query, MAX_LIMIT, token)
+        yield from page.items
+        token = page.next_token
+        if token is None:
+            return
 
 
 def execution_name(order: Order) -> str:

@@ -112,16 +112,18 @@ class OperatedStack:
         return Reservations(self.client("dynamodb"), tables.orders, tables.products)
 
     @cached_property
+    def bus(self) -> EventBus:
+        """Its event bus."""
+        return EventBus(
+            lambda: self.client("events"),
+            self.outputs.event_bus_name,
+            announces_placed=self.outputs.order_placed_event,
+        )
+
+    @cached_property
     def lifecycle(self) -> OrderLifecycle:
         """Changes the status of its orders."""
-        return OrderLifecycle(
-            self.orders,
-            EventBus(
-                lambda: self.client("events"),
-                self.outputs.event_bus_name,
-                announces_placed=self.outputs.order_placed_event,
-            ),
-        )
+        return OrderLifecycle(self.orders, self.bus)
 
     @cached_property
     def reporting(self) -> Reporting:

@@ -6,7 +6,7 @@ Each event is sent at least once, in no guaranteed order. A repeat has the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, Self
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from functions.shared.domain.errors import DependencyUnavailable, RejectionCode
 from functions.shared.domain.ids import Identifier, event_id_for
 from functions.shared.domain.moves import StatusChange, change_of
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.orders import Order, OrderStatus, ReturnStatus
 from functions.shared.domain.shipping import by_product, pieces_of
 from functions.shared.environment import optional, required
 
@@ -113,6 +113,13 @@ class EventType(NamedTuple):
     fact: str | None = None
 
 
+class Event(NamedTuple):
+    """An event: its `detail-type` and its detail."""
+
+    name: str
+    detail: OrderFact
+
+
 # One entry per event. `docs/events.md`, the schemas and the AsyncAPI document list the same.
 EVENT_TYPES = (
     EventType(
@@ -179,48 +186,68 @@ class EventBus:
         moves = {
             change.number: change for change in (*changes, *(change_of(order, n) for n in sorted(numbers)))
         }
-        entries = [self._entry(order, change) for change in moves.values() if self._has_event(change)]
-        entries += [
-            self._wrap(_FACT_NAMES[kind], _detail_of(order, kind, *name))
-            for kind, *name in owed
-            if kind != "status"
-        ]
-        for start in range(0, len(entries), _MOST):
-            self._send(entries[start : start + _MOST])
+        facts = [fact for fact in owed if fact[0] != "status"]
+        self.send([*self._of_moves(order, moves.values()), *(_of_fact(order, *fact) for fact in facts)])
 
-    def _send(self, entries: Sequence[Mapping[str, str]]) -> None:
-        answer = self._client().put_events(Entries=entries)
-        # PutEvents returns 200 also if it accepted no event.
-        if answer["FailedEntryCount"]:
-            codes = sorted({entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry})
-            raise DependencyUnavailable(f"the event bus did not take the event: {', '.join(codes)}")
+    def past_events(self, order: Order) -> list[Event]:
+        """Returns the events of all that happened to an order, with the ids of their first publication.
+
+        The content is the same too, except that a parcel has what later reports added to it. The placement
+        is included if the stack publishes it now.
+        """
+        moves = [change_of(order, number) for number in range(len(order.history))]
+        # A parcel without quantities came with the move to FULFILLED, which is its event.
+        facts = [("shipment", one.id) for one in order.shipments if one.quantities is not None]
+        facts += [("return", one.id) for one in order.returns if one.status is ReturnStatus.RECEIVED]
+        events = [*self._of_moves(order, moves), *(_of_fact(order, *fact) for fact in facts)]
+        if order.cancel_requested_at is not None:
+            events.append(_of_fact(order, "cancellation"))
+        return events
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Sends events. Raises `DependencyUnavailable` or botocore's errors. Some may be sent then."""
+        for start in range(0, len(events), _MOST):
+            entries = [
+                {
+                    "EventBusName": self._bus_name,
+                    "Source": SOURCE,
+                    "DetailType": event.name,
+                    "Detail": msgspec.json.encode(event.detail).decode(),
+                }
+                for event in events[start : start + _MOST]
+            ]
+            answer = self._client().put_events(Entries=entries)
+            # PutEvents returns 200 also if it accepted no event.
+            if answer["FailedEntryCount"]:
+                codes = sorted({entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry})
+                raise DependencyUnavailable(f"the event bus did not take the event: {', '.join(codes)}")
+
+    def _of_moves(self, order: Order, changes: Iterable[StatusChange]) -> list[Event]:
+        return [_of_move(order, change) for change in changes if self._has_event(change)]
 
     def _has_event(self, change: StatusChange) -> bool:
         if change.status is OrderStatus.PENDING:  # placed, or retried by an operator
             return change.previous is None and self._announces_placed
         return change.status in _NAMES
 
-    def _entry(self, order: Order, change: StatusChange) -> dict[str, str]:
-        is_rejection = change.status is OrderStatus.REJECTED
-        event = OrderEvent(
-            **_common(order, change.number, change.at),
-            status=change.status,
-            previous_status=change.previous,
-            reason=change.reason,
-            rejection_code=RejectionCode.of(change.reason) if is_rejection else None,
-        )
-        return self._wrap(_NAMES[change.status], event)
 
-    def _wrap(self, name: str, detail: OrderFact) -> dict[str, str]:
-        return {
-            "EventBusName": self._bus_name,
-            "Source": SOURCE,
-            "DetailType": name,
-            "Detail": msgspec.json.encode(detail).decode(),
-        }
+def _of_move(order: Order, change: StatusChange) -> Event:
+    is_rejection = change.status is OrderStatus.REJECTED
+    detail = OrderEvent(
+        **_common(order, change.number, change.at),
+        status=change.status,
+        previous_status=change.previous,
+        reason=change.reason,
+        rejection_code=RejectionCode.of(change.reason) if is_rejection else None,
+    )
+    return Event(_NAMES[change.status], detail)
 
 
-def _detail_of(order: Order, kind: str, fact_id: str = "") -> OrderFact:
+def _of_fact(order: Order, kind: str, fact_id: str = "") -> Event:
+    return Event(_FACT_NAMES[kind], _detail_of(order, kind, fact_id))
+
+
+def _detail_of(order: Order, kind: str, fact_id: str) -> OrderFact:
     """Returns the detail of a fact about an order that is no move."""
     fact = f"{kind}/{fact_id}" if fact_id else kind
     if kind == "shipment":

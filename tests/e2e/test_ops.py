@@ -170,6 +170,32 @@ def test_an_order_that_nothing_works_on_is_found(api: Api, ops: Ops, stack: Runn
     assert order_id not in ops("reconcile", "--limit", "1000").stdout
 
 
+def test_the_events_of_an_order_are_sent_again_to_the_subscribers(
+    api: Api, ops: Ops, stack: RunningStack
+) -> None:
+    started = clock.now()
+    order_id = api.place_order(api.create_user(), {api.create_product(): 1})
+    api.wait_until_final(order_id)
+    planned = json.loads(ops("events", "replay", "--from", started, "--dry-run", "--json").stdout)
+    wanted = {event["detail"]["eventId"] for event in planned["events"]}
+    assert {event["detail"]["orderId"] for event in planned["events"]} == {order_id}
+    sqs, events, bus = stack.client("sqs"), stack.client("events"), stack.outputs["eventBusName"]
+    url = sqs.create_queue(QueueName="replayed")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="replayed", EventBusName=bus, EventPattern='{"source": ["orderflow.orders"]}')
+    events.put_targets(Rule="replayed", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+    assert ops("events", "replay", "--from", started, "--yes").returncode == 0
+    received: set[str] = set()
+
+    def receive() -> set[str]:
+        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            received.add(json.loads(message["Body"])["detail"]["eventId"])
+        return received
+
+    assert wait_for(receive, lambda ids: ids >= wanted) == wanted
+    events.remove_targets(Rule="replayed", EventBusName=bus, Ids=["1"])
+
+
 def test_a_paused_queue_keeps_orders_until_it_is_resumed(api: Api, ops: Ops, stack: RunningStack) -> None:
     cloudwatch = stack.client("cloudwatch")
     alarms = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix="orderflow-api_5xx-")

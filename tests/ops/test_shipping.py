@@ -329,7 +329,7 @@ def test_a_receipt_without_terminal_and_without_yes_is_refused_before_any_call(
     backend.cloud.hook = Failing(lambda call, _request: AssertionError(call))
     result = ops("orders", "receive", "any", "R-1")
     assert result.code == 2
-    assert "`orders receive` cannot be undone" in result.err
+    assert "`orders receive` changes the stack" in result.err
 
 
 def test_a_receipt_whose_event_is_not_published_says_so(

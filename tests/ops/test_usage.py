@@ -35,6 +35,7 @@ ALL = [
     ["orders", "release", "ID"],
     ["queue", "pause", "--reason", "a test"],
     ["queue", "resume"],
+    ["events", "replay", "--from", "2026-01-31"],
     ["dlq", "list"],
     ["dlq", "redrive"],
 ]
