@@ -7,41 +7,51 @@ process, which has imported all packages, and none of the code that is mutated.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import os
-import signal
+import pickle
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 from typing import Any
 from unittest.mock import patch
 
+import hypothesis
 import pytest
+from hypothesis import Phase
 
-from tests.mutation.mutants import ROOT, Mutant, mutants_of
+from tests.mutation.forks import OPTIONS, STACKS, Forks, start, wait
+from tests.mutation.mutants import ROOT, Identity, Mutant, mutants_of
 from tests.mutation.selection import TESTS
 
-WORKERS = 2
-# CPU time of one mutant. A mutant that needs more loops, and is terminated.
-SECONDS = 60
-# The last plugin collects garbage, which takes longer than most tests.
-_OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
+# CPU time of a mutant that is imported. One that needs more loops.
+SECONDS_OF_IMPORT = 60
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
 
 
 def _import_what_does_not_change() -> None:
     """Imports packages and computes what every test needs, once for all forks."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # A failure needs neither a smaller example nor an entry in the database.
+    hypothesis.settings.register_profile(
+        "mutants", database=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+    )
+    hypothesis.settings.load_profile("mutants")
     for name in ("aws_lambda_powertools", "boto3", "cfnlint.api", "jsonata", "moto", "msgspec", "requests"):
         __import__(name)
-    from local.engine.stacks import table_schemas
+    from local.engine.stacks import declare_test_stack, table_schemas
 
     table_schemas()
+    for stack in STACKS:
+        declare_test_stack(**stack)
     # The settings import the currencies. A fork imports them again, perhaps mutated.
     for name in [name for name in sys.modules if name.startswith("functions.")]:
         del sys.modules[name]
@@ -66,49 +76,61 @@ def _replace_file(path: Path, content: str) -> None:
     patch.object(Path, "read_text", read_mutated_text).start()
 
 
-def _start(mutant: Mutant) -> int:
-    """Starts a fork that tests a mutant. Returns its process id; it exits with pytest's code."""
-    pid = os.fork()
-    if pid:
-        return pid
-    os.setpgid(0, 0)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    signal.alarm(20 * SECONDS)
-    output = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+def _test_with_import(mutant: Mutant) -> int:
+    """Imports a mutant, and runs tests until one fails. Returns the exit code of pytest."""
     _replace_file(ROOT / mutant.file, mutant.content)
-    code = 3
-    with contextlib.suppress(BaseException):
-        for tests in TESTS[mutant.file]:  # one by one: pytest collects all before it runs the first
-            code = int(pytest.main([*_OPTIONS, tests]))
-            if code:
-                break
-    os._exit(code)
+    for tests in TESTS[mutant.file]:  # one by one: pytest collects all before it runs the first
+        code = int(pytest.main([*OPTIONS, "-x", tests]))
+        if code:
+            return code
+    return 0
 
 
-def _survivors(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
-    """Returns the mutants with which all their tests pass."""
-    waiting = list(mutants)[::-1]
+def _test_in_forks(mutants: list[Mutant], workers: int, until: float) -> dict[int, bool | None]:
+    """Returns for each mutant, by its place, whether it is killed, or None if it must be imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer, log = Path(folder, "answer"), Path(folder, "log")
+
+        def test() -> int:
+            forks = Forks(mutants, workers, until)
+            code = int(pytest.main([*OPTIONS, *TESTS[mutants[0].file]], plugins=[forks]))
+            answer.write_bytes(pickle.dumps(forks.results))
+            return code
+
+        start(test, 24 * 60 * 60, log)
+        code = wait()[1]
+        assert code == 0, log.read_text()
+        results: dict[int, bool | None] = pickle.loads(answer.read_bytes())  # noqa: S301
+        return results
+
+
+def _outcomes(mutants: list[Mutant], workers: int, until: float) -> Iterator[tuple[Mutant, str]]:
+    """Returns what happens to each mutant for which there is time."""
+    results: dict[int, bool | None] = {}
+    if mutants and not mutants[0].file.endswith(".json"):
+        results = _test_in_forks(mutants, workers, until)
+    waiting = []
+    for number, mutant in enumerate(mutants):
+        is_killed = results.get(number)
+        if is_killed is None:
+            waiting.append(mutant)
+        else:
+            yield mutant, "killed" if is_killed else "survived"
     running: dict[int, Mutant] = {}
-    while waiting or running:
-        while waiting and len(running) < WORKERS:
-            mutant = waiting.pop()
-            running[_start(mutant)] = mutant
-        pid, status = os.wait()
+    while running or (waiting and time.monotonic() < until):
+        while waiting and len(running) < workers:
+            mutant = waiting.pop(0)
+            running[start(partial(_test_with_import, mutant), SECONDS_OF_IMPORT)] = mutant
+        pid, code = wait()
         mutant = running.pop(pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)  # what the tests started
-        assert os.waitstatus_to_exitcode(status) != pytest.ExitCode.NO_TESTS_COLLECTED, mutant.file
-        if os.waitstatus_to_exitcode(status) == pytest.ExitCode.OK:
-            yield mutant
+        assert code != pytest.ExitCode.NO_TESTS_COLLECTED, mutant.file
+        yield mutant, "survived" if code == pytest.ExitCode.OK else "killed"
 
 
-def _equivalents() -> dict[tuple[str, str, str], str]:
-    """Returns the mutants that change no behavior, each with the reason."""
+def _equivalents() -> dict[Identity, int]:
+    """Returns the mutants that change no behavior, each with the number of places that have these lines."""
     listed = tomllib.loads(EQUIVALENTS.read_text("utf-8")).get("mutant", [])
-    return {(entry["file"], entry["before"], entry["after"]): entry["reason"] for entry in listed}
+    return {(entry["file"], entry["before"], entry["after"]): entry.get("places", 1) for entry in listed}
 
 
 def _changed_since(commit: str) -> set[str]:
@@ -122,33 +144,42 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="Tests every mutant.")
     parser.add_argument("paths", nargs="*", help="files or folders; without them all of selection.py")
     parser.add_argument("--since", metavar="COMMIT", help="only files that differ from this commit")
+    parser.add_argument("--minutes", type=float, default=600, help="start no mutant after this time")
+    parser.add_argument("--workers", type=int, default=2, help="mutants at a time")
     arguments = parser.parse_args()
+    until = time.monotonic() + 60 * arguments.minutes
     changed = _changed_since(arguments.since) if arguments.since else set(TESTS)
-    wanted = tuple(arguments.paths) or ("",)
-    files = [file for file in TESTS if file in changed and file.startswith(wanted)]
+    wanted = arguments.paths or [""]
+    files = [file for path in wanted for file in TESTS if file in changed and file.startswith(path)]
     equivalents = _equivalents()
     _import_what_does_not_change()
-    total = alive = 0
+    total = Counter[str]()
     for file in files:
         started = time.monotonic()
         every = mutants_of(file)
         mutants = [mutant for mutant in every if mutant.identity not in equivalents]
-        present = {mutant.identity for mutant in every}
-        stale = [listed for listed in equivalents if listed[0] == file and listed not in present]
-        for _, before, after in stale:
-            print(f"{file}: equivalents.toml lists a mutant that does not exist\n  - {before}\n  + {after}")
-        alive += len(stale)
-        found = 0
-        for mutant in _survivors(mutants):
-            found += 1
-            print(f"{file}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
-        seconds = time.monotonic() - started
-        print(f"{file}: {len(mutants) - found} of {len(mutants)} killed in {seconds:.0f} s", flush=True)
-        total += len(mutants)
-        alive += found
-    listed = sum(identity[0] in files for identity in equivalents)
-    print(f"{total - alive} of {total} mutants killed; {listed} equivalents are listed")
-    return 1 if alive else 0
+        places = Counter(mutant.identity for mutant in every)
+        stale = [
+            listed for listed in equivalents if listed[0] == file and places[listed] != equivalents[listed]
+        ]
+        for listed in stale:
+            print(f"{file}: equivalents.toml lists this mutant, which {places[listed]} places have")
+            print(f"  - {listed[1]}\n  + {listed[2]}")
+        score = Counter({"mutants": len(every), "equivalent": len(every) - len(mutants), "stale": len(stale)})
+        for mutant, outcome in _outcomes(mutants, arguments.workers, until):
+            score[outcome] += 1
+            if outcome == "survived":
+                print(f"{file}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
+        score["left out"] = len(mutants) - score["killed"] - score["survived"]
+        print(f"{file}: {_text(score)}; took {time.monotonic() - started:.0f} s", flush=True)
+        total += score
+    print(f"{len(files)} files: {_text(total)}")
+    return 1 if total["survived"] or total["stale"] else 0
+
+
+def _text(score: Counter[str]) -> str:
+    parts = [f"{score[part]} {part}" for part in ("mutants", "killed", "equivalent", "survived", "left out")]
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

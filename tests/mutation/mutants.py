@@ -21,19 +21,23 @@ from mutmut.mutation.mutators import mutation_operators, operator_string
 
 ROOT = Path(__file__).parents[2]
 
+# The file, and the changed lines before and after.
+Identity = tuple[str, str, str]
+
 
 class Mutant(NamedTuple):
-    """A file with one fault. `before` and `after` are the changed lines, with single spaces."""
+    """A file with one fault. `before` and `after` are its `lines` from `line` on, with single spaces."""
 
     file: str
     line: int
+    lines: int
     before: str
     after: str
     content: str
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """Names the mutant, as long as its lines do not change."""
+    def identity(self) -> Identity:
+        """Names the mutant, as long as its lines do not change. Equal lines have equal mutants."""
         return self.file, self.before, self.after
 
 
@@ -54,7 +58,12 @@ def _mutant(file: str, source: str, variant: str) -> Mutant:
     tail = len(source) if tail < 0 else tail
     before, after = source[first:tail], variant[first : len(variant) - (len(source) - tail)]
     return Mutant(
-        file, source.count("\n", 0, start) + 1, " ".join(before.split()), " ".join(after.split()), variant
+        file=file,
+        line=source.count("\n", 0, start) + 1,
+        lines=before.count("\n") + 1,
+        before=" ".join(before.split()),
+        after=" ".join(after.split()),
+        content=variant,
     )
 
 
@@ -63,6 +72,10 @@ def _mutant(file: str, source: str, variant: str) -> Mutant:
 _LOGGER = m.Attribute(value=m.Name("logger"))
 # Their arguments are text for people: messages and log lines.
 _TEXT_TAKERS = _LOGGER | m.Name("print") | m.Name("text")
+# For readers and mypy; `strict` of zip would only show that a list is too short.
+_FOR_READERS = m.Name("frozen") | m.Name("kw_only") | m.Name("strict")
+# The last argument is only for the message of an error, or its cause.
+_MESSAGE_TAKERS = m.Name("order_from") | m.Name("order_before") | m.Name("raise_if_transient")
 
 
 def _python_variants(source: str) -> Iterator[str]:
@@ -104,7 +117,7 @@ class _Finder(cst.CSTVisitor):
     def _is_left_out(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Import | cst.ImportFrom):
             return True
-        if m.matches(node, m.Arg(keyword=m.Name("frozen") | m.Name("kw_only"))):  # for readers and mypy
+        if m.matches(node, m.Arg(keyword=_FOR_READERS)):
             return True
         if m.matches(node, m.SimpleStatementLine([m.Expr(m.Call(func=_LOGGER))])):
             return True
@@ -130,6 +143,12 @@ class _Finder(cst.CSTVisitor):
         if isinstance(node, cst.BinaryOperation) and any(isinstance(p, cst.Annotation) for p in self._path):
             return []  # a union of types
         mutated = list(operator(node))
+        if isinstance(node, cst.Call):
+            kept = [argument for argument in node.args if m.matches(argument, m.Arg(keyword=_FOR_READERS))]
+            kept += node.args[-1:] if m.matches(node.func, _MESSAGE_TAKERS) else ()
+            mutated = [
+                new for new in mutated if all(argument in getattr(new, "args", ()) for argument in kept)
+            ]
         if operator is operator_string:
             return mutated[:1]  # the others differ in upper and lower case only
         if isinstance(node, cst.Call):

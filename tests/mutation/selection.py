@@ -12,9 +12,14 @@ _STEPS: Final = (
     f"{_F}/release_order",
 )
 _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops/test_orders.py")
-_RECORDS: Final = (f"{_F}/shared/persistence",)
 _REPEATS: Final = "tests/crashes/test_repeated_calls.py"
-_WRITES: Final = (f"{_F}/shared/persistence/test_orders.py", *_RECORDS, *_STEPS, *_ORDERS, _REPEATS)
+_P: Final = f"{_F}/shared/persistence"
+# All but the tests of long lists.
+_RECORDS: Final = (f"{_P}/test_records.py", f"{_P}/test_puts.py", f"{_P}/test_dynamodb.py")
+_WRITES: Final = (
+    *(f"{_P}/test_orders.py", f"{_P}/test_reservations.py", f"{_P}/test_open_index.py"),
+    *(f"{_P}/test_reports.py", *_RECORDS, *_STEPS, *_ORDERS),
+)
 _DOMAIN: Final = (f"{_F}/shared/domain",)
 _FIELDS: Final = f"{_F}/shared/test_violations.py"
 
@@ -44,20 +49,22 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", _FIELDS, *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
     "functions/shared/persistence/baskets.py": (f"{_F}/baskets_api", f"{_F}/orders_api", _REPEATS),
-    "functions/shared/persistence/dynamodb.py": _WRITES,
+    "functions/shared/persistence/dynamodb.py": (*_RECORDS, *_WRITES, _REPEATS),
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,
-    "functions/shared/persistence/order_lists.py": (f"{_F}/orders_api",),
+    "functions/shared/persistence/order_lists.py": (f"{_F}/orders_api", f"{_P}/test_order_lists.py"),
     "functions/shared/persistence/orders.py": _WRITES,
-    "functions/shared/persistence/pages.py": (*_RECORDS, f"{_F}/orders_api"),
-    "functions/shared/persistence/records.py": (*_RECORDS, f"{_F}/products_api", f"{_F}/users_api"),
+    "functions/shared/persistence/pages.py": (f"{_P}/test_pages.py", f"{_F}/orders_api"),
+    "functions/shared/persistence/records.py": (
+        *(*_RECORDS, f"{_P}/test_pages.py", f"{_F}/products_api", f"{_F}/users_api"),
+    ),
     "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS),
     "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
-    "functions/shared/persistence/reports.py": (*_RECORDS, f"{_F}/reports_api"),
+    "functions/shared/persistence/reports.py": (f"{_P}/test_reports.py", f"{_F}/reports_api"),
     "functions/shared/persistence/reservations.py": _WRITES,
-    "functions/shared/persistence/stock.py": (f"{_F}/products_api", _REPEATS),
+    "functions/shared/persistence/stock.py": (f"{_F}/products_api", f"{_F}/shared/test_idempotency.py"),
     "functions/products_api/batch.py": (f"{_F}/products_api",),
-    "functions/products_api/catalog.py": (*_RECORDS, f"{_F}/products_api"),
+    "functions/products_api/catalog.py": (f"{_F}/products_api", f"{_P}/test_pages.py"),
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),
     "functions/fulfill_order/fulfillment.py": (f"{_F}/fulfill_order",),

@@ -111,3 +111,20 @@ def test_an_execution_publishes_the_move_of_another_one_that_was_stopped(
     invoke_task("update_order_status", order_id, status=status, reason="unknown_user: no user")
     events = [event["detail-type"] for event in backend.take_events()]
     assert events == ["OrderValidated", f"Order{status.title()}"]
+
+
+def test_a_move_to_in_fulfillment_publishes_nothing_but_the_parcel_that_came_with_it(
+    backend: MemoryBackend,
+) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 2})
+    backend.reserve(order_id)
+    backend.take_events()
+    later = {"status": "IN_FULFILLMENT", "dueAt": "2026-06-09T00:00:00.000Z"}
+    invoke_task("update_order_status", order_id, status="IN_FULFILLMENT", fulfillment=later)
+    assert backend.take_events() == []
+    parcel = {"shipmentId": "s-1", "quantities": [1]}
+    backend.set_order(order_id, shipments=[parcel], unsent=["shipment/s-1"], dueAt=LONG_AGO)
+    invoke_task("update_order_status", order_id, status="IN_FULFILLMENT", fulfillment=later)
+    assert [event["detail-type"] for event in backend.take_events()] == ["OrderShipped"]
+    order = backend.order(order_id)
+    assert (order.unsent, order.due_at) == ([], later["dueAt"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.shared import aws
 from functions.shared.domain.errors import NotFound, StoreContention
@@ -20,10 +22,10 @@ from functions.shared.domain.shipping import (
     record_shipment,
 )
 from functions.shared.persistence.order_items import list_shard_of
-from functions.shared.persistence.reports import Reports
+from functions.shared.persistence.reports import Reports, _difference
 from local.memory.backend import MemoryBackend
 from local.memory.cloud import Hook, Killed, ServiceCall
-from local.memory.faults import FAULTS, FaultAt
+from local.memory.faults import FAULTS, Failing, FaultAt, refusal
 from local.memory.store import client_error
 
 AT = "2026-06-02T00:00:00.000Z"
@@ -85,6 +87,7 @@ def test_a_report_enters_the_order_in_the_open_index_until_its_events_are_sent(
     backend: MemoryBackend, reports: Reports, order_id: str
 ) -> None:
     recorded = reports.record(order_id, ship("s-1", p1=1), due_at=DUE_AT)
+    assert recorded.is_changed
     assert recorded.order == backend.order(order_id)
     assert (recorded.order.due_at, recorded.order.open_shard) == (DUE_AT, order_id[-1])
     assert recorded.order.unsent == ["shipment/s-1", "status/2"]
@@ -96,7 +99,37 @@ def test_a_repeat_writes_nothing(backend: MemoryBackend, reports: Reports, order
     with backend.hooked(calls):
         recorded = reports.record(order_id, ship("s-1", p1=1), due_at=DUE_AT)
     assert [call.operation for call in calls.calls] == ["GetItem"]
-    assert not recorded.is_new
+    assert (recorded.is_new, recorded.is_changed) == (False, False)
+
+
+def test_an_update_has_only_what_changed(backend: MemoryBackend, order_id: str) -> None:
+    before = msgspec.structs.replace(backend.order(order_id), status_reason="x")
+    after = msgspec.structs.replace(
+        before, status_reason=None, updated_at=AT, due_at=DUE_AT, open_shard="x", revision=9
+    )
+    parameters = _difference(before, after).parameters()
+    names = parameters["ExpressionAttributeNames"]
+    expression = re.sub(r"#\w+", lambda name: names[name[0]], parameters["UpdateExpression"])
+    assert re.sub(r":\w+", ":", expression) == "SET updatedAt = : REMOVE statusReason"
+
+
+def test_a_refusal_postpones_when_a_silent_fulfillment_system_is_asked(
+    backend: MemoryBackend, reports: Reports, order_id: str
+) -> None:
+    quiet = "2026-06-08T00:00:00.000Z"
+    backend.set_order(order_id, status="IN_FULFILLMENT", dueAt=DUE_AT)
+    assert reports.record(order_id, refuse("r-1", p1=1), due_at=AT).order.due_at == DUE_AT
+    recorded = reports.record(order_id, refuse("r-2", p1=1), due_at=AT, quiet_due_at=quiet)
+    assert (recorded.order.due_at, recorded.order.unsent) == (quiet, [])
+    backend.set_order(order_id, cancelRequestedAt=AT)  # whose answer is due at once
+    recorded = reports.record(order_id, refuse("r-3", p1=1), due_at=AT, quiet_due_at=DUE_AT)
+    assert recorded.order.due_at == quiet
+
+
+def test_an_error_of_the_write_is_raised(backend: MemoryBackend, reports: Reports, order_id: str) -> None:
+    denied = Failing(refusal("AccessDeniedException"), "UpdateItem")
+    with backend.hooked(denied), pytest.raises(ClientError, match="AccessDenied"):
+        reports.record(order_id, ship("s-1", p1=1), due_at=DUE_AT)
 
 
 def test_a_report_on_an_unknown_order_is_not_found(reports: Reports) -> None:
@@ -208,9 +241,11 @@ def test_a_late_parcel_takes_from_the_stock_even_below_zero(
     backend: MemoryBackend, reports: Reports, order_id: str
 ) -> None:
     released = {"state": "RELEASED", "attempt": 1, "handedOverTo": "partner.example"}
-    backend.set_order(order_id, status="FAILED", reservation=released)
+    failed = {**backend.stored_order(order_id), "status": "FAILED", "reservation": released}
+    backend.put("orders", {name: failed[name] for name in failed.keys() - {"openShard", "dueAt"}})
     recorded = reports.record(order_id, ship("s-1", p1=3), due_at=DUE_AT)
     assert recorded.is_unexpected
+    assert (recorded.order.open_shard, recorded.order.due_at) == (order_id[-1], DUE_AT)
     assert backend.stock("p1") == -1
     again = reports.record(order_id, ship("s-1", p1=3), due_at=DUE_AT)
     assert (again.is_new, again.is_unexpected, backend.stock("p1")) == (False, False, -1)

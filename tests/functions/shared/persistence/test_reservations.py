@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.shared.domain.errors import FulfillmentRefused, OrderRejected, Superseded
+from functions.shared.domain.errors import FulfillmentRefused, OrderRejected, StoreContention, Superseded
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
@@ -98,3 +98,22 @@ def test_a_new_reservation_drops_the_refusals_of_an_earlier_one(backend: MemoryB
     assert backend.order(order_id).refusals == []
     invoke_task("update_order_status", order_id, attempt=2, **fulfillment)
     assert backend.status(order_id) == "FULFILLED"
+
+
+def test_a_release_of_stock_that_a_report_changed_returns_nothing_and_can_be_repeated(
+    backend: MemoryBackend,
+) -> None:
+    from functions.release_order.handler import _reservations
+
+    product = backend.create_product(stock=5)
+    order_id = backend.create_validated_order({product: 2})
+    backend.reserve(order_id)
+    read = backend.order(order_id)
+    refused = {"refusalId": "r-1", "quantities": [1], "reason": "broken", "attempt": 1}
+    backend.set_order(order_id, refusals=[refused], revision=read.revision + 1)
+    with pytest.raises(StoreContention):
+        _reservations.release(read, at="2026-06-01T00:00:00.000Z", even_if_handed_over=True)
+    assert backend.stock(product) == 3
+    now = backend.order(order_id)
+    assert _reservations.release(now, at="2026-06-01T00:00:00.000Z", even_if_handed_over=True)
+    assert backend.stock(product) == 4
