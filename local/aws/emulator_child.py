@@ -5,6 +5,7 @@ the pipe closes without RELEASE, the parent has ended: a cleanup process then en
 removes its folder.
 """
 
+import asyncio
 import copy
 import fcntl
 import gc
@@ -72,6 +73,7 @@ def _main() -> None:
     _exempt_terminal_errors_from_wildcard()
     _answer_failed_integrations_as_the_gateway()
     _wait_for_cold_workers()
+    _wait_for_busy_workers()
     if kept_data:
         sys.path.append(str(Path(__file__).parents[2]))
         from local.aws.kept_data import keep_data
@@ -214,6 +216,27 @@ def _collect_garbage_rarely() -> None:
     """Leaves the many objects of the modules out of the search for garbage, which each request repeats."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _wait_for_busy_workers() -> None:
+    """Makes a request to the gateway wait while all workers of its function are busy.
+
+    On AWS it would be throttled. Here the reserved concurrency only protects the memory of this machine.
+    """
+    from ministack.services import apigateway_v1, lambda_svc
+
+    call = apigateway_v1._call_lambda_raw
+    free: dict[tuple[str, int], asyncio.Semaphore] = {}
+
+    async def call_when_free(function: str, event: "dict[str, Any]", **scope: Any) -> Any:
+        record, config, _ = lambda_svc._get_func_record_for_ref_in_scope(function, **scope)
+        reserved = record and lambda_svc._reserved_concurrency(record, config)
+        if not reserved:
+            return await call(function, event, **scope)
+        async with free.setdefault((function, reserved), asyncio.Semaphore(reserved)):
+            return await call(function, event, **scope)
+
+    apigateway_v1._call_lambda_raw = call_when_free
 
 
 if __name__ == "__main__":

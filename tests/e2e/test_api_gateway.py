@@ -225,6 +225,18 @@ def test_a_throttled_function_and_a_failed_one_are_problems_of_the_gateway(
     assert api.request("GET", "/users").status_code == 200
 
 
+def test_requests_wait_while_all_workers_of_their_function_are_busy(api: Api, stack: RunningStack) -> None:
+    client, name = stack.client("lambda"), stack.functions["users_api"]
+    reserved = client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda _: api.request("GET", "/users").status_code, range(20)))
+    finally:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+    assert set(answers) == {200}
+
+
 @pytest.mark.parametrize("record_id", ["a%20b", "%C3%A4", "x" * 3000, "a%2Fb", "..%2F..", "%00"])
 def test_an_id_that_no_record_can_have_is_a_404(api: Api, record_id: str) -> None:
     answer = api.request("GET", f"/users/{record_id}", headers=ORIGIN)
