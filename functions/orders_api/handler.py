@@ -6,6 +6,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 from functions.orders_api.checkout import check_out
 from functions.orders_api.placing import place_order
 from functions.orders_api.queries import OF_ALL_USERS, OF_USER, order_query
@@ -162,7 +164,7 @@ def _placed(order: Order, location: str, *, is_new: bool) -> Answer[OrderView]:
 
 def _list(user_id: str | None) -> Answer[Page[OrderView]]:
     query = order_query(api.parameter, user_id=user_id, today=clock.now()[:10])
-    page = _lists.page(query, *api.page())
+    page = _lists.page(query, *api.page(), size_of=lambda order: len(msgspec.json.encode(view(order))))
     return Answer(
         HTTPStatus.OK,
         Page[OrderView](items=[view(order) for order in page.items], next_token=page.next_token),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from datetime import date, timedelta
 from math import ceil
 from typing import Any, NamedTuple
@@ -35,6 +36,9 @@ from functions.shared.persistence.records import batch_get
 
 # Orders that one page reads at most. A page with fewer matches than its limit is not the last.
 MAX_EXAMINED = 500
+# Bytes of a page. An order with 150 reports takes 760,000 of them. Lambda's answer is at most 6 MB of JSON,
+# with the page as a string. There a character of 4 bytes may take 12.
+MAX_PAGE_BYTES = 1_800_000
 
 _MAX_BATCH = 100  # keys of one BatchGetItem
 # Entries of a shard that one Query reads. They fit into one read unit, 4 KB.
@@ -113,8 +117,17 @@ class OrderLists:
         # A lower value in the configuration does not change the orders that are stored.
         self._due_within = stalled_after_minutes + _MARGIN
 
-    def page(self, query: OrderQuery, limit: int, token: str | None) -> Page[Order]:
+    def page(
+        self,
+        query: OrderQuery,
+        limit: int,
+        token: str | None,
+        *,
+        size_of: Callable[[Order], int] | None = None,
+    ) -> Page[Order]:
         """Returns one page of the orders of a query, newest first. Raises `InvalidPageToken`.
+
+        With `size_of`, the bytes of an order, a page ends before it exceeds `MAX_PAGE_BYTES`.
 
         An order that is placed while a client reads the pages may be missing. Every other order is on one
         page, and on no second one. In the index `open` an order that is dispatched again moves to the front.
@@ -126,7 +139,7 @@ class OrderLists:
         entries = _MergedEntries(self._client, self._table, source, position)
         batch: deque[_Entry] = deque()
         found: list[Order] = []
-        examined = 0
+        examined = size = 0
         while len(found) < limit and examined < MAX_EXAMINED and entries.has_more:
             # As many as probably contain the orders that are still missing.
             wanted = ceil((limit - len(found)) * (examined + 1) / (len(found) + 1))
@@ -134,11 +147,14 @@ class OrderLists:
             examined += len(batch)
             orders = self._find_many([entry.order_id for entry in batch])
             while batch and len(found) < limit:
-                entry = batch.popleft()
-                position = _after(position, entry)
+                entry = batch[0]
                 order = orders.get(entry.order_id)
                 if order is not None and query.matches(order):
+                    size += size_of(order) if size_of else 0
+                    if found and size > MAX_PAGE_BYTES:
+                        return Page(items=found, next_token=encode_position(query.fingerprint, position))
                     found.append(order)
+                position = _after(position, batch.popleft())
         has_more = bool(batch) or entries.has_more
         return Page(
             items=found, next_token=encode_position(query.fingerprint, position if has_more else None)

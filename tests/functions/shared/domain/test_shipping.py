@@ -676,10 +676,10 @@ def test_a_report_that_makes_an_order_too_large_is_refused_and_the_item_stays_be
                 reasons.add(re.sub(r"\d+", "N", str(error)))
     assert "the order would have N bytes, and may have N" in reasons
     assert len(msgspec.json.encode(order)) <= MAX_ORDER_BYTES
-    assert _item_bytes(struct_to_item(order)) < 100_000
+    assert item_bytes(struct_to_item(order)) < 100_000
 
 
-def _item_bytes(value: Any) -> int:
+def item_bytes(value: Any) -> int:
     """The size of an item by DynamoDB's rules.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
@@ -691,9 +691,9 @@ def _item_bytes(value: Any) -> int:
     if set(value) == {"BOOL"}:
         return 1
     if set(value) == {"L"}:
-        return 3 + sum(1 + _item_bytes(element) for element in value["L"])
+        return 3 + sum(1 + item_bytes(element) for element in value["L"])
     content, base = (value["M"], 3) if set(value) == {"M"} else (value, 0)
-    return base + sum(1 + len(name.encode()) + _item_bytes(element) for name, element in content.items())
+    return base + sum(1 + len(name.encode()) + item_bytes(element) for name, element in content.items())
 
 
 # --- conservation -----------------------------------------------------------------------------------------
