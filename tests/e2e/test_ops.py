@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import uuid
@@ -12,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from functions.shared import clock
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import NewOrder, NewOrderLine, Order, OrderStatus, new_order
 from local.aws.emulator import SECRET_ACCESS_KEY
 from local.stack import RunningStack
+from ops.cli import app
 from ops.stacks import PROJECT_ROOT, OperatedStack, on_aws
+from tests.documents.shell import words
+from tests.documents.test_operator_commands import operator_commands
 from tests.e2e.conftest import Api, store_stalled_order, wait_for
 
 Ops = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -216,6 +222,64 @@ def test_a_paused_queue_keeps_orders_until_it_is_resumed(api: Api, ops: Ops, sta
     overview = json.loads(ops("overview", "--json").stdout)
     assert overview["delivery"] == {"isPaused": False}
     assert {count["status"] for count in overview["ended"] if count["orders"]} >= {"FULFILLED"}
+
+
+_RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
+_ORDER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\$?ORDER_ID")
+_LINES = list(
+    dict.fromkeys(
+        shlex.join(_ORDER.sub("ORDER_ID", word) for word in words(line))
+        for line in operator_commands(_RUNBOOK)
+        if "--stack" in line
+    )
+)
+_CHANGES = {
+    *("cancel", "requeue", "retry", "release", "receive", "pause", "resume", "delete", "redrive", "replay")
+}
+
+
+@pytest.fixture
+def example(api: Api, target: OperatedStack, stack: RunningStack) -> Callable[[str], str]:
+    """Makes what the command of a line works on, and returns its id."""
+
+    def make(line: str) -> str:
+        user, product = api.create_user(), api.create_product(stock=5)
+        if "MESSAGE_ID" in line:
+            order = store_order(target, user, {product: 1})
+            body = json.dumps({"orderId": order.order_id, "attempt": 1, "correlationId": "c"})
+            dead = stack.outputs["deadLetterQueueUrl"]
+            return str(stack.client("sqs").send_message(QueueUrl=dead, MessageBody=body)["MessageId"])
+        if "receive" in line:
+            order_id = api.place_order(user, {product: 2})
+            api.wait_until_final(order_id)
+            back = {"status": "REQUESTED", "lines": [{"productId": product, "quantity": 1}]}
+            assert api.request("PUT", f"/orders/{order_id}/returns/R-1", back).status_code == 201
+            return order_id
+        order = store_order(target, user, {product: 2})
+        if {"retry", "release"} & set(line.split()):
+            target.lifecycle.make_final_move(
+                Move(
+                    order_id=order.order_id, to=OrderStatus.FAILED, at=clock.now(), attempt=1, reason="no end"
+                )
+            )
+        return order.order_id
+
+    return make
+
+
+@pytest.mark.parametrize("line", _LINES)
+def test_every_command_of_the_runbook_runs(
+    line: str, example: Callable[[str], str], target: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.cli.find_stack", lambda *_: target)
+    found = example(line)
+    arguments = [re.sub("ORDER_ID|MESSAGE_ID", found, word) for word in shlex.split(line)]
+    if _CHANGES & set(arguments) and not {"--yes", "--dry-run"} & set(arguments):
+        arguments.append("--yes")
+    result = CliRunner().invoke(app, arguments)
+    if "pause" in arguments:
+        target.delivery.resume()
+    assert result.exit_code == 0, result.output
 
 
 def test_a_missing_permission_is_named(ops: Ops, stack: RunningStack) -> None:
