@@ -1,7 +1,7 @@
 """Runs several actors concurrently, in every possible order of their calls.
 
 Every actor is a thread that waits for its turn before each call, so exactly one runs at any time. The further
-course depends only on the cloud's state and on the responses that each actor has received. A sequence that
+course depends only on the cloud's state, and on the calls of each actor with their responses. A sequence that
 reaches a known situation is not followed further.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook, ServiceCall
 from local.memory.functions import running_function
+from local.memory.invariants import check_invariants
 
 Actor = Callable[[MemoryBackend], object]
 Setting = tuple[MemoryBackend, Sequence[Actor]]
@@ -39,7 +40,7 @@ def _commutes(call: ServiceCall, request: Mapping[str, Any]) -> bool:
 class _Runner:
     """One actor's thread."""
 
-    answers: list[int] = field(default_factory=list)  # hashes of the responses
+    answers: list[int] = field(default_factory=list)  # hashes of its calls and their responses
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     is_done: bool = False
     is_dropped: bool = False
@@ -79,6 +80,8 @@ class _Turns(Hook):
             runner.turn.acquire()
             if runner.is_dropped:
                 raise Dropped
+        if runner is not None:
+            runner.answers.append(hash(call))  # also of a call whose response is lost
 
     def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
         runner = self._runner()
@@ -120,8 +123,8 @@ class _Turns(Hook):
                 runner.turn.release()
                 self._arrived.acquire()
 
-    def situation(self) -> int:
-        """Returns a hash of everything that the further course depends on."""
+    def cloud_state(self) -> int:
+        """Returns a hash of the state of the cloud."""
         cloud = self._backend.cloud
         tables = [sorted(table.items.items()) for table in cloud.store.tables.values()]
         return hash(
@@ -131,10 +134,14 @@ class _Turns(Hook):
                 repr(sorted(map(repr, cloud.events))),
                 repr([(execution.name, execution.status) for execution in cloud.executions]),
                 repr(sorted(cloud.partner.shipments.items())),
+                repr([(order_id, order.cancelled_at) for order_id, order in cloud.partner.orders.items()]),
                 repr(list(cloud.partner.plan)),
-                tuple((tuple(runner.answers), runner.is_done) for runner in self.runners),
             )
         )
+
+    def progress(self) -> int:
+        """Returns a hash of the calls of all actors, with their responses."""
+        return hash(tuple((tuple(runner.answers), runner.is_done) for runner in self.runners))
 
 
 @dataclass
@@ -146,9 +153,13 @@ class Explored:
 
 
 def explore(setting: Callable[[], Setting], check: Callable[[MemoryBackend], object]) -> Explored:
-    """Runs all sequences. `setting` makes a new backend and its actors; `check` checks each final state."""
+    """Runs all sequences, and checks the invariants in every situation.
+
+    `setting` makes a new backend and its actors; `check` checks each final state.
+    """
     explored = Explored()
-    known: set[int] = set()
+    known: set[tuple[int, int]] = set()
+    checked: set[int] = set()
     waiting: list[tuple[int, ...]] = [()]
     while waiting:
         prefix = waiting.pop()
@@ -163,10 +174,14 @@ def explore(setting: Callable[[], Setting], check: Callable[[MemoryBackend], obj
                     turns.step(number)
                     taken.append(number)
                 while alive := turns.alive():
-                    situation = turns.situation()
+                    state = turns.cloud_state()
+                    situation = (state, turns.progress())
                     if situation in known:
                         break
                     known.add(situation)
+                    if state not in checked:
+                        checked.add(state)
+                        check_invariants(backend)
                     waiting.extend((*taken, other) for other in alive[1:])
                     turns.step(alive[0])
                     taken.append(alive[0])

@@ -295,6 +295,16 @@ def shipped_silently(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
+def shipped_before_the_answer(backend: MemoryBackend) -> None:
+    """The only parcel is reported before the execution records that the order ships later."""
+    backend.cloud.partner.shipping = ShippingPlan(ships_after=60)
+    backend.place_order("k", p1=2, p2=1)
+    _run_to(backend, "MarkFulfilled")
+    backend.wait(1.5)
+    backend.deliver_reports()
+    backend.run_until_idle()
+
+
 def partly_refused(backend: MemoryBackend) -> None:
     """The fulfillment system ships one line later, and refuses the other."""
     _plan(backend, refuses=frozenset({"p2"}))
@@ -339,6 +349,14 @@ def cancelled_after_the_first_parcel(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
+def cancelled_before_the_report(backend: MemoryBackend) -> None:
+    """The fulfillment system agrees to cancel, and then reports a parcel that has left already."""
+    backend.cancel_order(_plan(backend, parcels=2))
+    backend.wait(1.5)
+    backend.run_schedule()
+    backend.run_until_idle()
+
+
 def cancellation_declined(backend: MemoryBackend) -> None:
     """A client cancels, and the fulfillment system declines."""
     backend.cancel_order(_plan(backend, parcels=2, too_late=True))
@@ -376,6 +394,7 @@ _EXPRESS = {
     delivered_twice,
     shipped_in_two_parcels,
     shipped_silently,
+    shipped_before_the_answer,
 }
 _WITH_FULFILLMENT_SYSTEM = (
     (refused, ("FAILED",)),
@@ -386,11 +405,13 @@ _WITH_FULFILLMENT_SYSTEM = (
     (shipped_between_the_reports, ("FULFILLED",)),
     (shipped_out_of_order, ("DELIVERED",)),
     (shipped_silently, ("FULFILLED",)),
+    (shipped_before_the_answer, ("FULFILLED",)),
     (partly_refused, ("FULFILLED",)),
     (refused_line_by_line, ("FAILED",)),
     (came_back, ("FULFILLED",)),
     (cancelled_in_fulfillment, ("CANCELLED",)),
     (cancelled_after_the_first_parcel, ("FULFILLED",)),
+    (cancelled_before_the_report, ("CANCELLED",)),
     (cancellation_declined, ("FULFILLED",)),
 )
 SCENARIOS = [
