@@ -25,6 +25,7 @@ help: ## Show this help
 # python -m tools.openapi      ## Write docs/openapi.json; --check compares it
 # python -m tools.events       ## Write the schemas of the order events; --check compares them
 # python -m tools.configuration ## Write docs/configuration.md; --check compares it
+# python -m tools.states       ## Write docs/states.md; --check compares it
 # python -m tools.prose        ## Check the words of everything that people read
 # python -m tests.mutation     ## Run the tests against mutants
 # python -m tests.times        ## Sum the test times of a JUnit report per suite
@@ -96,10 +97,11 @@ mutants: install ## Run the tests against every mutant, or those of ONLY="--sinc
 bench: install ## Measure speed, cost and growth, and print them as tables
 	$(BIN)/python -m bench all
 
-docs: install ## Write the generated pages: the API's contract, the configuration, the costs
+docs: install ## Write the generated pages: the API's contract, the configuration, the statuses, the costs
 	$(BIN)/python -m tools.openapi
 	$(BIN)/python -m tools.events
 	$(BIN)/python -m tools.configuration
+	$(BIN)/python -m tools.states
 	$(BIN)/python -m bench units
 
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
