@@ -111,6 +111,15 @@ def test_the_output_names_the_stack(
     assert ops(*with_yes(on(failed_order, command)), *options).stack == STACK
 
 
+@every_command
+def test_with_json_standard_output_is_one_document(
+    ops: Ops, open_order: str, failed_order: str, command: list[str]
+) -> None:
+    arguments = with_yes(on(order_for(command, open_order, failed_order), command))
+    result = ops(*dict.fromkeys([*arguments, "--json"]))
+    assert (result.code, isinstance(result.json, dict | list)) == (0, True)
+
+
 @every_change
 def test_the_question_names_the_stack(ops: Ops, failed_order: str, command: list[str]) -> None:
     assert f"on stack {STACK}?" in ops(*on(failed_order, command), typed="n\n").err
