@@ -100,9 +100,9 @@ def _cold(result: Result) -> str:
     return (
         "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half) of 21.\n\n"
         + markdown_table(["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"], rows)
-        + "\n\n*No bytecode* is the case on Lambda: archive and layer are read-only and hold sources only. "
-        "The runtime's botocore is assumed to be compiled. These ratios are relative to the plain handler "
-        "without bytecode."
+        + "\n\n*Sources only* and *with bytecode* are imports from a read-only folder, as on Lambda: what "
+        "archive and layer have without and with a Python of Lambda's version. Their ratios are relative to "
+        "the plain handler, whose archive has sources only. The runtime's botocore is assumed to be compiled."
     )
 
 
@@ -141,12 +141,13 @@ def _warm(result: Result) -> str:
 
 
 def _package(result: Result) -> str:
-    rows = [["layer (arm64)", f"{result['layerMb']:.2f} MB", f"{LAYER_MB.must:g} MB"]]
+    rows = [["layer (arm64)", "", f"{result['layerMb']:.2f} MB", f"{LAYER_MB.must:g} MB"]]
     rows += [
-        [f"`{name}`", f"{size:.1f} KB", f"{FUNCTION_KB.must:g} KB"]
+        [f"`{name}`", f"{size:.1f} KB", f"{result['archiveKb'][name]:.1f} KB", f"{FUNCTION_KB.must:g} KB"]
         for name, size in result["functionKb"].items()
     ]
-    return "## Package\n\nZipped, as uploaded.\n\n" + markdown_table(["what", "size", "at most"], rows)
+    heads = ["what", "code and data", "with bytecode, as uploaded", "code and data at most"]
+    return "## Package\n\nZipped.\n\n" + markdown_table(heads, rows)
 
 
 def _units(result: Result) -> str:

@@ -6,9 +6,11 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from compileall import compile_dir
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Final
 
 from bench.processes import Calls, Run, child, environment, run_python
@@ -17,6 +19,9 @@ from bench.samples import EVENTS, PROJECT_ROOT, function_packages
 from bench.stub import aws_stub
 
 _LAYER_PACKAGES: Final = ("aws_lambda_powertools", "jmespath", "msgspec", "typing_extensions")
+
+_SOURCES: Final = "sources only"
+_BYTECODE: Final = "with bytecode"
 
 PLAIN: Final = "bench.plain"
 SUBJECT: Final = "functions.orders_api"
@@ -36,21 +41,22 @@ PEAK: Final = Limit(must=1.2, aim=1.05)
 def cold(rounds: int = ROUNDS) -> bool:
     """Measures fresh processes that import a handler and end. Returns whether every limit holds.
 
-    Also measures imports without bytecode, as on Lambda: archive and layer have none and are read-only.
+    Also measures imports from read-only folders, as on Lambda: of sources, and of the same with the bytecode
+    that `components/packaging.py` adds. The plain handler's archive has sources only.
     """
     packages = [PLAIN, *function_packages()]
-    sources = {package: f"{package}, no bytecode" for package in (PLAIN, SUBJECT)}
-    runs: dict[str, list[Run]] = {name: [] for name in (*packages, *sources.values())}
-    with aws_stub() as endpoint, _without_bytecode() as folder:
-        variables = environment(endpoint)
-        bare = environment(endpoint, path=folder, PYTHONDONTWRITEBYTECODE="1")
+    bare_plain = f"{PLAIN}, {_SOURCES}"
+    deployed = [bare_plain, f"{SUBJECT}, {_SOURCES}", f"{SUBJECT}, {_BYTECODE}"]
+    runs: dict[str, list[Run]] = {name: [] for name in (*packages, *deployed)}
+    with aws_stub() as endpoint, _deployed_folders() as folders:
+        variables = {name: environment(endpoint) for name in packages}
+        for name in deployed:
+            folder = folders[name.partition(", ")[2]]
+            variables[name] = environment(endpoint, path=folder, PYTHONDONTWRITEBYTECODE="1")
         for number in range(-1, rounds):  # the first round writes the bytecode
             for package in _rotated(packages, number):
-                measured = [(package, variables)]
-                if package in sources:
-                    measured.append((sources[package], bare))
-                for name, chosen in measured:
-                    run = run_python(["-P", "-c", f"import {package}.handler"], chosen)
+                for name in (package, *(name for name in deployed if name.startswith(f"{package}, "))):
+                    run = run_python(["-P", "-c", f"import {package}.handler"], variables[name])
                     if number >= 0:
                         runs[name].append(run)
     figures = {
@@ -63,7 +69,7 @@ def cold(rounds: int = ROUNDS) -> bool:
     }
     ratios = {
         name: {
-            kind: figure.median / figures[sources[PLAIN] if name in sources.values() else PLAIN][kind].median
+            kind: figure.median / figures[bare_plain if name in deployed else PLAIN][kind].median
             for kind, figure in by_kind.items()
         }
         for name, by_kind in figures.items()
@@ -86,7 +92,7 @@ def cold(rounds: int = ROUNDS) -> bool:
         ["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"],
         rows,
         "median (middle half), including the start of the interpreter; "
-        "without bytecode: this project's code and the layer's packages, as on Lambda",
+        f"{_SOURCES}, {_BYTECODE}: this project's code and the layer's packages, from a read-only folder",
     )
     write("cold", _as_json(figures, ratios))
     return all(
@@ -95,8 +101,11 @@ def cold(rounds: int = ROUNDS) -> bool:
 
 
 @contextmanager
-def _without_bytecode() -> Iterator[Path]:
-    """Yields a folder with the sources of the functions, the plain handler and the layer's packages."""
+def _deployed_folders() -> Iterator[Mapping[str, Path]]:
+    """Yields two folders with the functions, the plain handler and the layer's packages.
+
+    One has sources only, the other also the bytecode of this Python that is checked by hash.
+    """
     sources = [PROJECT_ROOT / "functions", PROJECT_ROOT / "bench"]
     for name in _LAYER_PACKAGES:
         origin = find_spec(name)
@@ -105,13 +114,16 @@ def _without_bytecode() -> Iterator[Path]:
         file = Path(origin.origin)
         sources.append(file.parent if file.name == "__init__.py" else file)
     with tempfile.TemporaryDirectory() as scratch:
-        for source in sources:
-            target = Path(scratch, source.name)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
-        yield Path(scratch)
+        folders = {name: Path(scratch, str(number)) for number, name in enumerate((_SOURCES, _BYTECODE))}
+        for folder in folders.values():
+            for source in sources:
+                target = folder / source.name
+                if source.is_dir():
+                    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(source, target)
+        compile_dir(folders[_BYTECODE], quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        yield folders
 
 
 def first(rounds: int = ROUNDS) -> bool:

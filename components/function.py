@@ -145,7 +145,7 @@ def _reserved_concurrency(name: str, settings: FunctionSettings) -> pulumi.Input
 
 def _archive(name: str) -> pulumi.AssetArchive:
     try:
-        files = packaging.function_files(name)
+        files = packaging.archive_files(name)
     except packaging.PackagingError as error:
         raise pulumi.RunError(str(error)) from error
     return pulumi.AssetArchive(

@@ -19,6 +19,12 @@ class DependencyLayer(pulumi.ComponentResource):
             folder = packaging.layer_folder()
         except packaging.PackagingError as error:
             raise pulumi.RunError(str(error)) from error
+        if packaging.compiler() is None:
+            pulumi.log.info(
+                f"{packaging.RUNTIME} is not on PATH: functions and layer are packaged without bytecode, and "
+                "start slower. Those that another machine packaged with it are shown as changed.",
+                self,
+            )
         version = aws.lambda_.LayerVersion(
             name,
             layer_name=f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}",

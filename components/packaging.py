@@ -1,9 +1,10 @@
 """The files that are uploaded to Lambda: each function's own code, and the layer with third-party packages.
 
-Both have the same bytes on every machine, so a preview shows a difference only if the code differs. A
-function's archive has its own code and the shared code that it imports, file by file. The layer is built
-from the hash-locked wheels of functions/requirements.txt into `.build/` (ignored by git), and again when that
-file changes. The wheels stay beside it, so a second build needs no network.
+A Python of Lambda's version writes bytecode beside the sources. Both have the same bytes on every machine
+with such a Python, so a preview shows a difference only if the code differs. On other machines both have
+sources only. A function's archive has its own code and the shared code that it imports, file by file. The
+layer is built from the hash-locked wheels of functions/requirements.txt into `.build/` (ignored by git), and
+again when that file changes. The wheels stay beside it, so a second build needs no network.
 
 `python -m components.packaging` builds the layer ahead. Later runs of the program need no network then.
 """
@@ -13,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +34,29 @@ ARCHITECTURE: Final = "arm64"
 # Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): every manylinux up to 2_34 works, oldest first.
 _WHEEL_PLATFORMS: Final = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
 
+# The name that Lambda's Python gives to its bytecode: https://peps.python.org/pep-3147/
+_TAG: Final = f"cpython-{RUNTIME.removeprefix('python').replace('.', '')}"
+
+# Where Lambda puts the archive and the layer. Stack traces show these paths.
+_TASK_FOLDER: Final = "/var/task"
+_LAYER_FOLDER: Final = "/opt"
+
+# Parts of the layer that no function imports.
+_NEVER_IMPORTED: Final = re.compile(
+    r"python/aws_lambda_powertools/(event_handler|utilities/(?!__init__|jmespath_utils))"
+)
+
+# Runs in the compiler. Python compares this bytecode with the hash of its source at each import, so an
+# edit in Lambda's console takes effect: https://peps.python.org/pep-0552/
+_COMPILE: Final = """
+import json, py_compile, sys
+for source, deployed, target in json.load(sys.stdin):
+    py_compile.compile(source, target, deployed, doraise=True, optimize=0,
+                       invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+"""
+
 # Raise it when the code below puts other files into the layer. Earlier layers are then built again.
-_LAYER_FORMAT: Final = 1
+_LAYER_FORMAT: Final = 2
 
 # Seconds. A layer that was unused for this long is removed when another one is built. A run that started
 # before the pins changed has read its layer by then.
@@ -53,8 +76,18 @@ class PackagingError(Exception):
 # --- The functions' own code ---
 
 
-def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
+def archive_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
     """Returns the files of one function's archive: name in the archive -> file, sorted by name.
+
+    They are `function_files`, and the bytecode of each module if this machine has a `compiler`. Raises
+    PackagingError.
+    """
+    files = function_files(name, root)
+    return dict(sorted({**files, **_bytecode(files, root / ".build" / "bytecode")}.items()))
+
+
+def function_files(name: str, root: Path = PROJECT_ROOT) -> Mapping[str, Path]:
+    """Returns the code and data of one function: name in the archive -> file, sorted by name.
 
     They are the function's folder, code and data, and what it imports of `functions/shared/`, under their
     paths in the repository. So imports are the same in a test and in Lambda. Raises PackagingError if the
@@ -138,6 +171,67 @@ def _hash_of_files(files: Mapping[str, Path]) -> str:
     return total.hexdigest()
 
 
+# --- Bytecode ---
+
+
+@cache
+def compiler() -> str | None:
+    """Returns the command of a Python of Lambda's version on this machine, or None.
+
+    It is the Python that runs this, or the one on PATH.
+    """
+    for command in (sys.executable, RUNTIME):
+        with contextlib.suppress(OSError):
+            found = _run_python(command, "import sys; print(sys.implementation.cache_tag)", "")
+            if found.stdout.strip() == _TAG:
+                return command
+    return None
+
+
+def _run_python(command: str, code: str, text: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a Python, with `text` as standard input. This machine's settings have no effect on it."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    # pyenv's command requires a version.
+    variables |= {"PYTHONHASHSEED": "0", "PYENV_VERSION": RUNTIME.removeprefix("python")}
+    return subprocess.run(
+        [command, "-S", "-c", code], input=text, env=variables, capture_output=True, text=True, check=False
+    )
+
+
+def _bytecode(files: Mapping[str, Path], folder: Path) -> Mapping[str, Path]:
+    """Returns the bytecode of a function's modules: name in the archive -> file in `folder`.
+
+    The files in `folder` are named by a hash of what they are made of, and made once.
+    """
+    if compiler() is None:
+        return {}
+    found: dict[str, Path] = {}
+    missing = []
+    for name, path in files.items():
+        if path.suffix == ".py":
+            key = hashlib.sha256(f"{_TAG}\0{name}\0".encode() + path.read_bytes()).hexdigest()[:32]
+            found[_bytecode_name(name)] = target = folder / f"{key}.pyc"
+            if not target.is_file():
+                missing.append((path, f"{_TASK_FOLDER}/{name}", target))
+    _compile(missing)
+    return found
+
+
+def _bytecode_name(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.parent / "__pycache__" / f"{path.stem}.{_TAG}.pyc")
+
+
+def _compile(modules: Sequence[tuple[Path, str, Path]]) -> None:
+    """Writes the bytecode of modules: source, its path in Lambda, and the file to write."""
+    command = compiler()
+    if command is None or not modules:
+        return
+    found = _run_python(command, _COMPILE, json.dumps([[str(part) for part in module] for module in modules]))
+    if found.returncode:
+        raise PackagingError(f"{command} could not compile the code for Lambda: {found.stderr.strip()}")
+
+
 # --- The dependency layer ---
 
 
@@ -166,6 +260,7 @@ def _layer_key(requirements: Path) -> str:
     parts = [
         pins,
         RUNTIME.encode(),
+        b"sources" if compiler() is None else _TAG.encode(),
         *(platform.encode() for platform in _WHEEL_PLATFORMS),
         str(_LAYER_FORMAT).encode(),
     ]
@@ -192,6 +287,13 @@ def _build_layer(requirements: Path, target: Path) -> None:
         _get_wheels(requirements, new / "wheels", target.parent)
         for wheel in sorted((new / "wheels").glob("*.whl")):
             _unpack(wheel, new / "content" / "python")
+        _compile(
+            [
+                (path, f"{_LAYER_FOLDER}/{name}", new / "content" / _bytecode_name(name))
+                for name, path in sorted(_tree(new / "content").items())
+                if path.suffix == ".py" and not _NEVER_IMPORTED.match(name)
+            ]
+        )
         contents = {"sha256": _hash_of_files(_tree(new / "content"))}
         (new / "contents.json").write_text(json.dumps(contents), encoding="utf-8")
         _put_in_place(new, target)
@@ -296,7 +398,8 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as scratch:
         size = zip_files(_tree(folder), Path(scratch, "layer.zip"))
-    print(f"{os.path.relpath(folder)}: {size / 1e6:.2f} MB zipped")
+    contents = "sources only" if compiler() is None else "sources and bytecode"
+    print(f"{os.path.relpath(folder)}: {contents}, {size / 1e6:.2f} MB zipped")
     return 0
 
 

@@ -3,7 +3,8 @@
 import pulumi
 import pytest
 
-from components.packaging import function_files, function_names
+from components import packaging
+from components.packaging import archive_files, function_names
 from local.engine.program import ProgramError, Resource
 from local.engine.stacks import EVERYTHING, declare_test_stack
 from tests.components.recorded import (
@@ -61,15 +62,30 @@ def test_a_function_runs_its_own_code_on_arm_with_tracing(stack: str, name: str)
         declare_test_stack(stack).get("aws:lambda/layerVersion:LayerVersion", "dependencies").outputs["arn"]
     ]
     assert isinstance(inputs["code"], pulumi.AssetArchive)
-    assert set(inputs["code"].assets) == set(function_files(name))
+    assert set(inputs["code"].assets) == set(archive_files(name))
 
 
 @each_function
 def test_the_archives_name_their_files_relative_to_the_project(name: str) -> None:
     code = function("dev", name).inputs["code"]
-    sources = {inside: asset.path for inside, asset in code.assets.items()}
+    paths = {inside: asset.path for inside, asset in code.assets.items()}
+    bytecode = {inside for inside in paths if inside.endswith(".pyc")}
     contract = {"functions/service_api/openapi.json": "docs/openapi.json"} if name == "service_api" else {}
+    assert all(paths[inside].startswith(".build/bytecode/") for inside in bytecode)
+    sources = {inside: path for inside, path in paths.items() if inside not in bytecode}
     assert sources == {inside: inside for inside in sources} | contract
+
+
+def test_a_deployment_without_bytecode_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = packaging.layer_folder()
+    lines: list[str] = []
+    monkeypatch.setattr(packaging, "layer_folder", lambda: folder)
+    monkeypatch.setattr(packaging, "compiler", lambda: None)
+    monkeypatch.setattr(pulumi.log, "info", lambda text, *_: lines.append(text))
+    code = declare_test_stack(logRetentionDays=1).get(FUNCTION, "users_api").inputs["code"]
+    assert [line for line in lines if "without bytecode" in line] == lines
+    assert len(lines) == 1
+    assert not [inside for inside in code.assets if inside.endswith(".pyc")]
 
 
 @each_function

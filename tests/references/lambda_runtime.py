@@ -132,7 +132,7 @@ def build_layer(folder: Path) -> Path:
 def started(function: str, variables: Mapping[str, str], layer: Path, folder: Path) -> Iterator[Worker]:
     """A function's process with these environment variables, until the end of the block."""
     archive, task = folder / "archive.zip", folder / "task"
-    packaging.zip_files(packaging.function_files(function), archive)
+    packaging.zip_files(packaging.archive_files(function), archive)
     with zipfile.ZipFile(archive) as files:
         files.extractall(task)
     api = _RuntimeApi(function)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from components import packaging
 from local.aws.wire import serve_in_thread
 from local.engine.program import PROJECT_ROOT
 from tests.components.test_packaging import EVERY_PYTHON
@@ -300,6 +301,8 @@ def test_packages_are_installed_by_hash_and_before_there_are_credentials() -> No
         "Install what the policy pack imports",
         "aws-actions/configure-aws-credentials",
     ]
+    # The bytecode of a deployment is Lambda's.
+    assert f"python{steps[0]['with']['python-version']}" == packaging.RUNTIME
     assert steps[-1]["with"] == {
         "role-to-assume": "${{ inputs.role }}",
         "aws-region": "${{ inputs.region }}",
