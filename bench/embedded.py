@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from bench.billing import BilledCall, Item, Ledger, TableSchema, Units, add
+from bench.order_paths import CONTENTS, TWO_PARCELS
 from local.aws.wire import Interceptor, Request, Response, intercept_calls
 from local.engine.stacks import table_schemas
+from local.partners.calls import Api
 from local.partners.fulfillment import Behavior, FulfillmentPartner, PartnerServer
 from local.stack import RunningStack, running_stack
 
 _T = TypeVar("_T")
 
-FINAL: Final = frozenset({"FULFILLED", "REJECTED", "CANCELLED", "FAILED"})
+FINAL: Final = frozenset({"FULFILLED", "DELIVERED", "REJECTED", "CANCELLED", "FAILED"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +67,12 @@ class StackClient:
             return json.load(answer)
 
     def create_order(
-        self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None
+        self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None, **fields: object
     ) -> str:
         """Creates an order with one line per product, under an idempotency key if given. Returns the id."""
         lines = [{"productId": product, "quantity": quantity} for product in products]
         headers = {} if key is None else {"Idempotency-Key": key}
-        return str(self.post("/orders", {"userId": user, "items": lines}, **headers)["orderId"])
+        return str(self.post("/orders", {"userId": user, "items": lines, **fields}, **headers)["orderId"])
 
     def create_user(self) -> str:
         """Creates a user and returns the id."""
@@ -94,14 +96,12 @@ def measure_all_paths_embedded() -> dict[str, EmbeddedUse]:
     """Measures every path of `bench/order_paths.py`. Takes about twenty seconds."""
     with _recorded({}) as recorded:
         used = {
-            name: recorded.run(end, products, cancel=cancel)
-            for name, end, products, cancel in (
-                ("fulfilled", "FULFILLED", ["a", "b"], False),
-                ("rejected, unknown product", "REJECTED", ["a", "no-such-product"], False),
-                ("rejected, out of stock", "REJECTED", ["a", "rare"], False),
-                ("cancelled before the workflow", "CANCELLED", ["a", "b"], True),
-            )
+            "fulfilled": recorded.run("FULFILLED", ["a", "b"]),
+            **{name: recorded.run("FULFILLED", ["a", "b"], **fields) for name, fields in CONTENTS.items()},
+            "rejected, unknown product": recorded.run("REJECTED", ["a", "no-such-product"]),
+            "rejected, out of stock": recorded.run("REJECTED", ["a", "rare"]),
         }
+        used["cancelled before the workflow"] = recorded.run("CANCELLED", ["a", "b"], cancel=True)
     partner = FulfillmentPartner("")
     partner.plan.append(Behavior.REFUSE)
     with (
@@ -110,6 +110,8 @@ def measure_all_paths_embedded() -> dict[str, EmbeddedUse]:
     ):
         partner.secret = str(recorded.client.stack.signing_secret)
         used["refused and released"] = recorded.run("FAILED", ["a", "b"])
+        partner.shipping = TWO_PARCELS
+        used["delivered in two parcels"] = recorded.run("DELIVERED", ["a", "b"], partner=partner)
     return used
 
 
@@ -122,16 +124,31 @@ class _Recorded:
     user: str
     products: Mapping[str, str]
 
-    def run(self, end: str, products: list[str], *, cancel: bool = False) -> EmbeddedUse:
-        """Creates an order, waits until its execution has ended, and returns its calls."""
+    def run(
+        self,
+        end: str,
+        products: list[str],
+        *,
+        cancel: bool = False,
+        partner: FulfillmentPartner | None = None,
+        **fields: object,
+    ) -> EmbeddedUse:
+        """Creates an order, waits until its execution has ended, and returns its calls.
+
+        A `partner` sends its reports after that.
+        """
         self.ledger.calls.clear()
         with self._paused_consumer() if cancel else nullcontext():
-            order = self.client.create_order(self.user, [self.products.get(name, name) for name in products])
+            lines = [self.products.get(name, name) for name in products]
+            order = self.client.create_order(self.user, lines, **fields)
             if cancel:
                 self.client.post(f"/orders/{order}/cancel")
         arn = self._execution(order)
         states = self.client.stack.client("stepfunctions")
         _await(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", order)
+        if partner is not None:
+            partner.api = Api(self.client.stack.api_url, self.client.stack.api_keys["paid"])
+            _await(lambda: partner.waiting_calls == 0, order)
         if self.client.status(order) != end:
             raise RuntimeError(f"the order is {self.client.status(order)}, expected {end}")
         history = states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
@@ -167,7 +184,7 @@ def _await(probe: Callable[[], _T | None], order: str) -> _T:
         if found := probe():
             return found
         time.sleep(0.1)
-    raise RuntimeError(f"the execution of order {order} has not ended within 30 s")
+    raise RuntimeError(f"the execution or the reports of order {order} did not end within 30 s")
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from bench.billing import BilledCall, Units, add, item_size
 from bench.metering import MeteredBackend, metered_backend
 from local.partners.fulfillment import Behavior
+from local.partners.shipping import ShippingPlan
 
 # The assumptions of the budgets. The durations of an invocation and of an execution depend on AWS.
 # `python -m bench warm` measures this project's share of an invocation.
@@ -17,6 +19,30 @@ LAMBDA_GB: Final = 128 / 1024
 RUN_SECONDS: Final = 0.3
 RUN_GB: Final = 64 / 1024  # EXPRESS bills memory in steps of 64 MB; an execution needs one step
 BATCH: Final = 10  # messages of a full batch
+
+_ADDRESS: Final = {
+    "name": "Ada Lovelace",
+    "company": "Analytical Engines Ltd",
+    "lines": ["12 St James's Square", "Second floor"],
+    "postalCode": "SW1Y 4JH",
+    "city": "London",
+    "country": "GB",
+    "phone": "+44 20 7946 0958",
+    "email": "ada@example.com",
+    "instructions": "Ring twice, and leave it with the porter",
+}
+_METADATA: Final = {
+    "campaign": "spring-2026",
+    "card": "Happy birthday, dear Grace! " * 7,
+    "packaging": "Gift wrap with a blue ribbon. " * 5,
+    "shop": "web",
+}
+CONTENTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "fulfilled, with an address": {"deliverTo": _ADDRESS},
+    "fulfilled, with address and metadata": {"deliverTo": _ADDRESS, "metadata": _METADATA},
+}
+"""Paths of an order about which the client says more."""
+TWO_PARCELS: Final = ShippingPlan(ships_after=1.0, parcels=2, delivers_after=1.5)
 
 _USER: Final = {"name": "Ada Lovelace", "email": "ada@example.com"}
 _TITLES: Final = ("Desk lamp, brass", "Light bulb, E27, warm white")
@@ -68,9 +94,17 @@ Run = Callable[[MeteredBackend, str, list[str]], str]
 """Creates an order of a user with some of these products, runs it to its end, and returns its id."""
 
 
-def _fulfilled(meter: MeteredBackend, user: str, products: list[str]) -> str:
-    order = _create_order(meter, user, products)
+def _fulfilled(meter: MeteredBackend, user: str, products: list[str], **fields: Any) -> str:
+    order = _create_order(meter, user, products, **fields)
     meter.backend.run_workflow()
+    return order
+
+
+def _two_parcels(meter: MeteredBackend, user: str, products: list[str]) -> str:
+    meter.backend.cloud.partner.shipping = TWO_PARCELS
+    order = _fulfilled(meter, user, products)
+    meter.backend.wait(1)
+    meter.backend.deliver_reports()
     return order
 
 
@@ -96,6 +130,8 @@ def _cancelled(meter: MeteredBackend, user: str, products: list[str]) -> str:
 
 _PATHS: Final[Mapping[str, tuple[str, Run]]] = {
     "fulfilled": ("FULFILLED", _fulfilled),
+    **{name: ("FULFILLED", partial(_fulfilled, **fields)) for name, fields in CONTENTS.items()},
+    "delivered in two parcels": ("DELIVERED", _two_parcels),
     "rejected, unknown product": ("REJECTED", _unknown_product),
     "rejected, out of stock": ("REJECTED", _out_of_stock),
     "refused and released": ("FAILED", _refused),
@@ -103,13 +139,13 @@ _PATHS: Final[Mapping[str, tuple[str, Run]]] = {
 }
 
 
-def _create_order(meter: MeteredBackend, user: str, products: list[str]) -> str:
+def _create_order(meter: MeteredBackend, user: str, products: list[str], **fields: Any) -> str:
     lines = [{"productId": product, "quantity": 2} for product in products[:2]]
-    return str(meter.request("POST", "/orders", {"userId": user, "items": lines})["orderId"])
+    return str(meter.request("POST", "/orders", {"userId": user, "items": lines, **fields})["orderId"])
 
 
 def _measure(name: str, end: str, run: Run, log_level: str) -> OrderPath:
-    with metered_backend(log_level, uses_fulfillment_system=run is _refused) as meter:
+    with metered_backend(log_level, uses_fulfillment_system=run in (_refused, _two_parcels)) as meter:
         user = meter.request("POST", "/users", _USER)["userId"]
         products = [
             meter.request("POST", "/products", {"title": title, "price": 1999, "stock": stock})
@@ -125,7 +161,7 @@ def _measure(name: str, end: str, run: Run, log_level: str) -> OrderPath:
             calls=tuple(meter.ledger.calls),
             invocations=dict(meter.invocations),
             transitions=meter.transitions,
-            requests=meter.invocations["orders_api"],
+            requests=meter.invocations["orders_api"] + meter.invocations["reports_api"],
             item_bytes=item_size(meter.backend.cloud.store.tables["orders"].items[order]),
             log_bytes=meter.telemetry.log_bytes,
             metrics=frozenset(meter.telemetry.metrics),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from bench.billing import Units, add
 from bench.costs import BUDGETS, DOCUMENT, INDEXES, alarm_metrics, budget, custom_metrics, document
-from bench.order_paths import OrderPath, measure_all_paths
+from bench.order_paths import BATCH, OrderPath, measure_all_paths
 from local.engine.monitored import ALARM
 from local.engine.stacks import declare_test_stack, table_schemas
 from local.memory.state_machine import FUNCTIONS
@@ -91,3 +93,19 @@ def test_an_alarm_is_billed_per_metric() -> None:
 
 def test_the_page_of_costs_is_up_to_date() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "stale: run `python -m bench units`"
+
+
+def test_an_address_costs_nothing_while_the_order_is_smaller_than_a_kilobyte() -> None:
+    plain, with_address, larger = measure_all_paths()[:3]
+
+    assert with_address.item_bytes < 1024 < larger.item_bytes
+    assert with_address.units("EXPRESS", batch=BATCH) == plain.units("EXPRESS", batch=BATCH)
+    assert larger.units("EXPRESS", batch=BATCH)["writeUnits"] == 13 + 5  # each write of it
+
+
+def test_an_order_in_two_parcels_adds_only_its_reports(fulfilled: OrderPath) -> None:
+    (parcels,) = [path for path in measure_all_paths() if path.end == "DELIVERED"]
+
+    assert parcels.transitions == fulfilled.transitions
+    assert parcels.requests == 5  # the order; each parcel shipped, and delivered
+    assert Counter(parcels.invocations) - Counter(fulfilled.invocations) == {"reports_api": 4}
