@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
 import urllib.error
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +18,11 @@ from typing import Any, Final
 from bench.embedded import FINAL, StackClient
 from bench.report import Figure, read, table, write
 from functions.shared import clock
+from functions.shared.domain.orders import UNFINISHED_STATUSES
 from functions.shared.persistence.dynamodb import from_item
+from local.partners.calls import Api, CallPlan
+from local.partners.fulfillment import FulfillmentPartner, PartnerServer
+from local.partners.shipping import ShippingPlan
 from local.stack import RunningStack, running_stack
 
 SIZES: Final = (200, 500, 2000)
@@ -60,6 +65,71 @@ def burst(sizes: Sequence[int] = SIZES) -> bool:
     return is_correct
 
 
+def reports(size: int = SIZES[0]) -> bool:
+    """Sends orders that ship in two parcels, while a tenth of the fulfillment system's calls is lost.
+
+    The requeue asks about all orders in fulfillment every few seconds. Returns whether all orders are
+    DELIVERED, each with two parcels, and the stocks are exact.
+    """
+    partner = FulfillmentPartner("", seed=1)
+    partner.shipping = ShippingPlan(ships_after=2.0, parcels=2, delivers_after=1.0)
+    partner.calls = CallPlan(loses=0.1, pause=0.2)
+    lines: list[str] = []
+    with (
+        PartnerServer(partner, report=lines.append) as server,
+        running_stack(config={"fulfillmentUrl": f"{server.url}orders"}) as stack,
+    ):
+        partner.secret = str(stack.signing_secret)
+        partner.api = Api(stack.api_url, stack.api_keys["paid"])
+        clients = _Clients.of(stack, size, quantity=2)
+        began = time.monotonic()
+        clients.create_orders(size)
+        answered = 0
+
+        def ask() -> None:
+            nonlocal answered
+            answered += _requeue(stack, {"IN_FULFILLMENT"})["answered"]
+
+        final = FINAL - {"FULFILLED"}
+        orders = _await_all(stack, size, final, ask)
+        requeued = sum(order["status"] not in final for order in orders)
+        if requeued:
+            _requeue(stack, UNFINISHED_STATUSES)
+            orders = _await_all(stack, size, final, ask)
+        seconds = time.monotonic() - began
+        faults = _faults(clients, size, orders, stack)
+    ends = Counter(
+        (order["status"], sum("deliveredAt" in parcel for parcel in order.get("shipments", ())))
+        for order in orders
+    )
+    if ends != {("DELIVERED", 2): size}:
+        faults.append(f"statuses and delivered parcels {dict(ends)}")
+    result = {
+        "orders": size,
+        "calls": sum(line.startswith("PUT") for line in lines),
+        "lostCalls": sum(line.startswith("lost") for line in lines),
+        "answeredQuestions": answered,
+        "requeued": requeued,
+        "seconds": seconds,
+        "faults": faults,
+    }
+    table(
+        "Reports: orders that ship in two parcels, on the embedded AWS",
+        ["orders", "calls", "lost", "questions answered", "requeued", "seconds", "outcome"],
+        [
+            [
+                *(f"{result[name]:,}" for name in list(result)[:5]),
+                f"{seconds:.0f}",
+                f"[red]{faults}" if faults else "[green]all delivered, none lost or twice, stock exact",
+            ]
+        ],
+        "Lost: the request or the answer. Requeued: orders whose execution failed, because functions were "
+        "throttled too often.",
+    )
+    write("reports", result)
+    return not faults
+
+
 def short_burst() -> bool:
     """Runs `burst` without the largest size, which takes several minutes."""
     return burst(SIZES[:-1])
@@ -72,16 +142,29 @@ class _Clients:
     client: StackClient
     user: str
     products: Sequence[str]
+    quantity: int = 1  # of each line
     tried_again: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, stack: RunningStack, size: int, quantity: int = 1) -> _Clients:
+        """Creates a user, and products with stock for that many orders."""
+        client = StackClient(stack)
+        products = [client.create_product(size * quantity) for _ in range(_PRODUCTS)]
+        return cls(client, client.create_user(), products, quantity)
+
+    def create_orders(self, size: int) -> None:
+        """Creates that many orders."""
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            list(pool.map(self.create_order, range(size)))
 
     def create_order(self, number: int) -> None:
         """Creates the order with this number."""
         lines = [self.products[(number + line) % len(self.products)] for line in (0, 7)]
         while True:
             try:
-                order = self.client.create_order(self.user, lines, 1, key=f"burst-{number}")
+                order = self.client.create_order(self.user, lines, self.quantity, key=f"burst-{number}")
             except urllib.error.HTTPError as error:
                 if error.code not in {429, 500, 502, 503, 504}:
                     raise
@@ -96,16 +179,12 @@ class _Clients:
 
 def _burst(size: int) -> dict[str, Any]:
     with running_stack() as stack, _memory(stack) as peak:
-        client = StackClient(stack)
-        products = [client.create_product(size) for _ in range(_PRODUCTS)]
-        clients = _Clients(client, client.create_user(), products)
-        with ThreadPoolExecutor(_CLIENTS) as pool:
-            list(pool.map(clients.create_order, range(size)))
+        clients = _Clients.of(stack, size)
+        clients.create_orders(size)
         left = sum(order["status"] not in FINAL for order in _await_all(stack, size))
         if left:
-            _requeue(stack)
+            _requeue(stack, UNFINISHED_STATUSES)
         orders = _await_all(stack, size)
-        stocks = {item["productId"]: item["stock"] for item in _scan(stack, "products")}
         took = [
             _moment(order["updatedAt"]) - _moment(order["createdAt"])
             for order in orders
@@ -122,61 +201,75 @@ def _burst(size: int) -> dict[str, Any]:
             "peakBytes": peak[0],
             "triedAgain": clients.tried_again,
             "requeued": left,
-            "faults": _faults(size, clients, orders, stocks),
+            "faults": [*_faults(clients, size, orders, stack), *_unexpected_histories(orders)],
         }
 
 
 def _faults(
-    size: int, clients: _Clients, orders: Sequence[Mapping[str, Any]], stocks: Mapping[str, int]
+    clients: _Clients, size: int, orders: Sequence[Mapping[str, Any]], stack: RunningStack
 ) -> list[str]:
     """Returns the differences from the expected orders and stocks."""
     faults = []
     if len(clients.accepted) != size or {order["orderId"] for order in orders} != set(clients.accepted):
         faults.append(f"{len(clients.accepted)} accepted and {len(orders)} stored of {size}")
-    histories = Counter(tuple(entry["status"] for entry in order["history"]) for order in orders)
-    other = {states: count for states, count in histories.items() if states != _HAPPY}
-    if other:
-        faults.append(f"histories {other}")
     reserved = Counter(
         line["productId"] for order in orders if "reservation" in order for line in order["items"]
     )
-    wrong = sum(stock != size - reserved[product] for product, stock in stocks.items())
+    stocks = {item["productId"]: item["stock"] for item in _scan(stack, "products")}
+    wrong = sum(stock != clients.quantity * (size - reserved[product]) for product, stock in stocks.items())
     if wrong:
         faults.append(f"stock of {wrong} products wrong")
     return faults
 
 
-def _requeue(stack: RunningStack) -> None:
-    """Makes every open order due, and invokes the requeue."""
+def _unexpected_histories(orders: Sequence[Mapping[str, Any]]) -> list[str]:
+    histories = Counter(tuple(entry["status"] for entry in order["history"]) for order in orders)
+    other = {states: count for states, count in histories.items() if states != _HAPPY}
+    return [f"histories {other}"] if other else []
+
+
+def _requeue(stack: RunningStack, statuses: Collection[str]) -> dict[str, Any]:
+    """Makes every order in these statuses due, and invokes the requeue. Returns its report."""
+    dynamodb = stack.client("dynamodb")
     for order in _scan(stack, "orders"):
-        if "dueAt" in order:
-            stack.client("dynamodb").update_item(
-                TableName=stack.outputs["tableNames"]["orders"],
-                Key={"orderId": {"S": order["orderId"]}},
-                UpdateExpression="SET dueAt = :then",
-                ConditionExpression="attribute_exists(openShard)",
-                ExpressionAttributeValues={":then": {"S": clock.now()}},
-            )
+        if "dueAt" in order and order["status"] in statuses:
+            with suppress(dynamodb.exceptions.ConditionalCheckFailedException):  # it is final by now
+                dynamodb.update_item(
+                    TableName=stack.outputs["tableNames"]["orders"],
+                    Key={"orderId": {"S": order["orderId"]}},
+                    UpdateExpression="SET dueAt = :then",
+                    ConditionExpression="attribute_exists(openShard)",
+                    ExpressionAttributeValues={":then": {"S": clock.now()}},
+                )
     name = stack.functions["requeue_stalled_orders"]
     answer = stack.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+    text = answer["Payload"].read().decode()
     if "FunctionError" in answer:
-        raise RuntimeError(f"the requeue failed: {answer['Payload'].read().decode()}")
+        raise RuntimeError(f"the requeue failed: {text}")
+    report: dict[str, Any] = json.loads(text)
+    return report
 
 
-def _await_all(stack: RunningStack, size: int) -> list[dict[str, Any]]:
-    """Returns all orders once they are final, or once no more get final."""
+def _await_all(
+    stack: RunningStack,
+    size: int,
+    final: Collection[str] = FINAL,
+    meanwhile: Callable[[], object] = int,
+) -> list[dict[str, Any]]:
+    """Returns all orders once they are final, or once no more get final. Calls `meanwhile` each second."""
     moved = time.monotonic()
     known = -1
     while True:
         orders = _scan(stack, "orders")
-        final = sum(order["status"] in FINAL for order in orders)
-        if final == size:
+        number = sum(order["status"] in final for order in orders)
+        if number == size:
             return orders
-        if final != known:
-            known, moved = final, time.monotonic()
+        if number != known:
+            known, moved = number, time.monotonic()
         elif time.monotonic() - moved > _STANDSTILL_TIMEOUT:
             return orders
         time.sleep(1.0)
+        meanwhile()
 
 
 def _scan(stack: RunningStack, name: str) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class StackClient:
             return json.load(answer)
 
     def create_order(
-        self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None, **fields: object
+        self, user: str, products: list[str], quantity: int = 2, *, key: str | None = None, **fields: Any
     ) -> str:
         """Creates an order with one line per product, under an idempotency key if given. Returns the id."""
         lines = [{"productId": product, "quantity": quantity} for product in products]
@@ -131,7 +131,7 @@ class _Recorded:
         *,
         cancel: bool = False,
         partner: FulfillmentPartner | None = None,
-        **fields: object,
+        **fields: Any,
     ) -> EmbeddedUse:
         """Creates an order, waits until its execution has ended, and returns its calls.
 
