@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from functions.shared.domain.shipping import (
     Recorded,
     RefusalReport,
     ReportedLine,
+    Word,
     by_product,
     held,
     record_cancellation,
@@ -60,9 +62,7 @@ class Asking:
             return False
         at = clock.now()
         try:
-            word = self._system.ship(
-                order.order_id, order.attempt, order.items, content=order, correlation_id=self._correlation_id
-            )
+            word = self._ship(order)
         except FulfillmentRefused as refusal:
             return self._record_refused(order, str(refusal), at)
         except FulfillmentUnavailable as error:
@@ -74,17 +74,31 @@ class Asking:
         return True
 
     def to_cancel(self, order: Order) -> bool:
-        """Asks whether an order can be cancelled, and records the answer. Returns whether there was one."""
+        """Asks whether an order can be cancelled, and records the answer. Returns whether there was one.
+
+        A system that agreed ships nothing more. What it shipped before is asked for then, because the report
+        of a parcel may be lost.
+        """
         if not self._may_ask(order):
             return False
+        word = None
         try:
             agreed = self._system.cancel(order.order_id, order.attempt, correlation_id=self._correlation_id)
+            if agreed:
+                with suppress(FulfillmentRefused):  # nothing was shipped
+                    word = self._ship(order)
         except FulfillmentUnavailable as error:
             return self._try_later(order, error)
         at = clock.now()
-        decide = partial(record_cancellation, agreed=agreed, at=at)
-        self._reporting.record(order.order_id, decide, at=at)
+        decide = partial(record_cancellation, agreed=agreed, at=at, word=word)
+        recorded = self._reporting.record(order.order_id, decide, at=at)
+        log_contradictions(recorded.contradictions)
         return True
+
+    def _ship(self, order: Order) -> Word:
+        return self._system.ship(
+            order.order_id, order.attempt, order.items, content=order, correlation_id=self._correlation_id
+        )
 
     def _may_ask(self, order: Order) -> bool:
         if order.handed_over_to != self._system.name:

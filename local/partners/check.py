@@ -185,6 +185,17 @@ class System:
             time.sleep(_PAUSE)
         return outcome
 
+    def wait_until_partly_shipped(self, order: Order) -> Outcome:
+        """Repeats an order until a part has shipped. Raises Skipped if that does not happen."""
+        deadline = time.monotonic() + self.wait
+        while not (outcome := self.fulfill(order)).quantities("shipments") and outcome.is_open:
+            if time.monotonic() > deadline:
+                raise Skipped(f"nothing has shipped after {self.wait:g} s; use a longer --wait")
+            time.sleep(_PAUSE / 4)
+        if not outcome.is_open:
+            raise Skipped("the system ships an order in one parcel; use two values of --product")
+        return outcome
+
     def _headers(self, signed: bytes, key: str, secret: str, age: int) -> dict[str, str]:
         timestamp = str(int(time.time()) - age)
         return {
@@ -380,6 +391,14 @@ def check_cancelled(system: System) -> None:
         _check_nothing_more_ships(system, order, after)
 
 
+def check_partly_cancelled(system: System) -> None:
+    """A shipment before an agreed cancellation is in the answers after it."""
+    order = system.new_order()
+    before = system.wait_until_partly_shipped(order)
+    if system.cancel(order):
+        check_growth(before, system.fulfill(order))
+
+
 def check_cancelled_first(system: System) -> None:
     """A cancellation that arrives before its order stops the order."""
     order = system.new_order()
@@ -475,6 +494,7 @@ CHECKS: Final[Sequence[Callable[[System], None]]] = (
     check_key,
     check_refused,
     check_cancelled,
+    check_partly_cancelled,
     check_cancelled_first,
     check_concurrent_cancellation,
     check_calls,

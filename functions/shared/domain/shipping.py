@@ -274,6 +274,10 @@ def _and_then(before: Recorded, record: Callable[[Order], Recorded]) -> Recorded
         after = record(before.order)
     except (ReportRefused, InvalidInput) as error:
         return before._replace(contradictions=(*before.contradictions, str(error)))
+    return _joined(before, after)
+
+
+def _joined(before: Recorded, after: Recorded) -> Recorded:
     stock = dict(before.stock)
     for product, pieces in after.stock.items():
         stock[product] = stock.get(product, 0) + pieces
@@ -336,16 +340,23 @@ def ask_to_cancel(order: Order, *, at: str) -> Recorded:
     return Recorded(_owing(changed, order, "cancellation"), is_new=True)
 
 
-def record_cancellation(order: Order, *, agreed: bool, at: str) -> Recorded:
+def record_cancellation(order: Order, *, agreed: bool, at: str, word: Word | None = None) -> Recorded:
     """Returns the order after the fulfillment system's answer to `ask_to_cancel`.
 
-    If it agreed, nothing more is shipped: what is held goes back to stock. An order that moved on in the
-    meantime does not change.
+    If it agreed, nothing more is shipped. First `word` is recorded, which it said after that. Then what is
+    still held goes back to stock. An order that moved on in the meantime does not change.
     """
     if not order.waits_for_cancellation:
         return Recorded(order)
     if not agreed:
         return Recorded(replace(order, cancel_refused_at=at, updated_at=at), is_new=True)
+    known = record_word(order, word or Word(), at=at)
+    if not known.order.waits_for_cancellation:  # all lines are shipped or refused
+        return known
+    return _joined(known, _cancel_rest(known.order, at))
+
+
+def _cancel_rest(order: Order, at: str) -> Recorded:
     left = held(order)
     if any(shipped(order)):
         rest = Refusal(

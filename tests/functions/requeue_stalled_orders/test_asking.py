@@ -157,6 +157,42 @@ def test_a_parcel_that_left_before_the_answer_is_kept_and_only_the_rest_is_relea
     assert shipping.stock("p1") == 4
 
 
+def test_a_parcel_whose_report_was_lost_is_recorded_before_the_agreed_cancellation(
+    shipping: MemoryBackend,
+) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    ship_first_parcel(shipping, order_id)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.take_events()
+    shipping.wait(1)
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
+    order = shipping.order(order_id)
+    assert order.status.value == "FULFILLED"
+    assert [(one.shipment_id, one.quantities, one.is_late) for one in order.shipments] == [
+        ("parcel-1", [1], False)
+    ]
+    assert shipping.stock("p1") == 4
+    assert names_of_events(shipping) == ["OrderFulfilled", "OrderShipped"]
+
+
+def test_an_agreed_cancellation_waits_until_the_parcels_are_known(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    ship_first_parcel(shipping, order_id)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.cloud.partner.plan.extend([Behavior.ACCEPT, Behavior.DROP_ANSWER])
+    shipping.wait(1)
+    assert requeue() == {"unanswered": 1, "complete": True}
+    assert (shipping.status(order_id), shipping.stock("p1")) == ("IN_FULFILLMENT", 3)
+    shipping.wait(16)
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
+    assert (shipping.status(order_id), shipping.stock("p1")) == ("FULFILLED", 4)
+
+
+def ship_first_parcel(backend: MemoryBackend, order_id: str) -> None:
+    order = backend.cloud.partner.orders[order_id]
+    order.facts[0] = order.facts[0]._replace(at=0.0)
+
+
 def report_parcel(backend: MemoryBackend, order_id: str, **quantities: int) -> None:
     from functions.requeue_stalled_orders import handler
     from functions.shared import clock

@@ -51,12 +51,12 @@ def failures(partner: FulfillmentPartner, **options: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("shipping", "skipped"),
     [
-        (ShippingPlan(refuses=frozenset({"refused"})), 2),
-        (ShippingPlan(parcels=2, refuses=frozenset({"refused"})), 2),
-        (ShippingPlan(refuses=frozenset({"desk", "refused"})), 2),
+        (ShippingPlan(refuses=frozenset({"refused"})), 3),
+        (ShippingPlan(parcels=2, refuses=frozenset({"refused"})), 3),
+        (ShippingPlan(refuses=frozenset({"desk", "refused"})), 3),
         (LATER, 0),
-        (ShippingPlan(ships_after=0.1, delivers_after=0.1, refuses=frozenset({"2", "refused"})), 0),
-        (ShippingPlan(ships_after=0.3, too_late=True, refuses=frozenset({"refused"})), 0),
+        (ShippingPlan(ships_after=0.1, delivers_after=0.1, refuses=frozenset({"2", "refused"})), 1),
+        (ShippingPlan(ships_after=0.3, too_late=True, refuses=frozenset({"refused"})), 1),
     ],
     ids=["at once", "two parcels at once", "partly refused", "later", "delivered", "too late"],
 )
@@ -68,7 +68,7 @@ def test_the_fulfillment_system_passes(shipping: ShippingPlan, skipped: int) -> 
         results = list(run_checks(system))
     assert [result for result in results if result.verdict == "FAIL"] == []
     assert len([result for result in results if result.verdict == "skip"]) == skipped
-    assert len(results) == 18
+    assert len(results) == 19
 
 
 def test_calls_that_are_twice_and_late_pass() -> None:
@@ -89,6 +89,7 @@ SIGNATURES = {
     check_.__doc__.rstrip(".") for check_ in check.CHECKS if check_.__doc__ and "401" in check_.__doc__
 }
 CANCELLED = "A cancellation is decided once, and its decision holds"
+PARTLY_CANCELLED = "A shipment before an agreed cancellation is in the answers after it"
 CANCELLED_FIRST = "A cancellation that arrives before its order stops the order"
 CALLS = "Later shipments and refusals are reported by calls, which are repeated until they are answered"
 FIELDS = "Each call has the right key, signature and fields"
@@ -128,6 +129,15 @@ class WithoutStoredRefusals(FulfillmentPartner):
 class WithoutStoredCancellations(FulfillmentPartner):
     def _cancel(self, request: Any) -> tuple[int, dict[str, Any]]:
         return 200, {"cancelled": True}
+
+
+class ForgetsShipments(FulfillmentPartner):
+    def _fulfill(self, request: Any, behavior: Behavior) -> tuple[int, dict[str, Any]]:
+        answer = super()._fulfill(request, behavior)
+        is_cancelled = (
+            self.orders[request["orderId"]].cancelled_at if request["orderId"] in self.orders else 0
+        )
+        return (422, {"refused": True}) if is_cancelled else answer
 
 
 class WithChangingDecision(FulfillmentPartner):
@@ -188,6 +198,7 @@ LISTS_AT_ONCE = ShippingPlan(parcels=2, refuses=frozenset({"refused"}))
         (WithoutStoredRefusals, LISTS_AT_ONCE, {"A refusal holds for its attempt and lower ones"}),
         (WithoutStoredCancellations, LATER, {CANCELLED, CANCELLED_FIRST}),
         (WithoutStoredCancellations, AT_ONCE, {CANCELLED, CANCELLED_FIRST}),
+        (ForgetsShipments, LATER, {PARTLY_CANCELLED}),
         (WithChangingDecision, LATER, {CANCELLED, CANCELLED_FIRST}),
         (CancelsWithoutDocument, AT_ONCE, {CANCELLED, CANCELLED_FIRST}),
         (TakesFactsBack, LISTS_AT_ONCE, {"A repeated order has the same shipments, whatever its attempt"}),
@@ -350,7 +361,7 @@ def test_the_command_prints_each_check_and_exits_with_0(capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert "ok    An order is accepted\n" in printed
     assert "skip  A refusal holds for its attempt and lower ones\n      use --refused-product" in printed
-    assert printed.endswith("15 ok, 0 failed, 3 skipped\n")
+    assert printed.endswith("15 ok, 0 failed, 4 skipped\n")
     assert SECRET not in printed
 
 

@@ -573,6 +573,33 @@ def test_an_agreed_cancellation_after_a_refusal_releases_only_what_is_held() -> 
     assert (recorded.order.status, recorded.stock) == (OrderStatus.CANCELLED, {"p-1": 2, "p-2": 2})
 
 
+def test_what_the_system_shipped_is_recorded_before_its_agreed_cancellation() -> None:
+    order = replace(asked(), unsent=[])
+    word = Word(shipments=[("s-1", parcel({"p-1": 1}))], refusals=[("r-1", refusal({"p-2": 1}))])
+    recorded = record_cancellation(order, agreed=True, at=LATER, word=word)
+    assert recorded.order.status is OrderStatus.FULFILLED
+    assert recorded.stock == {"p-1": 2, "p-2": 2}
+    assert [(one.id, one.quantities) for one in recorded.order.refusals] == [
+        ("r-1", [0, 1]),
+        ("cancelled", [2, 1]),
+    ]
+    assert recorded.order.unsent == ["shipment/s-1", "status/3"]
+    assert not recorded.is_unexpected
+
+
+def test_a_system_that_agreed_after_its_last_parcel_has_shipped_the_order() -> None:
+    recorded = record_cancellation(asked(), agreed=True, at=LATER, word=Word(shipments=[("s-1", parcel())]))
+    assert (recorded.order.status, recorded.stock) == (OrderStatus.FULFILLED, {})
+    assert recorded.order.refusals == []
+
+
+def test_a_contradiction_does_not_stop_an_agreed_cancellation() -> None:
+    word = Word(shipments=[("s-1", parcel({"p-1": 9}))])
+    recorded = record_cancellation(asked(), agreed=True, at=LATER, word=word)
+    assert (recorded.order.status, recorded.stock) == (OrderStatus.CANCELLED, ORDERED)
+    assert recorded.contradictions == ("9 of product p-1 are more than was ordered: 3",)
+
+
 def test_a_cancellation_that_loses_against_the_last_parcel_changes_nothing() -> None:
     order = ship(asked()).order
     assert order.status is OrderStatus.FULFILLED
