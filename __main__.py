@@ -10,7 +10,7 @@ from components.custom_domain import CustomDomain
 from components.dashboard import Widget
 from components.event_bus import EventBus
 from components.firewall import Firewall
-from components.fulfillment import receive_reports, with_fulfillment
+from components.fulfillment import ask_to_cancel_at_once, receive_reports, with_fulfillment
 from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
@@ -175,6 +175,7 @@ requeue_stalled_orders = function(
     ships=True,
 )
 requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=5)
+ask_to_cancel_at_once(settings.fulfillment, bus, requeue_stalled_orders)
 
 # --- The functions behind the API ---
 

@@ -419,7 +419,8 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "maxAttempts": "Limits the cost of an order that keeps stalling; each attempt costs the same.",
         "fulfillmentUrl": "FulfillOrder waits for the response: "
         f"{PRICES['gbSeconds'].of(0.1 * LAMBDA_GB) * _MILLION:.2f} for each 100 ms at 128 MB. An EXPRESS "
-        "execution takes longer by the same time.",
+        "execution takes longer by the same time. A request to cancel an order in fulfillment invokes the "
+        "requeue.",
         "fulfillmentSecretArn": "0.40 USD a month, and 0.05 USD per 10,000 reads: one per cold start, and "
         "one every five minutes in each busy environment.",
         "fulfillmentOverdueHours": "An order that is silent for so long costs a request to the fulfillment "

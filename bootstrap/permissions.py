@@ -74,6 +74,11 @@ class Target:
         return self.arn("xray", f"sampling-rule/{sampling_rule_name('orderflow', self.stack)}")
 
     @property
+    def event_rules(self) -> str:
+        """The ARN of the rules on the stack's event bus."""
+        return f"{self.named('events', 'rule/')}/orderflow-*-{self.stack}-??????"
+
+    @property
     def log_groups(self) -> list[str]:
         """The ARNs of the log groups of functions, state machine and API, and of the streams in them."""
         places = ("lambda", "vendedlogs/states", "apigateway")
@@ -168,6 +173,7 @@ def allow_reading(target: Target) -> str:
                 target.named("states", "stateMachine:"),
             ),
             _allow("events", "DescribeEventBus ListTagsForResource", target.named("events", "event-bus/")),
+            _allow("events", "DescribeRule ListTargetsByRule ListTagsForResource", target.event_rules),
             _allow("scheduler", "Get* ListTagsForResource", target.named("scheduler", "*/")),
             _allow("scheduler", "GetSchedule", target.named("scheduler", "schedule/") + "/*"),
             _allow("logs", "ListTagsForResource", *target.log_groups),
@@ -308,6 +314,11 @@ def allow_changing(target: Target) -> str:
                 "events",
                 "CreateEventBus UpdateEventBus DeleteEventBus TagResource UntagResource",
                 target.named("events", "event-bus/"),
+            ),
+            _allow(
+                "events",
+                "PutRule DeleteRule PutTargets RemoveTargets TagResource UntagResource",
+                target.event_rules,
             ),
             _allow(
                 "scheduler",

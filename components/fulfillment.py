@@ -1,6 +1,7 @@
 """Optional: connects the stack to a fulfillment system (docs/fulfillment.md)."""
 
 from components.dashboard import Widget, graph, line
+from components.event_bus import EventBus
 from components.function import Environment, LambdaFunction
 from components.iam import Grant, Grants
 from components.metrics import from_code
@@ -37,6 +38,17 @@ def with_fulfillment(
     reading = orders.grant_read("GetItem")
     own = [grant for grant in grants if grant.purpose != reading.purpose]
     return {**environment, **more}, [*own, reading, signing]
+
+
+def ask_to_cancel_at_once(
+    settings: FulfillmentSettings | None, bus: EventBus, requeue: LambdaFunction
+) -> None:
+    """Invokes the requeue when a client asks to cancel an order that the fulfillment system has.
+
+    Otherwise the answer would wait for the schedule. Without a system, declares nothing.
+    """
+    if settings is not None:
+        bus.invokes(requeue, "OrderCancellationRequested")
 
 
 def receive_reports(

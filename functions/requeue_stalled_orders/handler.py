@@ -1,8 +1,12 @@
-"""Invoked by a schedule: processes every stalled order."""
+"""Invoked by a schedule: processes every stalled order.
+
+With a fulfillment system, a rule invokes it too, for each order that a client asks to cancel.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from functions.requeue_stalled_orders.asking import Asking
@@ -11,7 +15,7 @@ from functions.requeue_stalled_orders.executions import Executions, never_runnin
 from functions.requeue_stalled_orders.requeue import Outcome, Requeue
 from functions.shared import aws, clock, deadline
 from functions.shared.environment import optional, required
-from functions.shared.events import EventBus
+from functions.shared.events import CANCELLATION_REQUESTED, EventBus
 from functions.shared.fulfillment import open_fulfillment_system
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit, logger
@@ -47,13 +51,18 @@ _fulfillment_system = open_fulfillment_system()
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Processes the orders that are due. Returns their number per outcome, and whether all were processed.
 
     Gives no attempts while the oldest message of the queue is as old as a stalled order. The orders on the
-    queue must not use up attempts.
+    queue must not use up attempts. After the event of a client's request to cancel an order in fulfillment,
+    processes this order only. That counts in no metric: a missing schedule must stay visible.
     """
     deadline.start(context)
+    if event.get("detail-type") == CANCELLATION_REQUESTED:
+        requeue = _open_requeue(context, gives_attempts=False)
+        requeue.ask_to_cancel(event["detail"]["orderId"])
+        return _report(requeue, is_complete=True)
     at = clock.now()
     age = _backlog.age(at)
     is_behind = age >= _stalled_after_minutes * 60
@@ -62,7 +71,22 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
         if _fulfillment_system is None:
             _measure(Counter())  # otherwise the alarm on a missing schedule would start
             return {"skipped": True}
-    requeue = Requeue(
+    requeue = _open_requeue(context, gives_attempts=not is_behind)
+    try:
+        is_complete = requeue.run(at, lambda: context.get_remaining_time_in_millis() > _RESERVE)
+    finally:
+        _measure(requeue.outcomes)
+    return _report(requeue, is_complete=is_complete) | ({"skipped": True} if is_behind else {})
+
+
+def _report(requeue: Requeue, *, is_complete: bool) -> dict[str, Any]:
+    report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome} | {"complete": is_complete}
+    logger.info("stalled orders processed", extra=report)
+    return report
+
+
+def _open_requeue(context: Any, *, gives_attempts: bool) -> Requeue:
+    return Requeue(
         orders=_orders,
         reservations=_reservations,
         queue=_queue,
@@ -72,15 +96,8 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
         stalled_after_minutes=_stalled_after_minutes,
         correlation_id=context.aws_request_id,
         asking=_asking(context.aws_request_id),
-        gives_attempts=not is_behind,
+        gives_attempts=gives_attempts,
     )
-    try:
-        is_complete = requeue.run(at, lambda: context.get_remaining_time_in_millis() > _RESERVE)
-    finally:
-        _measure(requeue.outcomes)
-    report = {outcome.value: requeue.outcomes[outcome] for outcome in Outcome}
-    logger.info("stalled orders processed", extra={**report, "complete": is_complete})
-    return {**report, "complete": is_complete, **({"skipped": True} if is_behind else {})}
 
 
 def _asking(correlation_id: str) -> Asking | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 
 from functions.requeue_stalled_orders.asking import Asking
 from functions.requeue_stalled_orders.executions import IsRunning
@@ -97,16 +98,26 @@ class Requeue:
                 if not has_time():
                     self._send()
                     return False
-                self._process_order(entry.order_id, now)
+                self._process_order(entry.order_id, partial(self._continue_order, now=now))
             if following is not None:
                 pages.append((shard, following))
         self._send()
         return True
 
-    def _process_order(self, order_id: str, now: str) -> None:
+    def ask_to_cancel(self, order_id: str) -> None:
+        """Asks the fulfillment system to cancel one order, if a client waits for that. Adds to `outcomes`.
+
+        The order may not be in the index yet, and its event may still be unsent.
+        """
+        self._process_order(
+            order_id,
+            lambda order: self._ask_to_cancel(order) if order.waits_for_cancellation else Outcome.MOVED_ON,
+        )
+
+    def _process_order(self, order_id: str, process: Callable[[Order], Outcome | None]) -> None:
         with logger.append_context_keys(order_id=order_id):
             try:
-                outcome = self._continue_order(order_id, now)
+                outcome = process(self._orders.get(order_id))
             except (Superseded, OrderCancelled):
                 outcome = Outcome.MOVED_ON
             except Exception:  # noqa: BLE001
@@ -118,9 +129,8 @@ class Requeue:
         if len(self._unsent) == MAX_BATCH:
             self._send()
 
-    def _continue_order(self, order_id: str, now: str) -> Outcome | None:
+    def _continue_order(self, order: Order, now: str) -> Outcome | None:
         """Returns the outcome, or None for an order that is about to be sent."""
-        order = self._orders.get(order_id)
         if order.due_at is None or order.due_at > now:
             return Outcome.MOVED_ON  # the index lags behind
         obligation = owed(order)

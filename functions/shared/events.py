@@ -120,6 +120,9 @@ class Event(NamedTuple):
     detail: OrderFact
 
 
+CANCELLATION_REQUESTED = "OrderCancellationRequested"
+"""The event after which a rule on the bus invokes the requeue (`components/fulfillment.py`)."""
+
 # One entry per event. `docs/events.md`, the schemas and the AsyncAPI document list the same.
 EVENT_TYPES = (
     EventType(
@@ -137,7 +140,7 @@ EVENT_TYPES = (
     EventType("OrderShipped", "a parcel left", detail=ShipmentEvent, fact="shipment"),
     EventType("OrderReturned", "items came back", detail=ReturnEvent, fact="return"),
     EventType(
-        "OrderCancellationRequested",
+        CANCELLATION_REQUESTED,
         "a client asked to cancel an order that the fulfillment system has",
         detail=OrderFact,
         fact="cancellation",

@@ -73,6 +73,8 @@ REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:apigateway/usagePlanKey:UsagePlanKey": ("keyId", "keyType", "usagePlanId"),
     "aws:cloudwatch/dashboard:Dashboard": ("dashboardName",),
     "aws:cloudwatch/eventBus:EventBus": ("name", "eventSourceName"),
+    "aws:cloudwatch/eventRule:EventRule": ("name", "namePrefix", "eventBusName"),
+    "aws:cloudwatch/eventTarget:EventTarget": ("rule", "eventBusName", "targetId"),
     "aws:cloudwatch/logGroup:LogGroup": ("name", "namePrefix", "logGroupClass"),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("name",),
     "aws:dynamodb/table:Table": (

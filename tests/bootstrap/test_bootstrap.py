@@ -212,6 +212,12 @@ NEEDS: dict[str, tuple[str, str, str]] = {
         f"CreateEventBus UpdateEventBus DeleteEventBus {TAGGING}",
         "DescribeEventBus ListTagsForResource",
     ),
+    "aws:cloudwatch/eventRule:EventRule": (
+        "events",
+        f"PutRule DeleteRule {TAGGING}",
+        "DescribeRule ListTagsForResource",
+    ),
+    "aws:cloudwatch/eventTarget:EventTarget": ("events", "PutTargets RemoveTargets", "ListTargetsByRule"),
     "aws:cloudwatch/logGroup:LogGroup": (
         "logs",
         f"CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy {TAGGING}",
@@ -336,6 +342,8 @@ def arn_of(resource: Resource | Stored) -> str:
         "aws:cloudwatch/dashboard:Dashboard": lambda: (
             f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{inputs['dashboardName']}"
         ),
+        "aws:cloudwatch/eventRule:EventRule": lambda: _rule(inputs["eventBusName"], outputs["name"]),
+        "aws:cloudwatch/eventTarget:EventTarget": lambda: _rule(inputs["eventBusName"], inputs["rule"]),
         "aws:iam/rolePolicy:RolePolicy": lambda: f"{IAM}:role/{inputs['role']}",
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": lambda: inputs["functionName"],
         "aws:lambda/permission:Permission": lambda: inputs["function"],
@@ -353,6 +361,10 @@ def arn_of(resource: Resource | Stored) -> str:
         ),
     }
     return str(special[kind]() if kind in special else outputs["arn"])
+
+
+def _rule(bus: str, name: str) -> str:
+    return f"arn:aws:events:{HERE}:rule/{bus}/{name}"
 
 
 def _queue(url: str) -> str:

@@ -1,14 +1,20 @@
 """The connection to a fulfillment system: permissions, environment variables, routes and alarms."""
 
+import json
 from typing import Any
 
+from functions.shared.events import CANCELLATION_REQUESTED, SOURCE
 from local.engine.monitored import ALARM, widgets
 from local.engine.recorder import ACCOUNT_ID, REGION
 from local.engine.stacks import declare_test_stack
 from local.memory.permissions import Permission, permissions_in
-from tests.components.recorded import FUNCTION, ROLE, ROLE_POLICY, policies_of
+from policy.resources import EVENT_TARGET as TARGET
+from policy.resources import PERMISSION
+from tests.components.recorded import FUNCTION, ROLE, ROLE_POLICY, depends_on, policies_of
 from tests.components.test_rest_api import methods
 
+BUS = "aws:cloudwatch/eventBus:EventBus"
+RULE = "aws:cloudwatch/eventRule:EventRule"
 SYSTEM: dict[str, Any] = {
     "fulfillmentUrl": "https://fulfillment.example/orders",
     "fulfillmentSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:partner-AbCdEf",
@@ -37,6 +43,24 @@ def test_only_a_stack_with_a_fulfillment_system_has_the_routes_of_its_reports() 
     assert reports.isdisjoint(methods(declare_test_stack()))
     with_system = methods(declare_test_stack(**SYSTEM))
     assert {route for route, needs_key in with_system.items() if needs_key} >= reports
+
+
+def test_a_request_to_cancel_invokes_the_requeue_at_once_and_nothing_else() -> None:
+    run, default = declare_test_stack(**SYSTEM), declare_test_stack()
+    (rule,), (target,) = run.of_type(RULE), run.of_type(TARGET)
+    assert json.loads(rule.inputs["eventPattern"]) == {
+        "source": [SOURCE],
+        "detail-type": [CANCELLATION_REQUESTED],
+    }
+    requeue = run.get(FUNCTION, "requeue_stalled_orders").outputs["arn"]
+    bus = run.get(BUS, "orderflow").outputs["name"]
+    assert (target.inputs["arn"], target.inputs["rule"]) == (requeue, rule.outputs["name"])
+    assert rule.inputs["eventBusName"] == target.inputs["eventBusName"] == bus
+    assert target.inputs["retryPolicy"]["maximumEventAgeInSeconds"] == 300
+    permission = run.get(PERMISSION, "orderflow-bus-invokes-requeue_stalled_orders")
+    assert permission.inputs["sourceArn"] == rule.outputs["arn"]
+    assert depends_on(run, target, permission)
+    assert default.of_type(RULE) == default.of_type(TARGET) == []
 
 
 def test_only_a_stack_with_a_fulfillment_system_has_alarms_on_its_reports() -> None:

@@ -38,12 +38,12 @@ def partner(server: PartnerServer, shop: Api) -> FulfillmentPartner:
     return server.partner
 
 
-def wait_for_status(shop: Api, order_id: str, status: str) -> dict[str, Any]:
+def wait_for_status(shop: Api, order_id: str, status: str, *, seconds: float = 60) -> dict[str, Any]:
     """Returns the order once it has this status."""
     order: dict[str, Any] = wait_for(
         lambda: shop.request("GET", f"/orders/{order_id}").json(),
         lambda order: order["status"] == status,
-        seconds=60,
+        seconds=seconds,
     )
     return order
 
@@ -81,3 +81,13 @@ def test_an_order_in_two_parcels_is_delivered_however_its_calls_arrive(
     returned = shop.request("GET", f"/orders/{order_id}").json()["returns"]
     assert [(back["status"], back["lines"][0]["quantity"]) for back in returned] == [("RECEIVED", 1)]
     assert (shop.stock(lamp), shop.stock(desk)) == (3, 5)
+
+
+def test_a_request_to_cancel_is_answered_within_seconds(shop: Api, partner: FulfillmentPartner) -> None:
+    partner.shipping = ShippingPlan(ships_after=3600.0)
+    lamp = shop.create_product(stock=5)
+    order_id = shop.place_order(shop.create_user(), {lamp: 3})
+    wait_for_status(shop, order_id, "IN_FULFILLMENT")
+    assert shop.request("POST", f"/orders/{order_id}/cancel").status_code == 202
+    wait_for_status(shop, order_id, "CANCELLED", seconds=20)  # the schedule's next run is in five minutes
+    assert shop.stock(lamp) == 5

@@ -90,6 +90,9 @@ CHANGES: list[Row] = [
     (
         _FULFILLMENT,
         {
+            "create 1 EventRule",
+            "create 1 EventTarget",
+            "create 1 Permission",
             "create 2 IntegrationResponse",  # two routes with their preflights
             "create 2 MethodResponse",
             "create 2 MetricAlarm",

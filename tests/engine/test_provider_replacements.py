@@ -28,6 +28,8 @@ CLOUDFORMATION: Mapping[str, str | None] = {
     "aws:apigateway/methodSettings:MethodSettings": None,  # part of a Stage
     "aws:apigateway/response:Response": "AWS::ApiGateway::GatewayResponse",
     "aws:cloudwatch/eventBus:EventBus": "AWS::Events::EventBus",
+    "aws:cloudwatch/eventRule:EventRule": "AWS::Events::Rule",
+    "aws:cloudwatch/eventTarget:EventTarget": None,  # part of a Rule
     "aws:cloudwatch/logGroup:LogGroup": "AWS::Logs::LogGroup",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "AWS::CloudWatch::Alarm",
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "AWS::IAM::OIDCProvider",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from local.memory.backend import MemoryBackend
@@ -10,9 +11,9 @@ from local.memory.functions import invoke
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 
-def requeue(context: Any = None) -> Any:
+def requeue(context: Any = None, *, event: Mapping[str, Any] | None = None) -> Any:
     """Run the requeue once. Returns the outcomes with a count above 0."""
-    report = invoke("requeue_stalled_orders", {}, context)
+    report = invoke("requeue_stalled_orders", event or {}, context)
     return {outcome: count for outcome, count in report.items() if count}
 
 

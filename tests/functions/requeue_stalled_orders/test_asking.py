@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.shared import clock
 from local.memory.backend import MemoryBackend, installed
 from local.partners.fulfillment import Behavior
 from local.partners.shipping import ShippingPlan
@@ -117,6 +118,45 @@ def test_a_client_asks_to_cancel_and_the_fulfillment_system_agrees(shipping: Mem
     assert (shipping.status(order_id), shipping.stock("p1")) == ("CANCELLED", 5)
     assert names_of_events(shipping) == ["OrderCancelled"]
     assert requeue() == {"complete": True}
+
+
+def test_the_event_of_the_request_asks_for_this_order_at_once(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders = [shipping.place_order(f"k{number}", p1=1) for number in range(2)]
+    shipping.run_workflow()
+    shipping.take_events()
+    for order_id in orders:
+        shipping.api.post(f"/orders/{order_id}/cancel")
+    events = shipping.take_events()
+    capsys.readouterr()
+    before = len(shipping.cloud.partner.received)
+    assert requeue(event=events[0]) == {"cancelAnswered": 1, "complete": True}
+    assert [shipping.status(order_id) for order_id in orders] == ["CANCELLED", "IN_FULFILLMENT"]
+    assert len(shipping.cloud.partner.received) - before == 2  # the second asks for parcels
+    assert requeue(event=events[0]) == {"movedOn": 1, "complete": True}
+    assert "OrdersStalled" not in capsys.readouterr().out
+
+
+def test_the_event_may_arrive_before_it_is_recorded_as_sent(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    (event,) = shipping.take_events()
+    shipping.set_order(order_id, unsent=["cancellation"], dueAt=clock.minutes_after(clock.now(), 10))
+    assert requeue(event=event) == {"cancelAnswered": 1, "complete": True}
+    order = shipping.order(order_id)
+    assert (order.status.value, order.unsent, order.due_at) == ("CANCELLED", [], None)
+
+
+def test_without_an_answer_to_the_event_the_schedule_asks_again(shipping: MemoryBackend) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    (event,) = shipping.take_events()
+    shipping.cloud.partner.plan.append(Behavior.BUSY)
+    assert requeue(event=event) == {"unanswered": 1, "complete": True}
+    shipping.wait(16)
+    assert requeue() == {"cancelAnswered": 1, "complete": True}
+    assert shipping.status(order_id) == "CANCELLED"
 
 
 def test_a_client_asks_too_late_and_the_order_shows_it(shipping: MemoryBackend) -> None:
