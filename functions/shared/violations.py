@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from functions.shared.domain.texts import EMAIL, LINE, LINES
+from functions.shared.domain.texts import EMAIL, FILLED_LINES, LINE, LINES
 
 # A body of 64 KB can have thousands of mistakes, and names of any length.
 _MOST = 20
@@ -58,7 +58,7 @@ def _has_texts(expected: inspect.Type) -> bool:
         return bool(_fields_with_texts(expected.cls))
     if isinstance(expected, inspect.ListType):
         return _has_texts(_only(expected.item_type))
-    return isinstance(expected, inspect.StrType) and expected.pattern in {EMAIL, LINE, LINES}
+    return isinstance(expected, inspect.StrType) and expected.pattern in {EMAIL, FILLED_LINES, LINE, LINES}
 
 
 def _stripped(value: Any, expected: inspect.Type) -> Any:

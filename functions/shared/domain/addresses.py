@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from functions.shared.domain.texts import LINES, Line
+from functions.shared.domain.texts import FILLED_LINES, Line
 from functions.shared.domain.users import Email
 
 # ISO 3166-1 alpha-2, 249 countries, by their first letter.
@@ -45,7 +45,7 @@ Phone = Annotated[
 Instructions = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=500, pattern=LINES, description="a text without control characters"
+        min_length=1, max_length=500, pattern=FILLED_LINES, description="a text without control characters"
     ),
 ]
 

@@ -23,8 +23,11 @@ ShortLine = Annotated[
 """A text that is also a key, or is stored with every change."""
 LINES = rf"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f{_NO_DIRECTION}]*$"
 """The pattern of a text with line breaks."""
+FILLED_LINES = rf"^(?=[\s\S]*\S){LINES[1:]}"
+"""The pattern of a text with line breaks, which is not blank."""
 # One @ with characters on both sides: only a mail can verify an address. 254 is the longest address in SMTP
-# (RFC 5321, section 4.5.3.1.3). Spaces and controls are listed one by one, because `\s` differs between the
-# languages that read the contract.
-EMAIL = r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+(?!\n)$"
+# (RFC 5321, section 4.5.3.1.3). White space and controls are listed one by one, because `\s` differs between
+# the languages that read the contract. None may be left for `str.strip` to remove from a valid address.
+_NO_SPACE = r"\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+EMAIL = rf"^[^@{_NO_SPACE}{_NO_DIRECTION}]+@[^@{_NO_SPACE}{_NO_DIRECTION}]+(?!\n)$"
 """The pattern of an e-mail address."""
