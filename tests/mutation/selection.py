@@ -12,6 +12,10 @@ _STEPS: Final = (
     f"{_F}/release_order",
 )
 _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops/test_orders.py")
+_FULFILLING: Final = (
+    f"{_F}/fulfill_order/test_fulfillment.py",
+    *(f"{_F}/fulfill_order/fulfillment_system/test_{part}.py" for part in ("fulfillment", "handler")),
+)
 _REPEATS: Final = "tests/crashes/test_repeated_calls.py"
 _P: Final = f"{_F}/shared/persistence"
 # All but the tests of long lists.
@@ -67,8 +71,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/products_api/catalog.py": (f"{_F}/products_api", f"{_P}/test_pages.py"),
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),
-    "functions/fulfill_order/fulfillment.py": (f"{_F}/fulfill_order",),
-    "functions/fulfill_order/handler.py": (f"{_F}/fulfill_order",),
+    "functions/fulfill_order/fulfillment.py": _FULFILLING,
+    "functions/fulfill_order/handler.py": _FULFILLING,
     "functions/release_order/handler.py": (f"{_F}/release_order", f"{_F}/shared/test_task.py"),
     "functions/release_order/release.py": (f"{_F}/release_order",),
     "functions/update_order_status/handler.py": (f"{_F}/update_order_status", "tests/observability"),
@@ -82,4 +86,15 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/statemachines/test_paths.py",
         "tests/statemachines/test_structure.py",
     ),
+}
+
+# All their mutants were killed in the last run. `--since`, and so CI, tests the mutants of these.
+COMPLETE: Final = {
+    "functions/shared/lifecycle.py",
+    "functions/shared/persistence/orders.py",
+    "functions/shared/persistence/reports.py",
+    "functions/shared/persistence/reservations.py",
+    "functions/shared/persistence/stock.py",
+    "functions/validate_order/handler.py",
+    "functions/validate_order/validation.py",
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.mutation import mutants
 from tests.mutation.mutants import ROOT, mutants_of
-from tests.mutation.selection import TESTS
+from tests.mutation.selection import COMPLETE, TESTS
 
 SOURCE = '''
 from functions.shared.domain.errors import NotFound
@@ -78,6 +79,12 @@ def test_every_file_of_the_flow_is_in_the_table() -> None:
         if path.name != "__init__.py"
     }
     assert flow <= TESTS.keys()
+
+
+def test_the_files_that_ci_tests_are_those_whose_last_run_is_documented() -> None:
+    table = Path(__file__).with_name("README.md").read_text("utf-8").partition("## Last runs")[2]
+    assert set(re.findall(r"(?m)^\| `(\S+)`", table)) == COMPLETE
+    assert TESTS.keys() >= COMPLETE
 
 
 def test_every_file_and_test_of_the_table_exists() -> None:

@@ -31,6 +31,7 @@ TEMPLATES: Final = PROJECT_ROOT / ".github" / "ISSUE_TEMPLATE"
 # The permissions of each job. It has no others.
 PERMISSIONS: Final = {
     ("check", "check"): {"contents": "read"},
+    ("check", "mutants"): {"contents": "read"},
     ("preview", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("deploy", "check"): {"contents": "read"},
     ("deploy", "dev"): {"contents": "read", "id-token": "write"},
@@ -53,6 +54,7 @@ OWN_AND_NOT_BY_DEPENDABOT: Final = (
 # The condition of each job. Without one, a job runs once the jobs that it needs have succeeded.
 CONDITIONS: Final = {
     ("check", "check"): None,
+    ("check", "mutants"): "github.event_name == 'pull_request'",
     ("preview", "preview"): OWN_AND_NOT_BY_DEPENDABOT,
     ("deploy", "check"): None,
     ("deploy", "dev"): MAIN_ONLY,
@@ -63,6 +65,10 @@ CONDITIONS: Final = {
 CONCURRENCY: Final = {
     ("check", "check"): {
         "group": "check-${{ matrix.python }}-${{ github.event.pull_request.number || github.sha }}",
+        "cancel-in-progress": True,
+    },
+    ("check", "mutants"): {
+        "group": "mutants-${{ github.event.pull_request.number }}",
         "cancel-in-progress": True,
     },
     ("preview", "preview"): {
@@ -246,7 +252,8 @@ def test_every_job_has_a_timeout_and_a_versioned_runner(
 def test_a_checkout_stores_no_token(workflow: str, name: str, job: dict[str, Any]) -> None:
     for step in job.get("steps", []):
         if step.get("uses", "").startswith("actions/checkout@"):
-            assert step["with"] == {"persist-credentials": False}
+            history = {"fetch-depth": 0} if name == "mutants" else {}
+            assert step["with"] == {"persist-credentials": False, **history}
 
 
 @each_job

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from functions.shared.domain.errors import OrderRejected, Superseded
+from functions.shared.persistence.dynamodb import to_item
 from local.memory.backend import MemoryBackend
+from local.memory.cloud import Hook, ServiceCall
+from local.memory.faults import CallRecorder
 from local.memory.functions import invoke_task
 
 
@@ -20,6 +26,46 @@ def test_validation_prices_the_order_from_the_products(backend: MemoryBackend) -
         "total": 18998,
         "currency": "EUR",
     }
+
+
+def test_an_order_of_which_a_client_said_more_says_so(backend: MemoryBackend) -> None:
+    items = [{"productId": backend.create_product(), "quantity": 1}]
+    body = {"userId": backend.create_user(), "items": items, "reference": "PO-7"}
+    order_id = backend.api.post("/orders", body).body["orderId"]
+    assert invoke_task("validate_order", order_id)["hasContent"] is True
+
+
+def test_order_and_user_are_each_read_once_at_half_the_price(backend: MemoryBackend) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    recorder = CallRecorder()
+    with backend.hooked(recorder):
+        invoke_task("validate_order", order_id)
+    reads = [(call.parameters["TableName"], call.parameters["ConsistentRead"]) for call in recorder.calls[:2]]
+    assert reads == [("orders", False), ("users", False)]
+    assert [call.operation for call in recorder.calls[2:]] == ["BatchGetItem"]
+
+
+class Lagging(Hook):
+    """An eventually consistent read has an item as it was: in these attributes, or absent."""
+
+    def __init__(self, **attributes: object) -> None:
+        self._attributes = to_item(attributes)
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        if call.operation == "GetItem" and not request["ConsistentRead"]:
+            item = answer.pop("Item")
+            if self._attributes:
+                answer["Item"] = item | self._attributes
+
+
+@pytest.mark.parametrize(
+    "hook", [Lagging(), Lagging(attempt=1), Lagging(status="FAILED")], ids=["absent", "attempt", "status"]
+)
+def test_a_read_that_lags_behind_is_repeated(backend: MemoryBackend, hook: Hook) -> None:
+    order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
+    backend.set_order(order_id, attempt=2)
+    with backend.hooked(hook):
+        assert invoke_task("validate_order", order_id, 2)["total"] == 1999
 
 
 def test_an_order_of_an_unknown_user_is_rejected(backend: MemoryBackend) -> None:

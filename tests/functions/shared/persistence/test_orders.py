@@ -20,6 +20,7 @@ from functions.shared.domain.orders import (
     OrderLine,
     OrderStatus,
     Pricing,
+    Refusal,
     Reservation,
     ReservationState,
     Shipment,
@@ -28,7 +29,7 @@ from functions.shared.persistence.open_index import shard_of
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.persistence.reservations import Reservations
 from local.memory.backend import MemoryBackend
-from local.memory.faults import CallRecorder
+from local.memory.faults import FAULTS, CallRecorder, FaultAt
 from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, held_reservation, order
 
 DUE = "2026-01-01T00:11:00.000Z"
@@ -82,14 +83,23 @@ def is_made(write: Callable[[], MoveResult]) -> bool:
 # --- moves ---
 
 
+PARCEL = Shipment(shipment_id="s-0")
+REFUSAL = Refusal(refusal_id="r-1", quantities=[1], reason="broken", attempt=1)
+
+
+@pytest.mark.parametrize("shipments", [[], [PARCEL]], ids=["nothing shipped", "shipped"])
 @pytest.mark.parametrize("to", OrderStatus)
 @pytest.mark.parametrize("source", OrderStatus)
 def test_a_move_is_made_exactly_where_the_tables_allow_it(
-    backend: MemoryBackend, orders: OrderRepository, source: OrderStatus, to: OrderStatus
+    backend: MemoryBackend,
+    orders: OrderRepository,
+    source: OrderStatus,
+    to: OrderStatus,
+    shipments: list[Shipment],
 ) -> None:
     for name, reservation in RESERVATIONS.items():
         for attempt in (1, 2, 3, None):
-            before = stored(backend, source, reservation)
+            before = stored(backend, source, reservation, shipments=shipments)
             is_legal = to in LEGAL_MOVES[source] and conditions_hold(read(orders), to)
             move = Move(order_id="o-1", to=to, at=LATER, attempt=attempt)
             is_expected = is_legal and attempt in (ATTEMPT, None)
@@ -143,6 +153,19 @@ def test_a_move_stores_its_reason_prices_and_shipment(
 
 
 @pytest.mark.parametrize(
+    "reported", [{"shipments": [PARCEL]}, {"refusals": [REFUSAL]}], ids=["a parcel", "a refusal"]
+)
+def test_a_move_with_a_shipment_does_not_overwrite_what_was_reported(
+    backend: MemoryBackend, orders: OrderRepository, reported: dict[str, Any]
+) -> None:
+    before = stored(backend, OrderStatus.VALIDATED, held_reservation(ATTEMPT), **reported)
+    shipment = Shipment(shipment_id="s-1")
+    with pytest.raises(Superseded):
+        orders.move(Move(order_id="o-1", to=OrderStatus.FULFILLED, at=LATER, shipment=shipment))
+    assert stored_now(backend) == before
+
+
+@pytest.mark.parametrize(
     ("to", "stay_open", "is_in_the_index"),
     [
         (OrderStatus.VALIDATED, False, True),
@@ -190,6 +213,24 @@ def test_a_retry_begins_the_next_attempt_and_keeps_the_reservation(
         "dueAt": DUE,
     }
     assert returned == read(orders)
+
+
+@pytest.mark.parametrize("state", ReservationState)
+def test_a_retry_drops_the_refusals_of_a_released_reservation(
+    backend: MemoryBackend, orders: OrderRepository, state: ReservationState
+) -> None:
+    stored(backend, OrderStatus.FAILED, Reservation(state=state, attempt=1), refusals=[REFUSAL])
+    retried = orders.retry(read(orders), at=LATER, due_at=DUE)
+    assert retried.refusals == ([REFUSAL] if state is ReservationState.HELD else [])
+
+
+def test_an_order_with_a_parcel_that_left_after_its_release_is_not_retried(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    before = stored(backend, OrderStatus.FAILED, RESERVATIONS["released"], shipments=[PARCEL])
+    with pytest.raises(Superseded):
+        orders.retry(read(orders), at=LATER, due_at=DUE)
+    assert stored_now(backend) == before
 
 
 def test_a_new_attempt_of_an_open_order_changes_nothing_else(
@@ -245,6 +286,17 @@ def test_a_second_create_returns_the_stored_order_and_changes_nothing(
     assert before["openShard"] == shard_of("o-1")
     assert orders.create(replace(order(), user_id="u-2")) == read(orders)
     assert stored_now(backend) == before
+
+
+def test_a_create_whose_answer_was_lost_is_the_first_one(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    with backend.hooked(FaultAt(0, FAULTS["answer cut off once"])):
+        assert orders.create(order()) is None
+    assert orders.create(order()) == read(orders)
+    other = replace(order(), user_id="u-2")
+    with backend.hooked(FaultAt(0, FAULTS["answer cut off once"])):
+        assert orders.create(other) == read(orders)
 
 
 def test_an_order_is_read_consistently_unless_the_caller_saves_that(
