@@ -32,8 +32,8 @@ _COLORS = {
 }
 # What the demonstration's fulfillment system does with the orders that have these references.
 _PLANS = {
-    "two-parcels": ShippingPlan(ships_after=0.8, parcels=2, delivers_after=1.2),
-    "comes-back": ShippingPlan(ships_after=0.5, delivers_after=0.7, returns_after=0.8),
+    "two-parcels": ShippingPlan(ships_after=0.3, parcels=2, delivers_after=0.5),
+    "comes-back": ShippingPlan(ships_after=0.3, delivers_after=0.3, returns_after=0.3),
 }
 _PRICES = {"Lamp": 1999, "Desk": 14900, "Chair": 4900, "Mug": 900}  # minor units
 
