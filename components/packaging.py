@@ -57,6 +57,7 @@ for source, deployed, target in json.load(sys.stdin):
 
 # Raise it when the code below puts other files into the layer. Earlier layers are then built again.
 _LAYER_FORMAT: Final = 2
+_LAYER_MEGABYTES: Final = 20  # with the wheels, while it is built
 
 # Seconds. A layer that was unused for this long is removed when another one is built. A run that started
 # before the pins changed has read its layer by then.
@@ -282,6 +283,12 @@ def _tree(folder: Path) -> Mapping[str, Path]:
 def _build_layer(requirements: Path, target: Path) -> None:
     _refuse_markers(requirements)
     target.parent.mkdir(exist_ok=True)
+    free = shutil.disk_usage(target.parent).free / 1_000_000
+    if free < _LAYER_MEGABYTES:
+        raise PackagingError(
+            f"The disk of {target.parent} is full: {free:.1f} MB are free, and building the layer needs "
+            f"{_LAYER_MEGABYTES} MB."
+        )
     with tempfile.TemporaryDirectory(prefix="layer-unfinished-", dir=target.parent) as scratch:
         new = Path(scratch, "layer")
         _get_wheels(requirements, new / "wheels", target.parent)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -161,8 +162,13 @@ def status() -> None:
             raise typer.Exit(NOT_RUNNING) from None
         healthy = running.endpoint.is_ready(timeout=5)
         table = Table(show_header=False, box=None)
+        table.add_column()
+        table.add_column(overflow="fold")  # a path is shown in full
         minutes, seconds = divmod(int(time.time() - running.started_at), 60)
-        table.add_row("State", "running" if healthy else "running, but it does not answer")
+        state = "running" if healthy else "running, but it does not answer"
+        if shutil.disk_usage(running.folder).free < 1_000_000:
+            state += f", and the disk of {running.folder} is full"
+        table.add_row("State", state)
         table.add_row("API", running.api_url)
         table.add_row("Endpoint", f"{running.endpoint.url} ({running.endpoint.region})")
         table.add_row("Process", str(running.pid))

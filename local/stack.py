@@ -23,6 +23,7 @@ from local.aws.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
     Endpoint,
+    check_disk,
     first_free_port,
     is_alive,
     start_emulator,
@@ -173,6 +174,7 @@ def shared_stack(
                 f"The embedded AWS is running already at {running.endpoint.url} (process {running.pid}); "
                 f"`python -m local down` stops it."
             )
+        check_disk(state_folder, 1, "free some")
         secret = _secret(state_folder)
         kept_data = state_folder / "data" if keep else None
         if kept_data:

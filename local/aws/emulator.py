@@ -32,6 +32,7 @@ ACCOUNT_ID: Final = "123456789012"
 DEFAULT_REGION: Final = "us-east-1"
 SECRET_ACCESS_KEY: Final = "local"  # noqa: S105  the emulator takes any
 _FOLDER_PREFIX: Final = "orderflow-local-"
+_DISK_MEGABYTES: Final = 20  # of the functions' code, their layers and the log
 _START_TIMEOUT: Final = 30.0  # seconds
 # Ignores the user's AWS profiles: one that does not exist would raise.
 _NO_PROFILE: Final = {
@@ -177,9 +178,11 @@ def start_emulator(
 
     Without `port` it takes a free one. `state_file` is removed when the emulator ends because this process
     was killed. `kept_data` is a folder that `check_kept_data` has accepted. `while_starting` is called before
-    the emulator is ready. Raises EmulatorError when the port is taken or the emulator does not start.
+    the emulator is ready. Raises EmulatorError when the port is taken, the disk is full or the emulator does
+    not start.
     """
     remove_stale_folders()
+    check_disk(Path(tempfile.gettempdir()), _DISK_MEGABYTES, "free some, or set TMPDIR to another folder")
     if port is not None and not _is_free(port):
         raise EmulatorError(f"Port {port} on 127.0.0.1 is in use; choose another one.")
     for attempts_left in (2, 1, 0):
@@ -199,6 +202,15 @@ def start_emulator(
             raise
         return emulator
     raise AssertionError("unreachable")
+
+
+def check_disk(folder: Path, megabytes: int, advice: str) -> None:
+    """Raises EmulatorError when the disk of a folder has less space."""
+    free = shutil.disk_usage(folder).free / 1_000_000
+    if free < megabytes:
+        raise EmulatorError(
+            f"The disk of {folder} is full: {free:.1f} MB are free and {megabytes} MB are needed; {advice}."
+        )
 
 
 def stop_group(pid: int, folder: Path, process: "subprocess.Popen[bytes] | None" = None) -> None:

@@ -7,8 +7,10 @@ removes its folder.
 
 import asyncio
 import copy
+import errno
 import fcntl
 import gc
+import json
 import os
 import socketserver
 import subprocess
@@ -124,7 +126,7 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     """Makes API Gateway answer and describe requests of Lambda proxy integrations as on AWS.
 
     - A throttled or failed function is a gateway response. The emulator returns Lambda's own error, with its
-      stack trace, which the emulator's log gets instead:
+      stack trace, which the emulator's log gets instead. A full disk is named in the response:
       https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     - The id in the event is the response's `x-amzn-requestid`.
     - The identity in the event has the id of the API key.
@@ -164,8 +166,8 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     ) -> Any:
         try:
             answer = await invoke(integration, api_id, stage_name, stage, resource, *args, **kwargs)
-        except FailedIntegration as failure:
-            (response_type,) = failure.args
+        except (FailedIntegration, OSError) as failure:
+            response_type = "DEFAULT_5XX" if isinstance(failure, OSError) else failure.args[0]
             request = {
                 "api_id": api_id,
                 "stage_name": stage_name,
@@ -178,6 +180,7 @@ def _answer_failed_integrations_as_the_gateway() -> None:
             }
             error = gateway._gw_error(response_type, "Internal server error")
             answer = gateway._gateway_error_response(error, request)
+            answer = (*answer[:2], _with_cause(answer[2], failure))
         if not isinstance(answer, tuple):
             return answer
         status, headers, body = answer
@@ -187,6 +190,15 @@ def _answer_failed_integrations_as_the_gateway() -> None:
     gateway._build_lambda_event_v1 = with_path_of_client
     gateway._lambda_proxy_response = without_errors_of_lambda
     gateway._invoke_lambda_proxy_v1 = with_gateway_responses
+
+
+def _with_cause(problem: bytes, failure: Exception) -> bytes:
+    """Returns a problem document whose detail names a full disk, if that is what failed."""
+    if not isinstance(failure, OSError) or failure.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return problem
+    return json.dumps(
+        json.loads(problem) | {"detail": f"The disk of {os.environ['TMPDIR']} is full."}
+    ).encode()
 
 
 def _wait_for_cold_workers() -> None:
