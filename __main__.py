@@ -134,6 +134,8 @@ update_order_status = function(
 workflow = Workflow(
     "order_fulfillment",
     tasks=[validate_order, fulfill_order, release_order, update_order_status],
+    values={"ordersTable": orders.name},
+    grants=[orders.grant_update("orderId", "attempt", "status", "openShard", "dueAt", "revision")],
     settings=settings.workflow,
 )
 

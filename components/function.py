@@ -74,7 +74,7 @@ class LambdaFunction(pulumi.ComponentResource):
         )
         documents = [
             ("telemetry", telemetry),
-            *((grant.purpose, iam.policy(iam.allow(grant.actions, grant.resources))) for grant in grants),
+            *((grant.purpose, grant.policy()) for grant in grants),
         ]
         policies = [
             aws.iam.RolePolicy(

@@ -16,14 +16,20 @@ XRAY_WRITE: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """Permission for a function: exactly `actions` on exactly `resources`.
+    """Permission for a function or the workflow: exactly `actions` on exactly `resources`.
 
-    `purpose` names the policy after the function, as in `orders_api-reads-orders`.
+    `purpose` names the policy after its owner, as in `orders_api-reads-orders`. `condition` is IAM's.
     """
 
     purpose: str
     actions: Sequence[str]
     resources: Sequence[pulumi.Input[str]]
+    condition: Mapping[str, Any] | None = None
+
+    def policy(self) -> pulumi.Output[str]:
+        """Returns the policy document that grants this and nothing else."""
+        condition = {"Condition": self.condition} if self.condition else {}
+        return policy(allow(self.actions, self.resources) | condition)
 
 
 Grants = Sequence[Grant]

@@ -106,6 +106,22 @@ class Table(pulumi.ComponentResource):
         """Returns the permission to write items by exactly these actions, also in a transaction."""
         return self._grant("writes", actions)
 
+    def grant_update(self, *attributes: str) -> Grant:
+        """Returns the permission to update items whose request names only these attributes.
+
+        The answer may not have the item.
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+        """
+        return Grant(
+            purpose=f"updates-{self._name}",
+            actions=["dynamodb:UpdateItem"],
+            resources=[self.arn],
+            condition={
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": sorted(attributes)},
+                "StringEqualsIfExists": {"dynamodb:ReturnValues": "NONE"},
+            },
+        )
+
     def grant_query(self, *indexes: str) -> Grant:
         """Returns the permission to query these indexes, not the table. Raises KeyError for others."""
         return Grant(

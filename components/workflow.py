@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.function import LambdaFunction
-from components.iam import Grant
+from components.iam import Grant, Grants
 from components.names import log_group_name
 from components.packaging import PROJECT_ROOT
 from components.settings.workflow import WorkflowSettings
@@ -77,8 +77,8 @@ def fill_in(definition: str, values: Mapping[str, str]) -> str:
 class Workflow(pulumi.ComponentResource):
     """The state machine of the file `statemachines/<name>.asl.json`.
 
-    It may invoke exactly `tasks`. The file refers to their ARNs by `placeholder_of` their names, and to the
-    partition by `${partition}`.
+    It may invoke exactly `tasks`, and has exactly `grants` besides. The file refers to the tasks' ARNs by
+    `placeholder_of` their names, to the partition by `${partition}`, and to other `values` by their names.
     """
 
     arn: pulumi.Output[str]
@@ -90,6 +90,8 @@ class Workflow(pulumi.ComponentResource):
         name: str,
         *,
         tasks: Sequence[LambdaFunction],
+        values: Mapping[str, pulumi.Input[str]],
+        grants: Grants,
         settings: WorkflowSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -100,8 +102,8 @@ class Workflow(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         text = (PROJECT_ROOT / "statemachines" / f"{name}.asl.json").read_text("utf-8")
         # Checked before any resource is declared, and in a preview, where the ARNs are unknown.
-        arns = {placeholder_of(task.name): task.arn for task in tasks}
-        fill_in(text, dict.fromkeys(["partition", *arns], "checked"))
+        values = {**values, **{placeholder_of(task.name): task.arn for task in tasks}}
+        fill_in(text, dict.fromkeys(["partition", *values], "checked"))
 
         partition = aws.get_partition_output().partition
         account = aws.get_caller_identity_output().account_id
@@ -151,13 +153,19 @@ class Workflow(pulumi.ComponentResource):
                 policy=iam.policy(_LOG_DELIVERY, iam.XRAY_WRITE, _XRAY_SAMPLING),
                 opts=child,
             ),
+            *(
+                aws.iam.RolePolicy(
+                    f"{name}-{grant.purpose}", role=role.name, policy=grant.policy(), opts=child
+                )
+                for grant in grants
+            ),
         ]
         machine = aws.sfn.StateMachine(
             name,
             type=settings.type,
             role_arn=role.arn,
-            definition=pulumi.Output.all(partition=partition, **arns).apply(
-                lambda values: fill_in(text, values)
+            definition=pulumi.Output.all(partition=partition, **values).apply(
+                lambda known: fill_in(text, known)
             ),
             logging_configuration=aws.sfn.StateMachineLoggingConfigurationArgs(
                 level=settings.log_level,

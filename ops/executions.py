@@ -93,7 +93,7 @@ class Executions:
         return Execution(name, NOT_STARTED)
 
     def _with_failure(self, execution: Execution) -> Execution:
-        """Add the state that failed last, with its error and cause."""
+        """Add the function's state that failed last, with its error and cause."""
         try:
             answer = self._client.get_execution_history(
                 executionArn=f"{self._prefix}:{execution.name}", reverseOrder=True, maxResults=_HISTORY_PAGE
@@ -106,7 +106,9 @@ class Executions:
         last_state = None
         for event in answer["events"]:  # the latest comes first
             if event["type"] in {"TaskFailed", "TaskTimedOut"} and not failure:
-                failure = event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails") or {}
+                details = event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails") or {}
+                # The workflow's own write after a failed state is refused if the order is still open.
+                failure = {} if details.get("resourceType") == "dynamodb" else details
             if event["type"] == "TaskStateEntered":
                 last_state = last_state or event["stateEnteredEventDetails"]["name"]
                 if failure:

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared import clock
 from functions.shared.domain.errors import DependencyUnavailable
 from functions.shared.domain.moves import Move, MoveResult, recent_changes
-from functions.shared.domain.orders import UNFINISHED_STATUSES, Order, OrderStatus
+from functions.shared.domain.orders import Order, OrderStatus
 from functions.shared.events import EventBus
 from functions.shared.observability import logger
 from functions.shared.persistence.orders import OrderRepository
@@ -25,9 +25,8 @@ class OrderLifecycle:
     def advance(self, move: Move) -> MoveResult:
         """Makes a move for the state machine, which retries when this fails.
 
-        When the bus does not take the event, a final order returns to the index of open orders. The requeue
-        publishes it if the machine's retries end. Raises what `OrderRepository.move` and `EventBus.announce`
-        raise.
+        If its retries end before the event is published, the machine returns a final order to the open
+        index, and the requeue publishes it. Raises what `OrderRepository.move` and `EventBus.announce` raise.
         """
         result = self._orders.move(move)
         order = result.order
@@ -36,12 +35,7 @@ class OrderLifecycle:
         # move of a second EXPRESS execution of the attempt, which was cut off before it announced that move.
         if move.to in (OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED):
             changes = [change for change in changes if change.status is move.to]
-        try:
-            self._events.announce(order, changes)
-        except _NOT_SENT:
-            if order.status not in UNFINISHED_STATUSES:
-                self._orders.open_index.add(order, clock.now())
-            raise
+        self._events.announce(order, changes)
         if order.unsent:
             # A report that FulfillOrder got came with the move.
             self._orders.open_index.record_sent(order, due_at=move.due_at)

@@ -45,7 +45,7 @@ from local.memory.functions import (
 from local.memory.iam import FULFILLMENT_SYSTEM, SECRET_ARN, grants
 from local.memory.invariants import check_invariants
 from local.memory.queues import Message
-from local.memory.state_machine import Failure, Ok
+from local.memory.state_machine import UPDATE_ITEM, Failure, Ok
 from local.partners.calls import sign_call
 from local.partners.fulfillment import FulfillmentPartner
 
@@ -224,13 +224,17 @@ class MemoryBackend:
             (self.cloud.dead_letters if message.receives >= MAX_RECEIVES else queue).append(message)
 
     def step(self, execution: Execution) -> None:
-        """Runs the next invocation of an execution."""
+        """Runs the next task of an execution, once."""
         invocation = execution.next
         assert invocation is not None
-        order_id, attempt = invocation.payload["orderId"], invocation.payload["attempt"]
+        order_id, _, attempt = execution.name.rpartition("-")
         before = self.cloud.store.tables["orders"].items.get(order_id)
         try:
-            answer: Ok | Failure = Ok(invoke(invocation.function, invocation.payload))
+            answer: Ok | Failure
+            if invocation.function == UPDATE_ITEM:
+                answer = self.cloud.update_item(invocation.payload)
+            else:
+                answer = Ok(invoke(invocation.function, invocation.payload))
         except Killed:
             answer = Failure("Lambda.Unknown")
         except Exception as error:  # noqa: BLE001
@@ -238,7 +242,7 @@ class MemoryBackend:
                 self.unexpected_errors.append(error)
             answer = Failure.of(error)
         # An execution of an earlier attempt changes nothing.
-        if before and int(before["attempt"]["N"]) != attempt and not self.cloud.hook.is_concurrent:
+        if before and before["attempt"]["N"] != attempt and not self.cloud.hook.is_concurrent:
             assert self.cloud.store.tables["orders"].items[order_id] == before, invocation
         execution.proceed(answer)
 

@@ -19,6 +19,7 @@ from functions.shared.domain.errors import FulfillmentUnavailable
 from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
 from local.memory.event_schemas import check_event
+from local.memory.functions import running_function
 from local.memory.iam import Iam
 from local.memory.queues import Queue
 from local.memory.store import Store, client_error
@@ -56,7 +57,7 @@ class Hook:
 
 @dataclass
 class Execution:
-    """An execution of the state machine, and its next invocation."""
+    """An execution of the state machine, and the next call of its task."""
 
     name: str
     steps: Generator[machine.Invoke, machine.Ok | machine.Failure, machine.End]
@@ -69,7 +70,7 @@ class Execution:
         return self.end.status if self.end else "RUNNING"
 
     def proceed(self, answer: machine.Ok | machine.Failure | None) -> None:
-        """Runs to the next invocation or to the end. `answer` is the result of the last invocation."""
+        """Runs to the next call or to the end. `answer` is the result of the last call."""
         try:
             self.next = next(self.steps) if answer is None else self.steps.send(answer)
         except StopIteration as stop:
@@ -151,6 +152,18 @@ class MemoryCloud:
         state = reservation["state"]["S"]
         if not known or known[-1][0] != state:  # a report may change a part of the stock only
             known.append((state, int(reservation["attempt"]["N"])))
+
+    def update_item(self, request: Mapping[str, Any]) -> machine.Ok | machine.Failure:
+        """Sends the UpdateItem of a task, under the state machine's role. Returns the task's result."""
+        token = running_function.set(machine.NAME)
+        try:
+            return machine.Ok(self._answer(ServiceCall("dynamodb", "UpdateItem"), dict(request)))
+        except ClientError as error:
+            return machine.Failure(f"DynamoDB.{error.response['Error']['Code']}", str(error))
+        except (BotoCoreError, Killed) as error:
+            return machine.Failure("DynamoDB.SdkClientException", str(error))
+        finally:
+            running_function.reset(token)
 
     def post(self, _url: SplitResult, body: bytes, headers: dict[str, str], _seconds: float) -> Any:
         """Sends a request of `FulfillmentClient`. Raises FulfillmentUnavailable without a response."""

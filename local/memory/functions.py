@@ -68,7 +68,7 @@ class HttpAnswer:
 
 
 running_function: ContextVar[str | None] = ContextVar("running_function", default=None)
-"""The function whose handler runs; `local.memory.iam` takes the caller from it."""
+"""The function whose handler runs, or the state machine; `local.memory.iam` takes the caller from it."""
 
 
 def handler_of(function: str) -> Callable[[Any, Any], Any]:

@@ -17,10 +17,13 @@ from local.memory.permissions import (
     Place,
     compare,
     grants_by_variable,
+    grants_of_role,
     permissions_for,
     with_variable_names,
 )
+from local.memory.state_machine import NAME
 from local.memory.store import client_error
+from policy.resources import FUNCTION
 
 SECRET_ARN = f"arn:aws:secretsmanager:{DECLARED_REGION}:{DECLARED_ACCOUNT}:secret:signing-AbCdEf"
 FULFILLMENT_SYSTEM: Mapping[str, Any] = {
@@ -30,7 +33,10 @@ FULFILLMENT_SYSTEM: Mapping[str, Any] = {
 """The configuration keys of a stack with a fulfillment system."""
 
 Grants = Mapping[str, frozenset[Permission]]
-"""Permissions by function. Resources have the names of variables (`with_variable_names`)."""
+"""Permissions by caller: a function, or the state machine.
+
+Resources have the names of variables (`with_variable_names`).
+"""
 
 _PLACE = Place(region=REGION, account=ACCOUNT)
 _ENVIRONMENT = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
@@ -38,10 +44,18 @@ _ENVIRONMENT = {**ENVIRONMENT, "FULFILLMENT_SECRET_ARN": SECRET_ARN}
 
 @cache
 def grants(stack: str = "dev", **config: Any) -> Grants:
-    """Returns what a stack grants the code of each function; `config` overrides its configuration."""
-    return grants_by_variable(
-        declare_test_stack(stack, **config), Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT)
-    )
+    """Returns what a stack grants the code of each function, and the state machine's own calls.
+
+    `config` overrides the stack's configuration.
+    """
+    run = declare_test_stack(stack, **config)
+    place = Place(region=DECLARED_REGION, account=DECLARED_ACCOUNT)
+    machine = {grant for grant in grants_of_role(run, f"{NAME}-role") if grant.action.startswith("dynamodb:")}
+    tables = run.get(FUNCTION, "update_order_status").inputs["environment"]["variables"]
+    return {
+        **grants_by_variable(run, place),
+        NAME: frozenset(with_variable_names(machine, tables, place)),
+    }
 
 
 @cache
@@ -57,14 +71,14 @@ def _is_granted(granted: frozenset[Permission], needed: Permission) -> bool:
 
 @dataclass
 class Iam:
-    """Authorizes calls, and records which permissions each function has used or lacked."""
+    """Authorizes calls, and records which permissions each caller has used or lacked."""
 
     granted: Grants = field(default_factory=dict)
-    used: set[tuple[str, Permission]] = field(default_factory=set)  # function, permission
-    denied: set[tuple[str, Permission]] = field(default_factory=set)  # function, permission
+    used: set[tuple[str, Permission]] = field(default_factory=set)  # caller, permission
+    denied: set[tuple[str, Permission]] = field(default_factory=set)  # caller, permission
 
     def authorize(self, service: str, operation: str, request: Mapping[str, Any]) -> None:
-        """Raises AccessDeniedException, as AWS does, if the calling function lacks the permission.
+        """Raises AccessDeniedException, as AWS does, if the caller lacks the permission.
 
         Other callers (a test, an operator) may make every call.
         """

@@ -13,6 +13,7 @@ from typing import Any
 from functions.shared.domain.baskets import Basket
 from local.memory.backend import USER, MemoryBackend, installed
 from local.memory.cloud import Hook
+from local.memory.faults import FAULTS, Outage
 from local.memory.invariants import check_final_state
 from local.partners.calls import CallPlan
 from local.partners.fulfillment import Behavior
@@ -130,6 +131,17 @@ def killed_after_fulfillment(backend: MemoryBackend) -> None:
     backend.place_order("k", p1=2)
     _run_to(backend, "MarkFulfilled")
     backend.stop_executions()
+    backend.run_until_idle()
+
+
+def killed_before_the_event(backend: MemoryBackend) -> None:
+    """Every try of MarkFulfilled ends between its write and its event."""
+    backend.place_order("k", p1=2)
+    _run_to(backend, "MarkFulfilled")
+    with backend.hooked(Outage("events", 0, 4, FAULTS["killed before"])):
+        for execution in backend.running_executions():
+            while execution.next is not None and execution.next.state == "MarkFulfilled":
+                backend.step(execution)
     backend.run_until_idle()
 
 
@@ -374,6 +386,7 @@ _EVERYWHERE = (
     (send_lost, ("FULFILLED",)),
     (killed_before_fulfillment, ("FULFILLED",)),
     (killed_after_fulfillment, ("FULFILLED",)),
+    (killed_before_the_event, ("FULFILLED",)),
     (used_up_with_nothing_held, ("FAILED",)),
     (used_up_with_stock_held, ("FAILED",)),
     (retried_by_an_operator, ("FULFILLED",)),
@@ -388,6 +401,7 @@ _EVERYWHERE = (
 _EXPRESS = {
     happy,
     killed_after_fulfillment,
+    killed_before_the_event,
     killed_before_release,
     used_up_with_stock_held,
     late_message,

@@ -1,7 +1,7 @@
 """Runs `statemachines/order_fulfillment.asl.json` in-process, as Step Functions does.
 
 It supports what that file uses (Task, Succeed, Fail; Retry, Catch, Assign, Arguments; JSONata) and fails for
-anything else. `run` yields each invocation, and the caller sends its result.
+anything else. `run` yields each call of a task, and the caller sends its result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from jsonata import Jsonata  # type: ignore[import-untyped]
 from components.packaging import function_names
 from components.workflow import placeholder_of, placeholders
 
-FILE = Path(__file__).parents[2] / "statemachines" / "order_fulfillment.asl.json"
+NAME = "order_fulfillment"
+FILE = Path(__file__).parents[2] / "statemachines" / f"{NAME}.asl.json"
 
 _NAMED = placeholders(FILE.read_text("utf-8"))
 FUNCTIONS = {
@@ -35,11 +36,17 @@ _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 _SUPPORTED = {"Task", "Succeed", "Fail"}
 
+UPDATE_ITEM = "dynamodb:updateItem"
+"""What an `Invoke` calls if it is not a function: this API, with the payload as the request."""
+
+# In memory every execution started at this time, which is past.
+_STARTED_AT = "2026-01-01T00:00:00.000Z"
+
 
 @cache
 def definition() -> Any:
-    """Returns the machine's definition, with the functions' names instead of their ARNs."""
-    text = FILE.read_text("utf-8").replace("${partition}", "aws")
+    """Returns the machine's definition, with the names of functions and tables in memory."""
+    text = FILE.read_text("utf-8").replace("${partition}", "aws").replace("${ordersTable}", "orders")
     for placeholder, function in FUNCTIONS.items():
         text = text.replace(f"${{{placeholder}}}", function)
     assert "${" not in text
@@ -48,7 +55,7 @@ def definition() -> Any:
 
 @dataclass(frozen=True)
 class Invoke:
-    """An invocation of a function."""
+    """A call of a task: of a function, or of `UPDATE_ITEM`."""
 
     state: str
     function: str
@@ -57,14 +64,14 @@ class Invoke:
 
 @dataclass(frozen=True)
 class Ok:
-    """The result of an invocation."""
+    """The result of a call."""
 
     result: Any
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of an invocation."""
+    """The error of a call."""
 
     error: str  # Step Functions' name
     cause: str = "{}"
@@ -110,6 +117,7 @@ class Coverage:
                 (name, error)
                 for name, state in states.items()
                 for retrier in state.get("Retry", ())
+                if retrier["MaxAttempts"]
                 for error in retrier["ErrorEquals"]
             },
             {
@@ -124,7 +132,7 @@ class Coverage:
 def run(execution_input: Mapping[str, Any], coverage: Coverage) -> Generator[Invoke, Ok | Failure, End]:
     """Runs one execution, without the delays of retries."""
     machine = definition()
-    context = {"Execution": {"Input": dict(execution_input)}}
+    context = {"Execution": {"Input": dict(execution_input), "StartTime": _STARTED_AT}}
     variables: dict[str, Any] = {}
     name = machine["StartAt"]
     while True:
@@ -138,7 +146,7 @@ def run(execution_input: Mapping[str, Any], coverage: Coverage) -> Generator[Inv
             return End("FAILED", name, state["Error"], _fill_in(state["Cause"], states, variables))
         answer = yield from _task(name, state, states, variables, coverage)
         if isinstance(answer, Ok):
-            states["result"] = {"Payload": answer.result, "StatusCode": 200}
+            states["result"] = answer.result
             following = state
         else:
             states["errorOutput"] = {"Error": answer.error, "Cause": answer.cause}
@@ -158,19 +166,24 @@ def run(execution_input: Mapping[str, Any], coverage: Coverage) -> Generator[Inv
 def _task(
     name: str, state: Any, states: Any, variables: Any, coverage: Coverage
 ) -> Generator[Invoke, Ok | Failure, Ok | Failure]:
-    assert state["Resource"] == "arn:aws:states:::lambda:invoke"
     arguments = _fill_in(state["Arguments"], states, variables)
+    resource = state["Resource"].removeprefix("arn:aws:states:::")
+    is_function = resource == "lambda:invoke"
+    assert is_function or resource == UPDATE_ITEM, resource
+    call = Invoke(name, resource, arguments)
+    if is_function:
+        call = Invoke(name, arguments["FunctionName"], arguments["Payload"])
     failures = [0] * len(state["Retry"])
     while True:
-        answer = yield Invoke(name, arguments["FunctionName"], arguments["Payload"])
+        answer = yield call
         if isinstance(answer, Ok):
-            return answer
+            return Ok({"Payload": answer.result, "StatusCode": 200}) if is_function else answer
         for number, retrier in enumerate(state["Retry"]):
             if _matches(retrier["ErrorEquals"], answer.error):
                 failures[number] += 1
                 if failures[number] > retrier["MaxAttempts"]:
                     return answer
-                coverage.retries.add((name, answer.error))
+                coverage.retries.add((name, _written(answer.error, retrier)))
                 break
         else:
             return answer
@@ -179,9 +192,14 @@ def _task(
 def _catcher(name: str, state: Any, error: str, coverage: Coverage) -> Any:
     for catcher in state["Catch"]:
         if _matches(catcher["ErrorEquals"], error):
-            coverage.catches.add((name, error if error in catcher["ErrorEquals"] else "States.ALL"))
+            coverage.catches.add((name, _written(error, catcher)))
             return catcher
     return None
+
+
+def _written(error: str, handler: Any) -> str:
+    """Returns the name under which a Retry or a Catch has an error."""
+    return error if error in handler["ErrorEquals"] else "States.ALL"
 
 
 def _matches(names: list[str], error: str) -> bool:

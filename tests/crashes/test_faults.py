@@ -35,7 +35,9 @@ def test_after_one_fault_no_order_is_lost_repeated_or_unfinished(
     count_cases("one fault at one call", cases)
 
 
-@pytest.mark.parametrize("kind", ["request lost", "answer lost", "throttled"])
+@pytest.mark.parametrize(
+    "kind", ["request lost", "answer lost", "throttled", "killed before", "killed after"]
+)
 @pytest.mark.parametrize(
     "scenario",
     [

@@ -89,6 +89,22 @@ def test_a_failure_has_the_state_that_failed_last_and_not_the_ones_after_it(
     assert found.cause == "the fulfillment system refused the order (422)"
 
 
+def test_a_refused_return_to_the_open_index_is_not_the_failure(states: Stubber) -> None:
+    states.add_response("describe_execution", described("FAILED", error="OrderUnfinished", cause="c"))
+    refused = failed(4, "DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
+    refused["taskFailedEventDetails"] |= {"resourceType": "dynamodb", "resource": "updateItem"}
+    add_history(
+        states,
+        entered(1, "MarkFailed"),
+        failed(2, "Sandbox.Timedout", "timed out"),
+        entered(3, "ReturnToOpenIndex"),
+        refused,
+        entered(5, "OrderUnfinished", "Fail"),
+    )
+    found = find(states)
+    assert (found.failed_state, found.error, found.cause) == ("MarkFailed", "Sandbox.Timedout", "timed out")
+
+
 def test_a_timeout_has_the_state_that_was_running(states: Stubber) -> None:
     states.add_response("describe_execution", described("TIMED_OUT"))
     add_history(states, entered(1, "ValidateOrder"), entered(2, "MarkValidated"))

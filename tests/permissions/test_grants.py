@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from policy.resources import (
     ROLE,
     ROLE_POLICY,
     STATE_MACHINE,
+    TABLE,
     statements,
 )
 
@@ -63,12 +65,41 @@ def test_the_state_machine_may_invoke_exactly_the_functions_that_it_names(stack:
     run = declare_test_stack(stack)
     machine = run.get(STATE_MACHINE, "order_fulfillment")
     states = json.loads(machine.inputs["definition"])["States"].values()
-    named = {state["Arguments"]["FunctionName"] for state in states if state["Type"] == "Task"}
+    named = {
+        state["Arguments"]["FunctionName"] for state in states if "Payload" in state.get("Arguments", {})
+    }
     assert named == arns(run, *FUNCTIONS.values())
     grants = grants_of_role(run, "order_fulfillment-role")
-    invokes = {grant for grant in grants if not grant.action.startswith(("logs:", "xray:"))}
+    invokes = {grant for grant in grants if not grant.action.startswith(("logs:", "xray:", "dynamodb:"))}
     assert invokes == {Permission("lambda:InvokeFunction", arn) for arn in named}
     assert machine.inputs["roleArn"] == run.get(ROLE, "order_fulfillment-role").outputs["arn"]
+
+
+@each_stack
+def test_the_state_machine_may_update_exactly_the_attributes_that_its_request_names(stack: str) -> None:
+    run = declare_test_stack(stack)
+    machine = run.get(STATE_MACHINE, "order_fulfillment")
+    (request,) = (
+        state["Arguments"]
+        for state in json.loads(machine.inputs["definition"])["States"].values()
+        if state.get("Resource", "").endswith(":dynamodb:updateItem")
+    )
+    orders = run.get(TABLE, "orders").outputs
+    assert request["TableName"] == orders["name"]
+    expressions = f"{request['UpdateExpression']} {request['ConditionExpression']}"
+    words = set(re.findall(r"(?<![:\w])[a-z]\w*(?![\w(])", expressions.replace("#status", "status")))
+    assert request["ExpressionAttributeNames"] == {"#status": "status"}
+    (statement,) = statements(run.get(ROLE_POLICY, "order_fulfillment-updates-orders").inputs["policy"])
+    assert statement == {
+        "Effect": "Allow",
+        "Action": ["dynamodb:UpdateItem"],
+        "Resource": [orders["arn"]],
+        "Condition": {
+            "ForAllValues:StringEquals": {"dynamodb:Attributes": sorted({*request["Key"], *words})},
+            "StringEqualsIfExists": {"dynamodb:ReturnValues": "NONE"},
+        },
+    }
+    assert "ReturnValues" not in request
 
 
 @each_stack

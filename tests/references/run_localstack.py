@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +19,9 @@ from botocore.exceptions import ClientError
 from localstack.services.stepfunctions.asl.component.common.retry import retrier_decl
 from localstack.services.stepfunctions.asl.component.common.timeouts.timeout import EvalTimeoutError
 from localstack.services.stepfunctions.asl.component.state.state_execution.state_task import lambda_eval_utils
+from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service import (
+    state_task_service_dynamodb,
+)
 from localstack.services.stepfunctions.asl.eval.evaluation_details import (
     AWSExecutionDetails,
     EvaluationDetails,
@@ -38,8 +43,8 @@ class _NoReport(ExecutionWorkerCommunication):  # type: ignore[misc]
         """Does nothing: the worker runs in the caller's thread."""
 
 
-class _Functions:
-    """Stands for the Lambda functions of one execution."""
+class _Services:
+    """Stands for Lambda and DynamoDB in one execution."""
 
     def __init__(self, failures: dict[str, list[str]], results: dict[str, Any]) -> None:
         self.failures = {state: list(errors) for state, errors in failures.items()}
@@ -47,19 +52,28 @@ class _Functions:
         self.invocations: list[Any] = []
 
     def invoke(self, env: Any, parameters: dict[str, Any], **_: Any) -> None:
-        state = env.next_state_name
-        self.invocations.append([state, parameters["FunctionName"], json.loads(parameters["Payload"])])
+        result = self._call(
+            env.next_state_name, parameters["FunctionName"], json.loads(parameters["Payload"])
+        )
+        env.stack.append({"Payload": result, "StatusCode": 200})
+
+    def update_item(self, state: str, **parameters: Any) -> dict[str, Any]:
+        return dict(self._call(state, "dynamodb:updateItem", parameters))
+
+    def _call(self, state: str, function: str, payload: Any) -> Any:
+        self.invocations.append([state, function, payload])
         errors = self.failures.get(state)
         if errors:
             _fail(errors.pop(0))
-        env.stack.append({"Payload": self.results[state], "StatusCode": 200})
+        return self.results[state]
 
 
 def _fail(error: str) -> None:
     if error == "States.Timeout":
         raise EvalTimeoutError
-    if error.startswith("Lambda."):  # an error of the Invoke API
-        answer = {"Error": {"Code": error.removeprefix("Lambda."), "Message": "because"}}
+    service, _, code = error.partition(".")
+    if service in {"Lambda", "DynamoDB"}:  # an error of the API that the task calls
+        answer = {"Error": {"Code": code, "Message": "because"}}
         raise ClientError(
             answer | {"ResponseMetadata": {"HTTPStatusCode": 500, "RequestId": "r"}},
             "Invoke",
@@ -80,15 +94,21 @@ class _Worker(SyncExecutionWorker):  # type: ignore[misc]
 
 
 def _run(request: dict[str, Any], failures: dict[str, list[str]]) -> dict[str, Any]:
-    functions = _Functions(failures, request["results"])
+    services = _Services(failures, request["results"])
     details = EvaluationDetails(
         AWSExecutionDetails("123456789012", "eu-central-1", "role"),
         ExecutionDetails(f"{ARN}:execution:m:e", "e", "role", request["input"], "2026-01-01T00:00:00.000Z"),
         StateMachineDetails(f"{ARN}:stateMachine:m", "m", "STANDARD", json.dumps(request["definition"])),
     )
     worker = _Worker(details, _NoReport(), None, {})
-    module = lambda_eval_utils.__name__
-    with patch(f"{module}.execute_lambda_function_integration", functions.invoke):
+
+    def client_for(**_: Any) -> Any:
+        return SimpleNamespace(update_item=partial(services.update_item, worker.env.next_state_name))
+
+    with (
+        patch.object(lambda_eval_utils, "execute_lambda_function_integration", services.invoke),
+        patch.object(state_task_service_dynamodb, "boto_client_for", client_for),
+    ):
         worker.start()
     state = worker.env.program_state()
     error = state.error if isinstance(state, ProgramError) else {}
@@ -99,7 +119,7 @@ def _run(request: dict[str, Any], failures: dict[str, list[str]]) -> dict[str, A
     ]
     return {
         "end": ["FAILED" if error else "SUCCEEDED", entered[-1], error.get("error"), error.get("cause")],
-        "invocations": functions.invocations,
+        "invocations": services.invocations,
     }
 
 

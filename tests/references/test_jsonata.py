@@ -56,6 +56,8 @@ def expressions(part: Any) -> set[str]:
 
 
 EXPRESSIONS = sorted(expressions(definition()))
+# Those that return a part of their input, and not a text made of it.
+SELECTING = [one for one in EXPRESSIONS if not one.startswith(("$string(", "$substring("))]
 
 
 def test_every_value_on_every_path_is_the_same(
@@ -89,7 +91,7 @@ def scope_with(expression: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
-@pytest.mark.parametrize("expression", EXPRESSIONS)
+@pytest.mark.parametrize("expression", SELECTING)
 def test_an_odd_value_is_not_changed(reference: JsonataProcess, expression: str, value: Any) -> None:
     scope = scope_with(expression, value)
     ours = state_machine._evaluate(expression, scope["states"], scope)
@@ -101,7 +103,7 @@ def test_an_odd_value_is_not_changed(reference: JsonataProcess, expression: str,
 @pytest.mark.parametrize("cause", ["", "no JSON", '"text"', "[]", "{}", '{"errorType": "OrderRejected"}'])
 def test_a_cause_without_a_message_has_no_reason(reference: JsonataProcess, cause: str) -> None:
     """Step Functions then fails with States.QueryEvaluationError."""
-    (expression,) = [expression for expression in EXPRESSIONS if "$parse" in expression]
+    (expression,) = [expression for expression in SELECTING if "$parse" in expression]
     scope = scope_with("$states.errorOutput.Cause", cause)
     with pytest.raises(JsonataError):
         reference.evaluate(expression, scope)

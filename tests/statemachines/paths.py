@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.memory.state_machine import Coverage, End, Failure, Invoke, Ok, definition, run
+from local.memory.state_machine import UPDATE_ITEM, Coverage, End, Failure, Invoke, Ok, definition, run
 
 INPUT = {"orderId": "o-1", "attempt": 1, "correlationId": "cid-1"}
 
@@ -23,6 +23,7 @@ RESULTS: dict[str, Any] = {
     "MarkRejected": {"orderId": "o-1", "status": "REJECTED"},
     "ReleaseOrder": None,
     "MarkFailed": {"orderId": "o-1", "status": "FAILED"},
+    "ReturnToOpenIndex": {},
 }
 
 _FULFILLED = ("SUCCEEDED", "MarkFulfilled", None)
@@ -36,6 +37,7 @@ _DETOURS: dict[str, tuple[dict[str, list[str]], tuple[str, str, str | None]]] = 
     "MarkRejected": ({"ValidateOrder": ["OrderRejected"]}, _REJECTED),
     "ReleaseOrder": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
     "MarkFailed": ({"FulfillOrder": ["FulfillmentRefused"]}, _FAILED),
+    "ReturnToOpenIndex": ({"MarkFulfilled": ["SomethingElse"]}, _UNFINISHED),
 }
 
 # The end after an error that is not retried.
@@ -66,7 +68,7 @@ def _paths() -> list[Path]:
         detour, end = _DETOURS.get(state, ({}, _FULFILLED))
         task = definition()["States"][state]
         for retrier in task["Retry"]:
-            errors = retrier["ErrorEquals"]
+            errors = ["SomethingElse" if one == "States.ALL" else one for one in retrier["ErrorEquals"]]
             paths += [Path(f"{state}-{error}-once", end, {**detour, state: [error]}) for error in errors]
             too_often = [errors[-1]] * (retrier["MaxAttempts"] + 1)
             paths.append(Path(f"{state}-{errors[-1]}-too-often", _UNFINISHED, {**detour, state: too_often}))
@@ -93,11 +95,21 @@ def task_payloads() -> dict[str, dict[str, Any]]:
     payloads: dict[str, dict[str, Any]] = {}
 
     def collect(invocation: Invoke) -> None:
-        payloads[invocation.function] = invocation.payload
+        if invocation.function != UPDATE_ITEM:
+            payloads[invocation.function] = invocation.payload
 
     for path in PATHS:
         follow(path, Coverage(), collect)
     return payloads
+
+
+def return_to_open_index(order_id: str, attempt: int) -> dict[str, Any]:
+    """Returns the UpdateItem that the machine sends when MarkFulfilled has failed."""
+    steps = run({**INPUT, "orderId": order_id, "attempt": attempt}, Coverage())
+    call = next(steps)
+    while call.function != UPDATE_ITEM:
+        call = steps.send(Failure("x") if call.state == "MarkFulfilled" else Ok(RESULTS[call.state]))
+    return call.payload
 
 
 def follow(path: Path, coverage: Coverage, on_invoke: Callable[[Invoke], object] = id) -> End:

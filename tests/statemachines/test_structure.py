@@ -19,7 +19,9 @@ from local.engine.stacks import declare_test_stack
 from local.memory.state_machine import FILE, FUNCTIONS, definition
 
 STATES: dict[str, Any] = definition()["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+# Those that invoke a function. One more returns final orders to the open index.
+TASKS = {name: state for name, state in STATES.items() if "Payload" in state.get("Arguments", {})}
+RETURN = "ReturnToOpenIndex"
 # Lambda refuses the call at once: the function did not run, and the attempt took no time.
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 THROTTLED = "Lambda.TooManyRequestsException"
@@ -61,10 +63,10 @@ def test_every_state_ends_or_has_a_next_state() -> None:
         assert is_last is not ("Next" in state), name
 
 
-def test_state_names_are_in_pascal_case_and_tasks_have_a_comment() -> None:
+def test_state_names_are_in_pascal_case_and_all_have_a_comment() -> None:
     for name in STATES:
         assert re.fullmatch(r"([A-Z][a-z]+)+", name), name
-    for state in (definition(), *TASKS.values()):
+    for state in (definition(), *STATES.values()):
         assert len(state["Comment"]) > 20
 
 
@@ -73,13 +75,25 @@ def test_every_task_has_a_timeout_a_retry_and_a_last_catch_for_all(name: str) ->
     task = TASKS[name]
     assert task["TimeoutSeconds"] > 0
     assert task["Retry"]
-    assert task["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "Next": "OrderUnfinished"}
+    status = task["Arguments"]["Payload"].get("status", "PENDING")
+    after = "OrderUnfinished" if status in {"PENDING", "VALIDATED"} else RETURN
+    assert task["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "Next": after}
+
+
+def test_a_return_to_the_open_index_retries_every_error_but_a_refusal_and_always_ends_unfinished() -> None:
+    state = STATES[RETURN]
+    refused, failed = state["Retry"]
+    assert refused == {"ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"], "MaxAttempts": 0}
+    assert (failed["ErrorEquals"], failed["MaxAttempts"]) == (["States.ALL"], 2)
+    assert state["Catch"] == [{"ErrorEquals": ["States.ALL"], "Next": "OrderUnfinished"}]
+    assert state["Next"] == "OrderUnfinished"
+    assert state["TimeoutSeconds"] > 0
 
 
 def test_all_tasks_have_the_same_retries_with_growing_capped_and_jittered_waits() -> None:
     retries = {json.dumps(task["Retry"], sort_keys=True) for task in TASKS.values()}
     assert len(retries) == 1
-    for retrier in json.loads(retries.pop()):
+    for retrier in (*json.loads(retries.pop()), STATES[RETURN]["Retry"][-1]):
         assert retrier["BackoffRate"] > 1
         assert retrier["MaxDelaySeconds"] >= retrier["IntervalSeconds"]
         assert retrier["JitterStrategy"] == "FULL"
@@ -296,7 +310,7 @@ def lint_errors(machine: Any) -> list[str]:
 
 def definition_with_arns() -> Any:
     arns = {name: f"arn:aws:lambda:eu-central-1:123456789012:function:{name}" for name in FUNCTIONS}
-    return json.loads(fill_in(FILE.read_text("utf-8"), {"partition": "aws", **arns}))
+    return json.loads(fill_in(FILE.read_text("utf-8"), {"partition": "aws", "ordersTable": "orders", **arns}))
 
 
 def test_cfn_lint_finds_no_error_in_the_definition() -> None:

@@ -26,7 +26,10 @@ def shard_of(order_id: str) -> str:
 
 
 class OpenIndex:
-    """The index, by its own operations. Moves write it too: see `OrderRepository`."""
+    """The index, by its own operations.
+
+    Moves write it too (see `OrderRepository`), and the state ReturnToOpenIndex of the workflow.
+    """
 
     def __init__(self, items: OrderItems) -> None:
         self._items = items
@@ -48,16 +51,6 @@ class OpenIndex:
         )
         entries = [OpenOrder(item["orderId"]["S"], item["dueAt"]["S"]) for item in answer["Items"]]
         return entries, answer.get("LastEvaluatedKey")
-
-    def add(self, order: Order, at: str) -> None:
-        """Enters a final order, because its event could not be published."""
-        update = (
-            UpdateExpression()
-            .set("openShard", shard_of(order.order_id))
-            .set("dueAt", at)
-            .require_equal("status", order.status)
-        )
-        self._items.update_if(order.order_id, update)
 
     def postpone(self, order: Order, due_at: str) -> None:
         """Makes an order due at another time, unless it changed since it was read."""

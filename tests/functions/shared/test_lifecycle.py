@@ -12,7 +12,7 @@ from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import OrderStatus
 from local.memory.backend import MemoryBackend
 from local.memory.cloud import Hook, Killed, ServiceCall
-from local.memory.faults import FAULTS, Failing, FaultAt, refusal
+from local.memory.faults import FAULTS, Failing, FaultAt, Outage, refusal
 from local.memory.functions import invoke_task
 from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, stalled_order
 
@@ -61,12 +61,22 @@ def test_a_final_order_whose_event_is_not_sent_returns_to_the_open_index(
     backend: MemoryBackend, hook: Hook
 ) -> None:
     order_id = backend.create_order("u-1", {"p-1": 1})
-    with backend.hooked(hook), pytest.raises(Exception, match=r"."):
-        invoke_task("update_order_status", order_id, status="FAILED", reason="broken")
+    with backend.hooked(hook):
+        backend.run_workflow()
     stored = backend.stored_order(order_id)
-    assert stored["status"] == "FAILED"
-    assert stored["openShard"]
-    assert stored["dueAt"] >= stored["updatedAt"]
+    assert stored["status"] == "REJECTED"
+    assert stored["openShard"] == order_id[-1]
+    backend.run_schedule()
+    assert [event["detail-type"] for event in backend.take_events()][-1] == "OrderRejected"
+    assert "openShard" not in backend.stored_order(order_id)
+
+
+def test_an_event_that_a_retry_sends_is_published_once(backend: MemoryBackend) -> None:
+    order_id = backend.create_order("u-1", {"p-1": 1})
+    with backend.hooked(Outage("events", 0, 3, FAULTS["request lost"])):
+        backend.run_workflow()
+    assert "openShard" not in backend.stored_order(order_id)
+    assert [event["detail-type"] for event in backend.take_events()] == ["OrderRejected"]
 
 
 @each_failure

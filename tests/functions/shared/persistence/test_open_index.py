@@ -6,6 +6,7 @@ from functions.shared.domain.ids import order_id_for
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenIndex, shard_of
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
+from tests.statemachines.paths import return_to_open_index
 
 
 def index() -> OpenIndex:
@@ -41,7 +42,7 @@ def test_a_final_order_leaves_the_index_and_can_be_entered_again(backend: Memory
     order_id = backend.create_order("u-1", {"p-1": 1})
     invoke_task("update_order_status", order_id, status="FAILED", reason="broken")
     assert entries("2099") == set()
-    index().add(backend.order(order_id), "2026-01-01T00:00:00.000Z")
+    backend.cloud.update_item(return_to_open_index(order_id, 1))
     assert entries("2099") == {order_id}
     index().record_sent(backend.order(order_id), due_at=None)
     assert entries("2099") == set()
@@ -54,5 +55,5 @@ def test_an_order_that_is_open_again_stays_and_is_not_entered_as_it_was(backend:
     backend.retry_order(order_id)
     since = backend.stored_order(order_id)["dueAt"]
     index().record_sent(failed, due_at=None)
-    index().add(failed, "2026-01-01T00:00:00.000Z")
+    backend.cloud.update_item(return_to_open_index(order_id, 1))
     assert backend.stored_order(order_id)["dueAt"] == since
