@@ -134,14 +134,28 @@ def killed_after_fulfillment(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
-def killed_before_the_event(backend: MemoryBackend) -> None:
-    """Every try of MarkFulfilled ends between its write and its event."""
-    backend.place_order("k", p1=2)
+def _kill_before_the_event(backend: MemoryBackend) -> str:
+    """Ends every try of MarkFulfilled of a new order between its write and its event. Returns the id."""
+    order_id = backend.place_order("k", p1=2)
     _run_to(backend, "MarkFulfilled")
     with backend.hooked(Outage("events", 0, 4, FAULTS["killed before"])):
         for execution in backend.running_executions():
             while execution.next is not None and execution.next.state == "MarkFulfilled":
                 backend.step(execution)
+    backend.run_workflow()
+    return order_id
+
+
+def killed_before_the_event(backend: MemoryBackend) -> None:
+    """The task that makes an order final never publishes its event."""
+    _kill_before_the_event(backend)
+    backend.run_until_idle()
+
+
+def returned_before_the_event(backend: MemoryBackend) -> None:
+    """The order's return is reported before the event of its fulfillment is published."""
+    order_id = _kill_before_the_event(backend)
+    _report_return(backend, f"/orders/{order_id}/returns/early", "p1")
     backend.run_until_idle()
 
 
@@ -329,6 +343,15 @@ def refused_line_by_line(backend: MemoryBackend) -> None:
     backend.run_until_idle()
 
 
+def _report_return(backend: MemoryBackend, route: str, product: str) -> None:
+    """Reports that one piece came back, and repeats until the API does not fail."""
+    received = {"status": "RECEIVED", "lines": [{"productId": product, "quantity": 1, "restock": True}]}
+    for _ in range(3):
+        answer = backend.report(route, received)
+        if answer is not None and answer.status < 500:
+            break
+
+
 def came_back(backend: MemoryBackend) -> None:
     """A client announces a return, which the fulfillment system receives. Another comes unannounced."""
     order_id = _plan(backend, returns_after=60)
@@ -336,11 +359,7 @@ def came_back(backend: MemoryBackend) -> None:
     body = {"status": "REQUESTED", "lines": [{"productId": "p2", "quantity": 1}]}
     route = f"/orders/{order_id}/returns/announced"
     backend.send("PUT", route, body)
-    received = {"status": "RECEIVED", "lines": [{"productId": "p2", "quantity": 1, "restock": True}]}
-    for _ in range(3):
-        answer = backend.report(route, received)
-        if answer is not None and answer.status < 500:
-            break
+    _report_return(backend, route, "p2")
     backend.run_until_idle()
 
 
@@ -423,6 +442,7 @@ _WITH_FULFILLMENT_SYSTEM = (
     (partly_refused, ("FULFILLED",)),
     (refused_line_by_line, ("FAILED",)),
     (came_back, ("FULFILLED",)),
+    (returned_before_the_event, ("FULFILLED",)),
     (cancelled_in_fulfillment, ("CANCELLED",)),
     (cancelled_after_the_first_parcel, ("FULFILLED",)),
     (cancelled_before_the_report, ("FULFILLED",)),

@@ -20,6 +20,8 @@ from msgspec.structs import replace
 
 from functions.shared.domain.errors import InvalidInput, NotHandedOver, ReportRefused, TooLateToCancel
 from functions.shared.domain.ids import Identifier
+from functions.shared.domain.moves import recent_changes
+from functions.shared.domain.obligations import Obligation, owed
 from functions.shared.domain.orders import (
     MAX_LINES,
     MAX_QUANTITY,
@@ -416,8 +418,15 @@ def _released(order: Order) -> Order:
 
 
 def _owing(order: Order, before: Order, *facts: str) -> Order:
-    """Returns the order with the events that its new moves and these facts owe."""
-    moves = [f"status/{number}" for number in range(len(before.history), len(order.history))]
+    """Returns the order with the events that its new moves and these facts owe.
+
+    An order that is final and in the open index still owes those of its earlier moves. The report must list
+    them too: once the listed events are sent, the order leaves the index.
+    """
+    numbers = list(range(len(before.history), len(order.history)))
+    if owed(before) is Obligation.EVENT and not before.unsent:
+        numbers = [change.number for change in recent_changes(order)]
+    moves = [f"status/{number}" for number in numbers]
     unsent = [*order.unsent, *facts, *moves]
     changed = replace(order, unsent=unsent)
     size = len(msgspec.json.encode(changed))
