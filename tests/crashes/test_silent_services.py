@@ -63,16 +63,6 @@ def test_a_task_ends_within_its_timeout_when_a_service_is_silent(
         assert took < timeout - deadline.RESERVE / 2, listing.calls[number]
 
 
-def test_an_event_that_cannot_be_sent_leaves_its_order_in_the_open_index(silent_url: str) -> None:
-    with installed(MemoryBackend()) as backend:
-        action = actions.mark_failed(backend)
-        with _silent_service("events", silent_url), _lambda_with(6), pytest.raises(DependencyUnavailable):
-            action()
-        (order,) = backend.cloud.store.tables["orders"].items.values()
-    assert order["status"] == {"S": "FAILED"}
-    assert "openShard" in order
-
-
 def test_a_call_is_not_sent_when_it_could_outlast_the_function(silent_url: str) -> None:
     client = _client("dynamodb", silent_url)
     deadline.start(LambdaContext(remaining_time_in_millis=int(1000 * aws.LONGEST_TRY)))
@@ -97,19 +87,11 @@ def _lambda_with(timeout: int) -> Any:
 def _silent_from(number: int, url: str) -> Any:
     """The call with this number and all later ones get no answer."""
     calls = iter(range(1000))
-    return _silent(lambda _service: next(calls) >= number, url)
-
-
-def _silent_service(name: str, url: str) -> Any:
-    return _silent(lambda service: service == name, url)
-
-
-def _silent(is_silent: Callable[[str], bool], url: str) -> Any:
     in_memory = BaseClient._make_api_call
 
     def call(client: Any, operation: str, request: Mapping[str, Any]) -> Any:
         service = client.meta.service_model.service_name
-        if is_silent(service):
+        if next(calls) >= number:
             return _call_over_http(_client(service, url), operation, request)
         return in_memory(client, operation, request)
 
