@@ -119,7 +119,10 @@ class _Finder(cst.CSTVisitor):
             return True
         if m.matches(node, m.Arg(keyword=_FOR_READERS)):
             return True
-        if m.matches(node, m.SimpleStatementLine([m.Expr(m.Call(func=_LOGGER))])):
+        if m.matches(
+            node,
+            m.SimpleStatementLine([m.Expr(m.Call(func=_LOGGER))]) | m.If(test=m.Name("TYPE_CHECKING")),
+        ):
             return True
         if isinstance(node, cst.Annotation):  # msgspec reads those of a class
             return any(isinstance(parent, cst.FunctionDef) for parent in self._path)

@@ -8,12 +8,12 @@ _F: Final = "tests/functions"
 _STEPS: Final = (
     f"{_F}/validate_order",
     f"{_F}/update_order_status",
-    f"{_F}/fulfill_order/test_fulfillment.py",
+    *(f"{_F}/fulfill_order/test_words.py", f"{_F}/fulfill_order/test_fulfillment.py"),
     f"{_F}/release_order",
 )
 _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops/test_orders.py")
 _FULFILLING: Final = (
-    f"{_F}/fulfill_order/test_fulfillment.py",
+    *(f"{_F}/fulfill_order/test_words.py", f"{_F}/fulfill_order/test_fulfillment.py"),
     *(f"{_F}/fulfill_order/fulfillment_system/test_{part}.py" for part in ("fulfillment", "handler")),
 )
 _REPEATS: Final = "tests/crashes/test_repeated_calls.py"

@@ -40,6 +40,15 @@ def test_an_order_whose_message_was_lost_is_requeued_under_its_next_attempt(back
     assert order["dueAt"] > LONG_AGO
 
 
+def test_all_pages_of_a_shard_are_processed(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functions.requeue_stalled_orders import requeue as requeueing
+
+    monkeypatch.setattr(requeueing, "_PAGE", 1)
+    order_ids = [stalled_order(backend) for _ in range(21)]
+    assert len({backend.stored_order(order_id)["openShard"] for order_id in order_ids}) < 21
+    assert requeue() == {"requeued": 21, "complete": True}
+
+
 def test_a_requeued_order_is_not_requeued_again_at_once(backend: MemoryBackend) -> None:
     stalled_order(backend)
     requeue()
