@@ -136,7 +136,8 @@ def _warm(result: Result) -> str:
     ]
     return (
         "## Warm call\n\nCPU of POST /orders, ms. 5 pairs of processes, in each the median of 300 calls "
-        "after 30, in alternating blocks.\n\n" + markdown_table(["handler", "CPU", "ratio"], rows)
+        "after 30, in alternating blocks. The ratio is the median of those of neighboring blocks.\n\n"
+        + markdown_table(["handler", "CPU", "ratio"], rows)
     )
 
 

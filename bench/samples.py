@@ -75,6 +75,14 @@ ORDER_ITEM: Final = {
     "openShard": {"S": "0"},
     "dueAt": {"S": _AT},
 }
+# Another order, which was shipped in one parcel.
+SHIPPED_ORDER_ITEM: Final[Mapping[str, Any]] = {
+    **ORDER_ITEM,
+    "orderId": {"S": "8d1f0c77-51f7-4f0e-9a6e-2d4b7c1e9f10"},
+    "status": {"S": "FULFILLED"},
+    "reservation": {"M": {"state": {"S": "HELD"}, "attempt": {"N": "1"}}},
+    "shipments": {"L": [{"M": {"shipmentId": {"S": "S-1"}, "shippedAt": {"S": _AT}}}]},
+}
 
 
 def request(method: str, path: str, body: object = None) -> dict[str, Any]:
@@ -154,10 +162,9 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "functions.users_api": request("POST", "/users", {"name": "Ada Lovelace", "email": "ada@example.com"}),
     "functions.products_api": request("POST", "/products", {"title": "Desk lamp", "price": 1999, "stock": 3}),
     "functions.baskets_api": request("GET", f"/users/{_USER}/basket"),
-    # The stored order was not shipped: the answer is a 409.
     "functions.reports_api": request(
         "PUT",
-        f"/orders/{_ORDER}/returns/R-1",
+        f"/orders/{SHIPPED_ORDER_ITEM['orderId']['S']}/returns/R-1",
         {"status": "REQUESTED", "lines": [{"productId": _PRODUCTS[0], "quantity": 1}]},
     ),
     "functions.service_api": request("GET", "/"),

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bench.samples import BASKET_ITEM, ORDER_ITEM, PRODUCT_ITEM, USER_ITEM
+from bench.samples import BASKET_ITEM, ORDER_ITEM, PRODUCT_ITEM, SHIPPED_ORDER_ITEM, USER_ITEM
 
-_BY_TABLE: Final = {
+_BY_TABLE: Final[dict[str, dict[str, Any]]] = {
     "orders": ORDER_ITEM,
     "products": PRODUCT_ITEM,
     "users": USER_ITEM,
@@ -38,6 +38,12 @@ def aws_stub() -> Iterator[str]:
             process.stdin.close()
 
 
+def _item(request: dict[str, Any]) -> dict[str, Any]:
+    if request["Key"].get("orderId") == SHIPPED_ORDER_ITEM["orderId"]:
+        return dict(SHIPPED_ORDER_ITEM)
+    return {**_BY_TABLE[request["TableName"]], **request["Key"]}
+
+
 def _batch_get(request: dict[str, Any]) -> dict[str, Any]:
     responses = {
         table: [_BY_TABLE[table] | key for key in keys["Keys"]]
@@ -48,7 +54,7 @@ def _batch_get(request: dict[str, Any]) -> dict[str, Any]:
 
 _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "PutItem": lambda _: {},
-    "GetItem": lambda request: {"Item": _BY_TABLE[request["TableName"]] | request["Key"]},
+    "GetItem": lambda request: {"Item": _item(request)},
     "BatchGetItem": _batch_get,
     "UpdateItem": lambda request: {"Attributes": _BY_TABLE[request["TableName"]] | request["Key"]},
     "TransactWriteItems": lambda _: {},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from bench.processes import child, environment
@@ -9,9 +11,15 @@ from bench.samples import EVENTS
 from bench.stub import aws_stub
 
 
-@pytest.mark.parametrize("package", ["bench.plain", "functions.orders_api", "functions.order_consumer"])
-def test_a_measured_handler_succeeds(package: str) -> None:
-    with aws_stub() as endpoint, child(package, environment(endpoint)) as process:
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with aws_stub() as url:
+        yield url
+
+
+@pytest.mark.parametrize("package", EVENTS)
+def test_a_measured_handler_succeeds(package: str, endpoint: str) -> None:
+    with child(package, environment(endpoint)) as process:
         calls = process.call(EVENTS[package], 2)
 
     assert len(calls.cpu) == 2

@@ -34,9 +34,9 @@ def to_value(value: object) -> AttributeValue:
         return {"BOOL": value}
     if isinstance(value, int):
         return {"N": str(value)}
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {"M": to_item(value)}
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple):
         return {"L": [to_value(element) for element in value]}
     raise TypeError(f"DynamoDB cannot store a {type(value).__name__} here")
 
