@@ -98,10 +98,10 @@ def _cold(result: Result) -> str:
         for name, figures in result["seconds"].items()
     ]
     return (
-        "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half) of 21.\n\n"
+        "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half).\n\n"
         + markdown_table(["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"], rows)
-        + "\n\n*Sources only* and *with bytecode* are imports from a read-only folder, as on Lambda: what "
-        "archive and layer have without and with a Python of Lambda's version. Their ratios are relative to "
+        + "\n\n*Sources only* and *with bytecode* are imports from a read-only folder, as on Lambda. They have "
+        "what archive and layer have without and with a Python of Lambda's version. Their ratios are relative to "
         "the plain handler, whose archive has sources only. The runtime's botocore is assumed to be compiled."
     )
 
@@ -119,7 +119,7 @@ def _first(result: Result) -> str:
     ]
     heads = ["handler", "first call, ms", "import and first call, ms", "peak, MB", "ratio of first"]
     return (
-        "## First call, and memory\n\nCPU, median (middle half) of 21. *Import and first call* includes work "
+        "## First call, and memory\n\nCPU, median (middle half). *Import and first call* includes work "
         "that an import defers. Ratios are relative to the plain handler with its two AWS calls; other "
         "functions make different calls.\n\n" + markdown_table([*heads, "of both", "of peak"], rows)
     )
