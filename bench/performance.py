@@ -100,9 +100,10 @@ def _cold(result: Result) -> str:
     return (
         "## Cold start\n\nA fresh process imports the handler and ends: ms, median (middle half).\n\n"
         + markdown_table(["handler", "wall", "user CPU", "wall ratio", "user CPU ratio"], rows)
-        + "\n\n*Sources only* and *with bytecode* are imports from a read-only folder, as on Lambda. They have "
-        "what archive and layer have without and with a Python of Lambda's version. Their ratios are relative to "
-        "the plain handler, whose archive has sources only. The runtime's botocore is assumed to be compiled."
+        + "\n\n*Sources only* and *with bytecode* are imports from a read-only folder, as on Lambda. They "
+        "have what archive and layer have without and with a Python of Lambda's version. Their ratios are "
+        "relative to the plain handler, whose archive has sources only. The runtime's botocore is assumed "
+        "to be compiled."
     )
 
 
