@@ -12,6 +12,7 @@ from functions.shared import clock
 from functions.shared.domain.shipping import RefusalReport, ShipmentReport, Word
 from local.memory.backend import MemoryBackend, installed
 from local.memory.faults import CallRecorder
+from local.memory.functions import invoke_task
 
 Answers = Callable[..., Any]
 
@@ -31,11 +32,17 @@ def order_id(backend: MemoryBackend) -> str:
 
 @pytest.fixture
 def fulfill(backend: MemoryBackend, order_id: str, monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """Runs FulfillOrder, and lets the fulfillment system answer with these words. Returns the last result."""
+    """Runs FulfillOrder, which the fulfillment system answers with these words. Returns the last result.
+
+    After each result but the last one, it runs MarkFulfilled.
+    """
     from functions.fulfill_order import handler
 
     def run(*words: Word) -> Any:
+        result: Any = None
         for word in words:
+            if result:
+                invoke_task("update_order_status", order_id, status=result["status"], fulfillment=result)
             monkeypatch.setattr(handler._fulfillment_system, "ship", lambda *_, word=word, **__: word)
             result = backend.reserve(order_id)
         return result

@@ -58,7 +58,8 @@ def test_a_repeated_move_changes_nothing_and_publishes_the_same_event_again(
 def test_a_fulfilled_order_has_its_shipment_and_leaves_the_open_index(backend: MemoryBackend) -> None:
     order_id = backend.create_validated_order({backend.create_product(): 1})
     shipment = backend.reserve(order_id)
-    invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
+    moved = invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=shipment)
+    assert moved == {"orderId": order_id, "status": "FULFILLED"}
     order = backend.stored_order(order_id)
     assert (order["status"], order["shipments"]) == ("FULFILLED", [shipment["shipment"]])
     assert "openShard" not in order
@@ -96,11 +97,21 @@ def test_a_move_of_a_cancelled_order_raises_order_cancelled(backend: MemoryBacke
         invoke_task("update_order_status", order_id, status="REJECTED", reason="x")
 
 
+def test_an_order_in_fulfillment_is_due_when_the_task_says(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.reserve(order_id)
+    later = {"status": "IN_FULFILLMENT", "dueAt": "2026-06-09T00:00:00.000Z"}
+    invoke_task("update_order_status", order_id, status="IN_FULFILLMENT", fulfillment=later)
+    assert backend.order(order_id).due_at == later["dueAt"]
+
+
 def test_metrics_count_a_rejection_by_its_reason(
     backend: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_id = backend.create_order(backend.create_user(), {backend.create_product(): 1})
     capsys.readouterr()
-    invoke_task("update_order_status", order_id, status="REJECTED", reason="unknown_user: there is no user x")
+    invoke_task(
+        "update_order_status", order_id, status="REJECTED", reason="unknown_user: there is no user: x"
+    )
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert [(metric["OrdersRejected"], metric["reason"]) for metric in metrics] == [([1.0], "unknown_user")]

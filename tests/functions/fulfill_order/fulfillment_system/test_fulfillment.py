@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from functions.shared.domain.errors import (
@@ -114,6 +116,15 @@ def test_a_rejected_or_superseded_order_is_not_sent(
     with pytest.raises(Superseded):
         backend.reserve(order_id, attempt=2)
     assert fulfillment_system.received == []
+
+
+def test_the_request_has_what_a_client_said_about_the_order(
+    backend: MemoryBackend, fulfillment_system: FulfillmentPartner
+) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    backend.set_order(order_id, reference="PO-7")
+    invoke_task("fulfill_order", order_id, pricing=invoke_task("validate_order", order_id))
+    assert json.loads(fulfillment_system.received[-1].body)["reference"] == "PO-7"
 
 
 def test_without_a_readable_secret_no_stock_is_reserved(
