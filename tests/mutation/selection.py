@@ -93,6 +93,8 @@ COMPLETE: Final = {
     "functions/fulfill_order/fulfillment.py",
     "functions/release_order/handler.py",
     "functions/release_order/release.py",
+    "functions/requeue_stalled_orders/backlog.py",
+    "functions/requeue_stalled_orders/executions.py",
     "functions/shared/lifecycle.py",
     "functions/shared/persistence/orders.py",
     "functions/shared/persistence/reports.py",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
+from functions.requeue_stalled_orders.executions import Executions
+from functions.shared import aws
 from functions.shared.order_queue import OrderMessage
-from local.memory.backend import MemoryBackend
+from local.memory.backend import OUTPUTS, MemoryBackend
 from local.memory.cloud import Execution
+from local.memory.faults import Failing, refusal
 from local.memory.queues import Message
 from local.memory.state_machine import End
 from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
@@ -34,6 +38,15 @@ def test_an_order_whose_execution_still_runs_is_skipped(backend: MemoryBackend) 
     assert requeue() == {"running": 1, "complete": True}
     assert backend.stored_order(order_id) == before
     assert backend.take_messages() == []
+
+
+def test_an_execution_that_cannot_be_described_is_an_error(backend: MemoryBackend) -> None:
+    executions = Executions(aws.client("stepfunctions"), OUTPUTS["stateMachineArn"])
+    with (
+        backend.hooked(Failing(refusal("AccessDeniedException"), "DescribeExecution")),
+        pytest.raises(ClientError, match="AccessDenied"),
+    ):
+        executions.is_running(OrderMessage("o-1", 1, "cid-1"))
 
 
 def test_express_executions_are_not_described(
