@@ -28,7 +28,9 @@ def test_an_order_is_requeued_once_the_backlog_is_processed(backend: MemoryBacke
 def test_the_maximum_of_each_of_the_last_ten_minutes_is_read(backend: MemoryBackend) -> None:
     recorder = CallRecorder()
     with backend.hooked(recorder):
-        assert Backlog(aws.client("cloudwatch"), OUTPUTS["queueUrl"]).age("2026-06-01T00:20:00.000Z") == 0
+        assert (
+            Backlog(aws.client("cloudwatch"), str(OUTPUTS["queueUrl"])).age("2026-06-01T00:20:00.000Z") == 0
+        )
     (call,) = recorder.calls
     assert call.parameters == {
         "Namespace": "AWS/SQS",

@@ -41,7 +41,7 @@ def test_an_order_whose_execution_still_runs_is_skipped(backend: MemoryBackend) 
 
 
 def test_an_execution_that_cannot_be_described_is_an_error(backend: MemoryBackend) -> None:
-    executions = Executions(aws.client("stepfunctions"), OUTPUTS["stateMachineArn"])
+    executions = Executions(aws.client("stepfunctions"), str(OUTPUTS["stateMachineArn"]))
     with (
         backend.hooked(Failing(refusal("AccessDeniedException"), "DescribeExecution")),
         pytest.raises(ClientError, match="AccessDenied"),
