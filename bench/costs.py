@@ -302,8 +302,9 @@ def _telemetry(paths: Sequence[OrderPath]) -> str:
         "## Telemetry\n\nUSD per million fulfilled orders; AWS's own metrics are free.\n\n"
         + markdown_table(["what", "amount", "USD per million"], rows)
         + f"\n\nFixed costs of the stack `prod`: {fixed:.2f} USD a month.\n\n"
-        f"- {metrics} custom metrics. AWS bills only the hours in which a metric is emitted, so they cost "
-        "less. Each further reason of a rejection adds a metric.\n"
+        f"- {metrics} custom metrics, with those of a fulfillment system's reports. AWS bills only the "
+        "hours in which a metric is emitted, so they cost less. Each further reason of a "
+        "rejection adds a metric.\n"
         f"- {alarms} metrics in {len(of_alarms)} alarms. An alarm over a table is a query and counted as one "
         "metric. AWS bills each operation that the table recently refused or failed, mostly none.\n"
         "- The dashboard, and the key that encrypts the alarms' messages."
@@ -311,21 +312,19 @@ def _telemetry(paths: Sequence[OrderPath]) -> str:
 
 
 def custom_metrics(paths: Sequence[OrderPath]) -> set[tuple[str, str]]:
-    """Returns name and function of each custom metric. For rejections: name and each reason in `paths`."""
+    """Returns name and function of each custom metric. For rejections: name and each reason in `paths`.
+
+    The dashboard searches for some. Of those, the ones that `paths` emit count.
+    """
     named = {
         (metric.name, function)
         for metric in named_metrics(declare_test_stack("prod"))
         if not metric.namespace.startswith("AWS/")
         for function in metric.values
     }
-    by_reason = {
-        (name, value.removeprefix("reason="))
-        for path in paths
-        for name, *values in path.metrics
-        for value in values
-        if value.startswith("reason=")
-    }
-    return named | by_reason
+    # `reason` comes before `service`.
+    emitted = {(name, values[0].partition("=")[2]) for path in paths for name, *values in path.metrics}
+    return named | emitted
 
 
 def alarm_metrics() -> dict[str, int]:

@@ -57,8 +57,11 @@ def from_code(function: str, name: str) -> Metric:
 
 
 def from_code_by(dimension: str, name: str, statistic: str = "Sum") -> str:
-    """Returns all series of a metric that the code emits with one more dimension, as a search expression."""
-    schema = f'{{"{metrics_namespace()}",{",".join(sorted([dimension, "service"]))}}}'
+    """Returns all series of a metric of the code, as a search expression.
+
+    They have the dimension `service`, which is the function, and the given one.
+    """
+    schema = f'{{"{metrics_namespace()}",{",".join(sorted({dimension, "service"}))}}}'
     return f"SEARCH('{schema} MetricName=\"{name}\"', '{statistic}')"
 
 

@@ -9,6 +9,7 @@ from functions.shared.domain.errors import FulfillmentUnavailable
 from functions.shared.domain.orders import Fulfillment, Order, OrderContent, OrderLine, OrderStatus, Shipment
 from functions.shared.domain.shipping import held, record_word
 from functions.shared.fulfillment import log_contradictions
+from functions.shared.outcomes import count_moves
 from functions.shared.persistence.reports import Reports
 from functions.shared.persistence.reservations import Reservations
 
@@ -59,6 +60,7 @@ def fulfill(
     recorded = reports.record(
         order_id, lambda order: record_word(order, word, at=at), due_at=due_at, quiet_due_at=due_at
     )
+    count_moves(recorded.moves)  # the Mark... task finds them made
     log_contradictions(recorded.contradictions)
     return Fulfillment(_status_after(recorded.order), due_at=due_at)
 

@@ -56,7 +56,7 @@ def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
     Gives no attempts while the oldest message of the queue is as old as a stalled order. The orders on the
     queue must not use up attempts. After the event of a client's request to cancel an order in fulfillment,
-    processes this order only. That counts in no metric: a missing schedule must stay visible.
+    processes this order only. That emits no number of a run: a missing schedule must stay visible.
     """
     deadline.start(context)
     if event.get("detail-type") == CANCELLATION_REQUESTED:

@@ -11,6 +11,7 @@ from functions.shared.domain.obligations import Obligation, owed
 from functions.shared.domain.orders import Order
 from functions.shared.domain.shipping import Recorded
 from functions.shared.lifecycle import OrderLifecycle
+from functions.shared.outcomes import count_moves
 from functions.shared.persistence.reports import Reports
 
 # If the event is not sent by then, the requeue sends it.
@@ -29,7 +30,7 @@ class Reporting:
     def record(
         self, order_id: str, decide: Callable[[Order], Recorded], *, at: str, due_at: str | None = None
     ) -> Recorded:
-        """Changes an order as `decide` says, and publishes what follows from it.
+        """Changes an order as `decide` says, counts its moves, and publishes what follows from it.
 
         An order in fulfillment is due again at `due_at`, or after the system's silence. If a client asked to
         cancel it, it is due at once. A repeat publishes what an earlier try could not. If the bus does not
@@ -42,6 +43,7 @@ class Reporting:
             due_at=clock.minutes_after(at, _EVENT_DUE_MINUTES),
             quiet_due_at=due_at or silence,
         )
+        count_moves(recorded.moves)
         next_owed = owed(msgspec.structs.replace(recorded.order, unsent=[]))
         if due_at is None and next_owed is not Obligation.ATTEMPT:  # an attempt must not wait that long
             due_at = at if next_owed is Obligation.CANCELLATION else silence

@@ -11,6 +11,7 @@ from functions.shared.environment import required
 from functions.shared.events import EventBus
 from functions.shared.lifecycle import OrderLifecycle
 from functions.shared.observability import emit
+from functions.shared.outcomes import count_moves
 from functions.shared.persistence.orders import OrderRepository
 from functions.shared.task import Task, task_handler
 
@@ -56,10 +57,9 @@ def lambda_handler(task: MoveTask) -> Moved:
 
 
 def _measure(order: Order) -> None:
-    if order.status is OrderStatus.FULFILLED:
-        took = clock.seconds_between(order.created_at, order.updated_at)
-        emit(counts=("OrdersFulfilled",), seconds={"TimeToFulfill": took})
-    elif order.status is OrderStatus.REJECTED:
+    if order.status is OrderStatus.REJECTED:
         emit(counts=("OrdersRejected",), reason=(order.status_reason or "unknown").split(":", 1)[0])
-    elif order.status is OrderStatus.FAILED:
-        emit(counts=("OrdersFailed",))
+        return
+    took = clock.seconds_between(order.created_at, order.updated_at)
+    seconds = {"TimeToFulfill": took} if order.status is OrderStatus.FULFILLED else None
+    count_moves([order.status], seconds=seconds)

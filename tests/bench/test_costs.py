@@ -72,6 +72,7 @@ def test_every_custom_metric_is_counted_once_for_each_function_or_reason() -> No
     assert custom_metrics(measure_all_paths()) == {
         *((name, "orders_api") for name in ("OrdersPlaced", "OrdersCancelled")),
         *((name, "update_order_status") for name in ("OrdersFulfilled", "TimeToFulfill", "OrdersFailed")),
+        ("OrdersFulfilled", "reports_api"),
         *(("OrdersRejected", reason) for reason in ("unknown_product", "insufficient_stock")),
         *(
             (name, "requeue_stalled_orders")

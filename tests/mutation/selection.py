@@ -15,6 +15,7 @@ _ORDERS: Final = (f"{_F}/orders_api", f"{_F}/requeue_stalled_orders", "tests/ops
 _FULFILLING: Final = (
     *(f"{_F}/fulfill_order/test_words.py", f"{_F}/fulfill_order/test_fulfillment.py"),
     *(f"{_F}/fulfill_order/fulfillment_system/test_{part}.py" for part in ("fulfillment", "handler")),
+    "tests/observability",
 )
 _REPEATS: Final = "tests/crashes/test_repeated_calls.py"
 _P: Final = f"{_F}/shared/persistence"
@@ -64,7 +65,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS),
     "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
-    "functions/shared/persistence/reports.py": (f"{_P}/test_reports.py", f"{_F}/reports_api"),
+    "functions/shared/persistence/reports.py": (
+        *(f"{_P}/test_reports.py", f"{_F}/reports_api", "tests/observability"),
+    ),
     "functions/shared/persistence/reservations.py": _WRITES,
     "functions/shared/persistence/stock.py": (f"{_F}/products_api", f"{_F}/shared/test_idempotency.py"),
     "functions/products_api/batch.py": (f"{_F}/products_api",),

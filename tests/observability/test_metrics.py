@@ -122,7 +122,9 @@ def test_every_used_metric_is_emitted_by_the_function_that_it_names(
     emitted_ones = identities(by_function)
     for metric in metrics_of_functions(named_metrics(declare_test_stack())):
         assert metric.namespace == "orderflow/dev"
-        functions = metric.values or {"update_order_status"}  # a search names no function
+        # A search names no function: it adds up those that emit the metric.
+        functions = metric.values or {found[2] for found in emitted_ones if found[0] == metric.name}
+        assert functions, metric
         assert {(metric.name, metric.dimensions, name) for name in functions} <= emitted_ones, metric
 
 
@@ -226,16 +228,16 @@ def shipping(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryBackend]:
         yield backend
 
 
-def order_in_fulfillment(backend: MemoryBackend) -> str:
-    order_id = backend.place_order("k", p1=1)
+def order_in_fulfillment(backend: MemoryBackend, pieces: int = 1) -> str:
+    order_id = backend.place_order("k", p1=pieces)
     backend.run_workflow()
     assert backend.status(order_id) == "IN_FULFILLMENT"
     return order_id
 
 
-def report_parcel(backend: MemoryBackend, order_id: str) -> int:
-    body = {"lines": [{"productId": "p1", "quantity": 1}], "shippedAt": "2026-01-31T08:00:00Z"}
-    return backend.api.put(f"/orders/{order_id}/shipments/S-1", body).status
+def report_parcel(backend: MemoryBackend, order_id: str, parcel: str = "S-1", **more: str) -> int:
+    body = {"lines": [{"productId": "p1", "quantity": 1}], "shippedAt": "2026-01-31T08:00:00Z", **more}
+    return backend.api.put(f"/orders/{order_id}/shipments/{parcel}", body).status
 
 
 def test_a_parcel_of_an_order_that_was_given_up_is_counted_and_logged_once(
@@ -257,13 +259,73 @@ def test_a_parcel_of_an_order_that_was_given_up_is_counted_and_logged_once(
     assert logged["message"] == "a parcel of an order that was given up"
 
 
-def test_a_parcel_that_is_expected_emits_no_metric(
+def counted_in(output: str) -> list[str]:
+    """Returns the names of the counts that are not of a run of the requeue."""
+    of_runs = ("OrdersOverdue", "OrdersStalled", "OrdersRequeued", "AttemptsExhausted")
+    found = [metric for metric in emitted_in(output) if metric.name not in of_runs]
+    assert all(metric.value == 1 for metric in found if metric.unit == "Count")
+    return [metric.name for metric in found]
+
+
+@pytest.mark.parametrize("delivered", [{}, {"deliveredAt": "2026-01-31T09:00:00Z"}])
+def test_an_order_that_parcels_fulfill_is_counted_with_the_last_one_and_not_timed(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str], delivered: dict[str, str]
+) -> None:
+    order_id = order_in_fulfillment(shipping, pieces=2)
+    capsys.readouterr()
+    assert report_parcel(shipping, order_id) == 201
+    assert counted_in(capsys.readouterr().out) == []
+    assert [report_parcel(shipping, order_id, "S-2", **delivered) for _ in range(2)] == [201, 200]
+    assert counted_in(capsys.readouterr().out) == ["OrdersFulfilled"]
+    for parcel in ("S-1", "S-2"):
+        assert report_parcel(shipping, order_id, parcel, deliveredAt="2026-01-31T09:00:00Z") == 200
+    assert shipping.status(order_id) == "DELIVERED"
+    assert counted_in(capsys.readouterr().out) == []
+
+
+def test_an_order_whose_lines_are_all_refused_is_counted_once_as_failed(
     shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_id = order_in_fulfillment(shipping)
+    body = {"lines": [{"productId": "p1", "quantity": 1}], "reason": "broken"}
     capsys.readouterr()
-    assert report_parcel(shipping, order_id) == 201
-    assert list(emitted_in(capsys.readouterr().out)) == []
+    for _ in range(2):
+        shipping.api.put(f"/orders/{order_id}/refusals/R-1", body)
+    assert shipping.status(order_id) == "FAILED"
+    assert counted_in(capsys.readouterr().out) == ["OrdersFailed"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (ShippingPlan(), ["OrdersFulfilled", "TimeToFulfill"]),
+        (ShippingPlan(parcels=2), ["OrdersFulfilled"]),
+        (ShippingPlan(delivers_after=0), ["OrdersFulfilled"]),
+        (ShippingPlan(refuses=frozenset({"1"})), ["TaskOutcomes", "OrdersFailed"]),
+    ],
+)
+def test_an_order_that_ends_in_fulfill_order_is_counted_once_and_timed_if_a_task_sets_its_status(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str], plan: ShippingPlan, expected: list[str]
+) -> None:
+    shipping.cloud.partner.shipping = plan
+    order_id = shipping.place_order("k", p1=2)
+    capsys.readouterr()
+    shipping.run_workflow()
+    assert shipping.status(order_id) in ("FULFILLED", "DELIVERED", "FAILED")
+    assert counted_in(capsys.readouterr().out) == expected
+
+
+def test_an_order_that_the_requeue_finds_shipped_is_counted_once(
+    shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipping.cloud.partner.shipping = ShippingPlan(ships_after=60)
+    order_id = order_in_fulfillment(shipping)
+    shipping.wait(48 * 60 + 1)
+    capsys.readouterr()
+    for _ in range(2):
+        invoke("requeue_stalled_orders", {})
+    assert shipping.status(order_id) == "FULFILLED"
+    assert counted_in(capsys.readouterr().out) == ["OrdersFulfilled"]
 
 
 def overdue_in(output: str) -> list[float]:
@@ -283,7 +345,7 @@ def test_a_silent_order_is_counted_as_overdue(
     assert overdue_in(capsys.readouterr().out) == [1]
 
 
-def test_an_answered_request_to_cancel_is_not_counted_as_overdue(
+def test_an_answered_request_to_cancel_is_counted_as_cancelled_and_not_as_overdue(
     shipping: MemoryBackend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_id = order_in_fulfillment(shipping)
@@ -291,7 +353,8 @@ def test_an_answered_request_to_cancel_is_not_counted_as_overdue(
     shipping.wait(1)
     capsys.readouterr()
     invoke("requeue_stalled_orders", {})
-    assert overdue_in(capsys.readouterr().out) == [0]
+    output = capsys.readouterr().out
+    assert (overdue_in(output), counted_in(output)) == ([0], ["OrdersCancelled"])
     assert shipping.status(order_id) == "CANCELLED"
 
 

@@ -122,8 +122,8 @@ class Recorded(NamedTuple):
     """An order after a report, how it changes the stock (pieces by product), and whether it was new.
 
     A repeat returns the order as it is. `is_unexpected`: the order was given up before this parcel left.
-    `contradictions` are the reports of a `Word` that contradict the order, in words. `is_changed` is set by
-    the store.
+    `contradictions` are the reports of a `Word` that contradict the order, in words. The store sets
+    `is_changed`, and `moves`: the statuses that the order got, oldest first.
     """
 
     order: Order
@@ -132,6 +132,7 @@ class Recorded(NamedTuple):
     is_unexpected: bool = False
     contradictions: tuple[str, ...] = ()
     is_changed: bool = False
+    moves: tuple[OrderStatus, ...] = ()
 
 
 # --- quantities, one number per line of the order ---------------------------------------------------------

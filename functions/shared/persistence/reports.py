@@ -61,9 +61,12 @@ class Reports:
             if recorded.order.status is OrderStatus.FAILED and order.status is not OrderStatus.FAILED:
                 update.set("failedShard", list_shard_of(order_id))
             try:
-                return recorded._replace(order=self._write(recorded, update), is_changed=True)
+                written = self._write(recorded, update)
             except _Changed:
                 order = self._items.get(order_id)
+                continue
+            moves = tuple(entry.status for entry in recorded.order.history[len(order.history) :])
+            return recorded._replace(order=written, is_changed=True, moves=moves)
         raise StoreContention("others report on the same order")
 
     def _write(self, recorded: Recorded, update: UpdateExpression) -> Order:
