@@ -99,9 +99,16 @@ def store_stalled_order(stack: RunningStack, order_id: str, user_id: str, produc
 
 
 def run_schedule(stack: RunningStack) -> dict[str, Any]:
-    """Run the requeue. Returns its report."""
-    requeue = stack.functions["requeue_stalled_orders"]
-    answer = stack.client("lambda").invoke(FunctionName=requeue, Payload=b"{}")
+    """Run the requeue, once no request to cancel runs it. Returns its report."""
+    client = stack.client("lambda")
+
+    def invoke() -> Any:
+        try:
+            return client.invoke(FunctionName=stack.functions["requeue_stalled_orders"], Payload=b"{}")
+        except client.exceptions.TooManyRequestsException:
+            return None
+
+    answer = wait_for(invoke, lambda answer: answer is not None)
     report: dict[str, Any] = json.load(answer["Payload"])
     assert "FunctionError" not in answer, report
     return report
