@@ -10,7 +10,7 @@ from components.custom_domain import CustomDomain
 from components.dashboard import Widget
 from components.event_bus import EventBus
 from components.firewall import Firewall
-from components.fulfillment import ask_to_cancel_at_once, receive_reports, with_fulfillment
+from components.fulfillment import connect_fulfillment, with_fulfillment
 from components.function import Environment, LambdaFunction
 from components.layer import DependencyLayer
 from components.metrics import MonitoredParts
@@ -177,7 +177,6 @@ requeue_stalled_orders = function(
     ships=True,
 )
 requeue = Schedule("requeue", function=requeue_stalled_orders, every_minutes=5)
-ask_to_cancel_at_once(settings.fulfillment, bus, requeue_stalled_orders)
 
 # --- The functions behind the API ---
 
@@ -314,7 +313,7 @@ api.route("POST", "/orders", orders_api)
 api.route("GET", "/orders/{orderId}", orders_api)
 api.route("POST", "/orders/{orderId}/cancel", orders_api)
 api.route("PUT", "/orders/{orderId}/returns/{returnId}", reports_api)
-receive_reports(settings.fulfillment, api, reports_api, alarms, graphs)
+connect_fulfillment(settings.fulfillment, bus, requeue_stalled_orders, api, reports_api, alarms, graphs)
 api.deploy()
 
 api_url = api.url

@@ -40,30 +40,23 @@ def with_fulfillment(
     return {**environment, **more}, [*own, reading, signing]
 
 
-def ask_to_cancel_at_once(
-    settings: FulfillmentSettings | None, bus: EventBus, requeue: LambdaFunction
-) -> None:
-    """Invokes the requeue when a client asks to cancel an order that the fulfillment system has.
-
-    Otherwise the answer would wait for the schedule. Without a system, declares nothing.
-    """
-    if settings is not None:
-        bus.invokes(requeue, "OrderCancellationRequested")
-
-
-def receive_reports(
+def connect_fulfillment(
     settings: FulfillmentSettings | None,
+    bus: EventBus,
+    requeue: LambdaFunction,
     api: RestApi,
     reports: LambdaFunction,
     alarms: list[Alarm],
     graphs: list[Widget],
 ) -> None:
-    """Declares the routes on which the fulfillment system reports. Without a system, declares nothing.
+    """Declares the routes of the system's reports, and asks it to cancel. Without a system, declares nothing.
 
     `alarms` and `graphs` get those of reports that an operator must see, and of reports that are missing.
     """
     if settings is None:
         return
+    # A client's request to cancel would wait for the schedule otherwise.
+    bus.invokes(requeue, "OrderCancellationRequested")
     for noun in ("shipment", "refusal"):
         api.route("PUT", f"/orders/{{orderId}}/{noun}s/{{{noun}Id}}", reports)
     unexpected = from_code("reports_api", "UnexpectedShipments")
