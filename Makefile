@@ -27,6 +27,7 @@ help: ## Show this help
 # python -m tools.configuration ## Write docs/configuration.md; --check compares it
 # python -m tools.states       ## Write docs/states.md; --check compares it
 # python -m tools.prose        ## Check the words of everything that people read
+# python -m tests.model        ## Print the states that the model of an order visits
 # python -m tests.mutation     ## Run the tests against mutants
 # python -m tests.times        ## Sum the test times of a JUnit report per suite
 

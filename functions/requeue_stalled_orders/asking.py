@@ -120,6 +120,9 @@ class Asking:
             left = by_product(now, held(now))
             if now.status is not OrderStatus.IN_FULFILLMENT or not left:
                 return Recorded(now)
+            if now.waits_for_cancellation:
+                # It may have agreed to another request, whose answer was lost.
+                return record_cancellation(now, agreed=True, at=at)
             lines = [ReportedLine(product, pieces) for product, pieces in left.items()]
             return record_refusal(now, "refused", RefusalReport(lines=lines, reason=reason[:200]), at=at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from functions.shared import clock
 from local.memory.backend import MemoryBackend, installed
+from local.memory.cloud import FULFILLMENT, Hook, ServiceCall
 from local.partners.fulfillment import Behavior
 from local.partners.shipping import ShippingPlan
 from tests.functions.requeue_stalled_orders.stalled import requeue
@@ -181,6 +182,30 @@ def test_a_request_to_cancel_is_repeated_until_there_is_an_answer(shipping: Memo
     shipping.wait(16)
     assert requeue() == {"cancelAnswered": 1, "complete": True}
     assert shipping.status(order_id) == "CANCELLED"
+
+
+class _CancelsMeanwhile(Hook):
+    """The client asks to cancel while the fulfillment system is asked for its word."""
+
+    def __init__(self, backend: MemoryBackend, order_id: str) -> None:
+        self._cancels = [lambda: backend.cancel_order(order_id)]
+
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        if call.service == FULFILLMENT and self._cancels:
+            assert self._cancels.pop()() == 202
+
+
+def test_a_refusal_of_everything_after_the_client_asked_to_cancel_cancels_the_order(
+    shipping: MemoryBackend,
+) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.wait(OVERDUE)
+    del shipping.cloud.partner.orders[order_id]
+    shipping.cloud.partner.plan.append(Behavior.REFUSE)
+    with shipping.hooked(_CancelsMeanwhile(shipping, order_id)):
+        assert requeue() == {"answered": 1, "complete": True}
+    assert shipping.status(order_id) == "CANCELLED"
+    assert shipping.stock("p1") == 5
 
 
 def test_a_parcel_that_left_before_the_answer_is_kept_and_only_the_rest_is_released(
