@@ -400,7 +400,7 @@ class Api:
 
     def _check_query(self, allowed: tuple[str, ...]) -> None:
         given = self._event.get("multiValueQueryStringParameters") or {}
-        expected = " and ".join(allowed) or "no query parameter"
+        expected = " or ".join(filter(None, [", ".join(allowed[:-1]), *allowed[-1:]])) or "no query parameter"
         for name, values in given.items():
             if name not in allowed:
                 raise errors.InvalidInput(f"unknown: expected {expected}", name[:MAX_PATH])
