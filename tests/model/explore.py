@@ -10,7 +10,7 @@ from itertools import pairwise
 from functions.shared.domain.ids import event_id_for
 from functions.shared.domain.moves import LEGAL_MOVES, conditions_hold
 from functions.shared.domain.orders import UNFINISHED_STATUSES, OrderStatus
-from functions.shared.domain.shipping import held, shipped
+from functions.shared.domain.shipping import held, returned, shipped
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import MemoryCloud
 from tests.model.replay import connected
@@ -26,7 +26,7 @@ class Scope:
 
     is_express: bool = False
     modes: tuple[str, ...] = ()
-    parcels: tuple[str, ...] = ("a",)
+    plan: tuple[str, ...] = ("shipments/a",)
     budget: Budget = NOTHING
 
 
@@ -44,7 +44,10 @@ SCOPES = {
     ),
     "shipped later": Scope(modes=("later",), budget=Budget(faults=1)),
     "shipped later, cancelled": Scope(modes=("later", "refused"), budget=Budget(cancels=1, repeats=1)),
-    "shipped later in two parcels": Scope(modes=("later",), parcels=("a", "b")),
+    "shipped later, returned": Scope(modes=("later",), budget=Budget(repeats=1, returns=2)),
+    "partly refused later": Scope(modes=("later",), plan=("shipments/a", "refusals/b")),
+    "refused later, retried": Scope(modes=("later",), plan=("refusals/b",), budget=Budget(retries=1)),
+    "shipped later in two parcels": Scope(modes=("later",), plan=("shipments/a", "shipments/b")),
 }
 """The scopes of every run. More in one scope multiplies its states."""
 
@@ -58,10 +61,10 @@ LARGE_SCOPES = {
         modes=("later", "refused"), budget=Budget(faults=1, cancels=1)
     ),
     "shipped later in two parcels, cancelled": Scope(
-        modes=("later",), parcels=("a", "b"), budget=Budget(cancels=1)
+        modes=("later",), plan=("shipments/a", "shipments/b"), budget=Budget(cancels=1)
     ),
     "shipped later in two parcels, a fault": Scope(
-        modes=("later",), parcels=("a", "b"), budget=Budget(faults=1)
+        modes=("later",), plan=("shipments/a", "shipments/b"), budget=Budget(faults=1)
     ),
 }
 """The scopes of `python -m tests.model --large`."""
@@ -88,7 +91,7 @@ def explore(scope: Scope) -> Explored:
         order_id = backend.place_order("key", **{PRODUCT: ORDERED})
     item = backend.cloud.store.tables["orders"].items[order_id]
     with connected(backend, order_id, max_attempts=MAX_ATTEMPTS) as functions:
-        model = Model(functions, order_id, scope.is_express, scope.modes, scope.parcels)
+        model = Model(functions, order_id, scope.is_express, scope.modes, scope.plan)
         return _explore(model, model.first(item, STOCK, scope.budget))
 
 
@@ -147,9 +150,12 @@ def violations(world: World, order_id: str) -> list[str]:
     """Returns what is wrong with a state, in words."""
     order = order_of(world.order)
     found = []
-    outside = sum(held(order)) + sum(shipped(order))
+    back = returned(order, only_restocked=True)
+    outside = sum(held(order)) + sum(shipped(order)) - sum(back)
     if world.stock + outside != STOCK or min(*held(order), *shipped(order)) < 0:
-        found.append(f"stock is lost: {world.stock} in stock, {held(order)} held, {shipped(order)} shipped")
+        found.append(
+            f"stock is lost: {world.stock}, {held(order)} held, {shipped(order)} shipped, {back} returned"
+        )
     statuses = [entry.status for entry in order.history]
     if any(after not in LEGAL_MOVES[before] for before, after in pairwise(statuses)):
         found.append(f"an illegal move: {statuses}")

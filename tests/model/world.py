@@ -34,20 +34,26 @@ class Partner(NamedTuple):
 
     mode: str = ""  # "": it never got the order; "at once", "later", "refused", "cancelled"
     attempt: int = 0
-    parcels: tuple[str, ...] = ()  # that it plans, with one of `ORDERED` pieces each, or the whole order
-    shipped: tuple[str, ...] = ()
-    reported: tuple[str, ...] = ()  # parcels whose report was answered
+    plan: tuple[str, ...] = ()  # its parcels and refusals, one after the other: "shipments/a", "refusals/b"
+    facts: tuple[str, ...] = ()  # what it has shipped or refused so far
+    reported: tuple[str, ...] = ()  # facts whose report was answered
+
+    @property
+    def shipped(self) -> bool:
+        """Whether a parcel has left."""
+        return self.mode == "at once" or any(fact.startswith("shipments/") for fact in self.facts)
 
     @property
     def has_parcels(self) -> bool:
         """Whether pieces have left, or will certainly leave."""
-        return self.mode in {"at once", "later"} or bool(self.shipped)
+        will_ship = any(fact.startswith("shipments/") for fact in self.plan[len(self.facts) :])
+        return self.shipped or (self.mode == "later" and will_ship)
 
     @property
     def is_active(self) -> bool:
-        """Whether a parcel will leave, or a report on one has no answer yet."""
-        will_ship = self.mode == "later" and self.reported != self.parcels
-        return will_ship or self.reported != self.shipped
+        """Whether a fact is still to come, or the report of one has no answer yet."""
+        expected = self.plan if self.mode == "later" else self.facts
+        return set(self.reported) != set(expected)
 
 
 class Budget(NamedTuple):
@@ -58,6 +64,7 @@ class Budget(NamedTuple):
     cancels: int = 0  # by the client
     retries: int = 0  # by the operator
     repeats: int = 0  # of answered reports
+    returns: int = 0  # of one piece, which can be sold again
     overlaps: int = 0  # runs of the requeue while something else runs or waits
 
 
@@ -119,7 +126,7 @@ class Model:
     order_id: str
     is_express: bool
     modes: tuple[str, ...] = ()  # of a `Partner`
-    parcels: tuple[str, ...] = ("a", "b")
+    plan: tuple[str, ...] = ()  # of a `Partner` that ships later
     _applied: dict[Any, Any] = field(default_factory=dict)
     _machine: dict[Any, machine.Invoke | machine.End] = field(default_factory=dict)
     _values: list[Any] = field(default_factory=list)
@@ -191,27 +198,30 @@ class Model:
 
     def _partner(self, world: World) -> Iterator[Step]:
         partner = world.partner
-        if partner.mode == "later" and partner.shipped != partner.parcels:
-            parcel = partner.parcels[len(partner.shipped)]
-            shipped = partner._replace(shipped=(*partner.shipped, parcel))
-            yield Step(f"parcel {parcel} leaves", world._replace(partner=shipped))
-        for parcel in partner.shipped:
-            is_repeat = parcel in partner.reported
-            report = Invocation("report", self._report(parcel))
+        if partner.mode == "later" and partner.facts != partner.plan:
+            fact = partner.plan[len(partner.facts)]
+            yield Step(fact, world._replace(partner=partner._replace(facts=(*partner.facts, fact))))
+        for fact in partner.facts:
+            report = self._report(fact, self._content(fact))
             if any(self._values[number][:2] == report[:2] for number in world.others):
                 continue
-            if not is_repeat:
-                yield Step(f"report {parcel}", self._continue(world, report))
+            if fact not in partner.reported:
+                yield Step(f"report of {fact}", self._continue(world, report))
             elif world.budget.repeats:
-                yield Step(f"report {parcel} again", self._continue(_spend(world, "repeats"), report))
+                yield Step(f"report of {fact} again", self._continue(_spend(world, "repeats"), report))
+        if world.budget.returns and order_of(world.order).shipments:
+            lines = [{"productId": PRODUCT, "quantity": 1, "restock": True}]
+            report = self._report("returns/r", {"status": "RECEIVED", "lines": lines})
+            yield Step("report of a return", self._continue(_spend(world, "returns"), report))
 
-    def _report(self, parcel: str) -> str:
-        route = f"/orders/{self.order_id}/shipments/{parcel}"
-        return json.dumps({"route": route, "body": self._parcel()})
+    def _report(self, fact: str, body: Any) -> Invocation:
+        return Invocation("report", json.dumps({"route": f"/orders/{self.order_id}/{fact}", "body": body}))
 
-    def _parcel(self) -> dict[str, Any]:
-        lines = [{"productId": PRODUCT, "quantity": ORDERED // len(self.parcels)}]
-        return {"lines": lines, "shippedAt": AT}
+    def _content(self, fact: str) -> dict[str, Any]:
+        """Returns a parcel or a refusal: of an equal part of the order."""
+        lines = [{"productId": PRODUCT, "quantity": ORDERED // len(self.plan)}]
+        is_parcel = fact.startswith("shipments/")
+        return {"lines": lines, **({"shippedAt": AT} if is_parcel else {"reason": "broken"})}
 
     def _answer_order(self, world: World, request: Mapping[str, Any]) -> Iterator[tuple[World, Answer]]:
         """Returns what the fulfillment system may do with a request."""
@@ -223,15 +233,23 @@ class Model:
             return
         is_new = not partner.mode or (partner.mode == "refused" and attempt > partner.attempt)
         for mode in self.modes if is_new else (partner.mode,):
-            now = Partner(mode, attempt, self.parcels if mode == "later" else ()) if is_new else partner
+            now = Partner(mode, attempt, self.plan if mode == "later" else ()) if is_new else partner
             after = world._replace(partner=now)
             if mode == "at once":
                 yield after, _reply(200, {"shipmentId": "whole"})
             elif mode == "later":
-                parcels = [{"shipmentId": parcel, **self._parcel()} for parcel in now.shipped]
-                yield after, _reply(202, {"shipments": parcels} if parcels else {})
+                yield after, _reply(202, self._facts(now))
             else:
                 yield after, _reply(422, {"refused": True})
+
+    def _facts(self, partner: Partner) -> dict[str, Any]:
+        """Returns the facts so far, as the fulfillment system answers them."""
+        document: dict[str, Any] = {}
+        for fact in partner.facts:
+            kind, _, name = fact.partition("/")
+            key = "shipmentId" if kind == "shipments" else "refusalId"
+            document.setdefault(kind, []).append({key: name, **self._content(fact)})
+        return document
 
     # --- executions and invocations -------------------------------------------------------------------------
 
@@ -371,9 +389,10 @@ class Model:
         if isinstance(ended, Call):
             return world._replace(others=_with(world.others, self._number(invocation)))
         if invocation.function == "report" and ended.result and int(ended.result) < 500:
-            parcel = json.loads(invocation.event)["route"].rpartition("/")[2]
-            reported = tuple(sorted({*world.partner.reported, parcel}))
-            world = world._replace(partner=world.partner._replace(reported=reported))
+            fact = "/".join(json.loads(invocation.event)["route"].split("/")[-2:])
+            if fact in world.partner.facts:
+                reported = tuple(sorted({*world.partner.reported, fact}))
+                world = world._replace(partner=world.partner._replace(reported=reported))
         return world
 
     def _proceed(self, world: World, execution: Execution, *results: machine.Ok | machine.Failure) -> World:
