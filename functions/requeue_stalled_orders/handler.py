@@ -51,7 +51,7 @@ _fulfillment_system = open_fulfillment_system()
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     """Processes the orders that are due. Returns their number per outcome, and whether all were processed.
 
     Gives no attempts while the oldest message of the queue is as old as a stalled order. The orders on the
@@ -59,7 +59,7 @@ def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     processes this order only. That emits no number of a run: a missing schedule must stay visible.
     """
     deadline.start(context)
-    if event.get("detail-type") == CANCELLATION_REQUESTED:
+    if isinstance(event, Mapping) and event.get("detail-type") == CANCELLATION_REQUESTED:
         requeue = _open_requeue(context, gives_attempts=False)
         requeue.ask_to_cancel(event["detail"]["orderId"])
         return _report(requeue, is_complete=True)

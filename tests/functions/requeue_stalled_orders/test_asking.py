@@ -13,6 +13,7 @@ import pytest
 from functions.shared import clock
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import FULFILLMENT, Hook, ServiceCall
+from local.memory.functions import invoke
 from local.partners.fulfillment import Behavior
 from local.partners.shipping import ShippingPlan
 from tests.functions.requeue_stalled_orders.stalled import requeue
@@ -137,6 +138,15 @@ def test_the_event_of_the_request_asks_for_this_order_at_once(
     assert len(shipping.cloud.partner.received) - before == 2  # the second asks for parcels
     assert requeue(event=events[0]) == {"movedOn": 1, "complete": True}
     assert "OrdersStalled" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("event", [None, "text", {"detail-type": "OrderShipped"}])
+def test_every_other_event_runs_the_schedule(shipping: MemoryBackend, event: object) -> None:
+    order_id = order_in_fulfillment(shipping, p1=2)
+    shipping.api.post(f"/orders/{order_id}/cancel")
+    shipping.wait(16)
+    assert invoke("requeue_stalled_orders", event)["cancelAnswered"] == 1
+    assert shipping.status(order_id) == "CANCELLED"
 
 
 def test_the_event_may_arrive_before_it_is_recorded_as_sent(shipping: MemoryBackend) -> None:
