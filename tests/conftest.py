@@ -7,6 +7,7 @@ over all tests and workers.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 from collections import Counter
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import pytest
 
+from functions.shared import deadline
 from local.environment import bypass_proxies_for_loopback
 from local.memory.functions import ENVIRONMENT
 
@@ -50,6 +52,13 @@ def _compared_store(request: pytest.FixtureRequest) -> Iterator[None]:
     from tests.references.dynamodb_local import ComparedStore
 
     with patch("local.memory.cloud.Store", ComparedStore):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _without_deadline() -> Iterator[None]:
+    """Starts without the deadline of an invocation in an earlier test, which may have passed."""
+    with patch.object(deadline, "_ends_at", math.inf):
         yield
 
 
