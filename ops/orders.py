@@ -21,10 +21,8 @@ from functions.shared.domain.shipping import Recorded, ReturnReport, record_retu
 from functions.shared.order_queue import OrderMessage
 from functions.shared.persistence.dynamodb import Item
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenOrder
-from functions.shared.persistence.order_items import order_from
-from functions.shared.persistence.order_lists import OrderQuery
+from functions.shared.persistence.order_lists import OrderQuery, find_orders
 from functions.shared.persistence.pages import MAX_LIMIT
-from functions.shared.persistence.records import batch_get
 from ops.executions import NOT_STARTED, UNKNOWN, Execution
 from ops.stacks import OperatedStack
 
@@ -107,16 +105,17 @@ def list_overdue(stack: OperatedStack, *, hours: int, limit: int) -> tuple[list[
     """
     until = clock.minutes_before(clock.now(), 60 * hours)
     client, table = stack.client("dynamodb"), stack.outputs.table_names.orders
-    found = []
+    found: list[Order] = []
     for shard in OPEN_SHARDS:
         start: Item | None = None
         while True:
             entries, start = stack.orders.open_index.list(shard, _LAST, _PAGE, start)
             ids = [entry.order_id for entry in entries]
-            for item in batch_get(client, table, "orderId", ids):
-                order = order_from(item, item["orderId"]["S"])
-                if order.status is OrderStatus.IN_FULFILLMENT and order.updated_at <= until:
-                    found.append(order)
+            found += [
+                order
+                for order in find_orders(client, table, ids).values()
+                if order.status is OrderStatus.IN_FULFILLMENT and order.updated_at <= until
+            ]
             if start is None:
                 break
     found.sort(key=lambda order: order.updated_at)

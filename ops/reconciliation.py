@@ -9,8 +9,7 @@ import msgspec
 
 from functions.shared import clock
 from functions.shared.domain.orders import Order
-from functions.shared.persistence.order_items import order_from
-from functions.shared.persistence.records import batch_get
+from functions.shared.persistence.order_lists import find_orders
 from ops.executions import NO_LIST, UNKNOWN, Execution
 from ops.orders import OrderDetails, execution_name, open_entries
 from ops.stacks import OperatedStack
@@ -109,8 +108,7 @@ def _left(stack: OperatedStack, running: Iterable[str], *, before: str) -> Itera
 def _read(stack: OperatedStack, ids: Iterable[str]) -> dict[str, Order]:
     client, table = stack.client("dynamodb"), stack.outputs.table_names.orders
     keys = list(dict.fromkeys(ids))
-    return {
-        item["orderId"]["S"]: order_from(item, item["orderId"]["S"])
-        for start in range(0, len(keys), _BATCH)
-        for item in batch_get(client, table, "orderId", keys[start : start + _BATCH], consistent=True)
-    }
+    found: dict[str, Order] = {}
+    for start in range(0, len(keys), _BATCH):
+        found |= find_orders(client, table, keys[start : start + _BATCH], consistent=True)
+    return found

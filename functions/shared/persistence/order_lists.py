@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from math import ceil
 from typing import Any, NamedTuple
@@ -108,6 +108,14 @@ class _Entry(NamedTuple):
     partition: int
 
 
+def find_orders(client: Any, table: str, ids: Sequence[str], *, consistent: bool = False) -> dict[str, Order]:
+    """Returns up to 100 orders by their ids. One that does not exist is left out. Raises as `batch_get`."""
+    return {
+        item["orderId"]["S"]: order_from(item, item["orderId"]["S"])
+        for item in batch_get(client, table, "orderId", ids, consistent=consistent)
+    }
+
+
 class OrderLists:
     """The orders table, by its indexes."""
 
@@ -145,7 +153,7 @@ class OrderLists:
             wanted = ceil((limit - len(found)) * (examined + 1) / (len(found) + 1))
             batch = entries.take(min(wanted, _MAX_BATCH, MAX_EXAMINED - examined))
             examined += len(batch)
-            orders = self._find_many([entry.order_id for entry in batch])
+            orders = find_orders(self._client, self._table, [entry.order_id for entry in batch])
             while batch and len(found) < limit:
                 entry = batch[0]
                 order = orders.get(entry.order_id)
@@ -159,12 +167,6 @@ class OrderLists:
         return Page(
             items=found, next_token=encode_position(query.fingerprint, position if has_more else None)
         )
-
-    def _find_many(self, ids: list[str]) -> dict[str, Order]:
-        return {
-            item["orderId"]["S"]: order_from(item, item["orderId"]["S"])
-            for item in batch_get(self._client, self._table, "orderId", ids)
-        }
 
 
 class _MergedEntries:
