@@ -301,14 +301,14 @@ class MemoryBackend:
 
         for _ in range(tries):
             with suppress(Killed, ClientError, BotoCoreError, orders.NotQueued):
-                orders.retry(_ops_target(), order_id)
+                orders.retry(ops_target(), order_id)
                 return
 
     def release_reservation(self, order_id: str) -> None:
         """Runs `ops orders release`."""
         from ops import orders
 
-        orders.release(_ops_target(), order_id)
+        orders.release(ops_target(), order_id)
 
     # --- stored data ----------------------------------------------------------------------------------------
 
@@ -408,7 +408,8 @@ def _records(batch: list[Message]) -> list[dict[str, Any]]:
 
 
 @cache
-def _ops_target() -> Any:
+def ops_target() -> Any:
+    """Returns the stack in memory as the operator's commands see it."""
     from ops.stacks import on_aws
 
     return on_aws("the stack in memory", OUTPUTS)

@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from functions.shared.domain.errors import FulfillmentUnavailable
 from functions.shared.persistence.dynamodb import to_item
 from functions.shared.persistence.open_index import shard_of
-from local.memory.backend import MemoryBackend, _ops_target, installed
+from local.memory.backend import MemoryBackend, installed, ops_target
 from local.memory.cloud import FULFILLMENT, MemoryCloud
 from local.memory.functions import invoke
-from local.memory.state_machine import UPDATE_ITEM
+from local.memory.state_machine import UPDATE_ITEM, Failure, Ok
 
 AT = "2026-06-01T00:00:00.000Z"
 """The time in the model, which stands still: every order that is open is due."""
@@ -44,14 +44,6 @@ class Answer(NamedTuple):
 LOST = Answer("lost")
 
 
-class Ended(NamedTuple):
-    """How an invocation ended: its result, or the error's name and message."""
-
-    result: str  # JSON
-    error: str = ""
-    cause: str = ""
-
-
 class Invocation(NamedTuple):
     """An invocation of a function, or a run of an operator's command, with the answers so far."""
 
@@ -73,15 +65,15 @@ class Functions:
         self._catalog = backend.cloud.store
         self._answers: list[Answer] = []
         self._next: Call | None = None
-        self._known: dict[Invocation, Call | Ended] = {}
+        self._known: dict[Invocation, Call | Ok | Failure] = {}
 
-    def advance(self, invocation: Invocation) -> Call | Ended:
+    def advance(self, invocation: Invocation) -> Call | Ok | Failure:
         """Returns the next call of an invocation, or how it ended."""
         if invocation not in self._known:
             self._known[invocation] = self._run(invocation)
         return self._known[invocation]
 
-    def _run(self, invocation: Invocation) -> Call | Ended:
+    def _run(self, invocation: Invocation) -> Call | Ok | Failure:
         self._answers = list(reversed(invocation.answers))
         event = json.loads(invocation.event)
         try:
@@ -92,16 +84,16 @@ class Functions:
             assert self._next is not None
             return self._next
         except Exception as error:  # noqa: BLE001  as Lambda does
-            return Ended("", type(error).__name__, str(error))
-        return Ended(json.dumps(result, sort_keys=True))
+            return Failure.of(error)
+        return Ok(result)
 
-    def _update_item(self, request: str) -> Ended:
+    def _update_item(self, request: str) -> Ok | Failure:
         """Ends a task of the state machine that is no function."""
         answer = self._answer(Call("dynamodb", "UpdateItem", request))
         if answer.kind == "response":
-            return Ended(answer.body)
+            return Ok(json.loads(answer.body))
         code = "SdkClientException" if answer.kind == "lost" else json.loads(answer.body)["Error"]["Code"]
-        return Ended("", f"DynamoDB.{code}")
+        return Failure(f"DynamoDB.{code}")
 
     def _start(self, function: str, event: Any) -> Any:
         if function == "cancel":
@@ -112,7 +104,7 @@ class Functions:
         if function == "retry":
             from ops import orders
 
-            orders.retry(_ops_target(), self._order_id)
+            orders.retry(ops_target(), self._order_id)
             return None
         return invoke(function, event)
 

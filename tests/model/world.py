@@ -23,7 +23,7 @@ from local.engine.stacks import table_schemas
 from local.memory import state_machine as machine
 from local.memory.cloud import FULFILLMENT
 from local.memory.store import Store, client_error
-from tests.model.replay import AT, LOST, Answer, Call, Ended, Functions, Invocation
+from tests.model.replay import AT, LOST, Answer, Call, Functions, Invocation
 
 PRODUCT = "p1"
 ORDERED = 2  # pieces
@@ -271,8 +271,8 @@ class Model:
                     yield Step(f"{where} {name}", self._proceed(after, execution, *result), is_fault=True)
             else:
                 ended = self.functions.advance(following)
-                if isinstance(ended, Ended):
-                    after = self._proceed(after, execution, _result(ended))
+                if not isinstance(ended, Call):
+                    after = self._proceed(after, execution, ended)
                 else:
                     running = execution._replace(invocation=following)
                     after = after._replace(executions=_with(after.executions, self._number(running)))
@@ -388,7 +388,8 @@ class Model:
         ended = self.functions.advance(invocation)
         if isinstance(ended, Call):
             return world._replace(others=_with(world.others, self._number(invocation)))
-        if invocation.function == "report" and ended.result and int(ended.result) < 500:
+        status = ended.result if isinstance(ended, machine.Ok) else None
+        if invocation.function == "report" and status is not None and status < 500:
             fact = "/".join(json.loads(invocation.event)["route"].split("/")[-2:])
             if fact in world.partner.facts:
                 reported = tuple(sorted({*world.partner.reported, fact}))
@@ -407,7 +408,7 @@ class Model:
             if isinstance(ended, Call):
                 running = Execution(execution.attempt, known, invocation)
                 return world._replace(executions=_with(world.executions, self._number(running)))
-            known = (*known, _result(ended))
+            known = (*known, ended)
 
     def _next(
         self, attempt: int, results: tuple[machine.Ok | machine.Failure, ...]
@@ -425,13 +426,6 @@ class Model:
                 following = stop.value
             self._machine[key] = following
         return self._machine[key]
-
-
-def _result(ended: Ended) -> machine.Ok | machine.Failure:
-    if not ended.error:
-        return machine.Ok(json.loads(ended.result))
-    cause = {"errorMessage": ended.cause, "errorType": ended.error, "stackTrace": []}
-    return machine.Failure(ended.error, json.dumps(cause))
 
 
 def _normal(item: Mapping[str, Any]) -> str:
