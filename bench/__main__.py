@@ -18,6 +18,7 @@ _BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "cold": ("bench.speed", "cold", "import of every function in fresh processes, against a plain handler"),
     "first": ("bench.speed", "first", "the first call after the import, and the peak memory"),
     "warm": ("bench.speed", "warm", "a warm POST /orders, relative to the plain handler"),
+    "memory": ("bench.memory", "memory", "each function's price at several memory sizes, by its CPU"),
     "package": ("bench.package", "package", "sizes of the layer and of the functions' archives"),
     "units": ("bench.units", "units", "billed units and costs of an order; writes docs/cost.md"),
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bench.costs import BUDGETS
+from bench.memory import BUDGET, WAIT, prices
 from bench.package import FUNCTION_KB, LAYER_MB
 from bench.program import DEPLOYED, RECORDED
 from bench.report import Limit, console, markdown_table, read
@@ -196,6 +197,19 @@ def _both(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [_seconds(figures[kind], 1, 2) for kind in ("wall", "cpu")]
 
 
+def _memory(result: Result) -> str:
+    columns, rows = prices(result["functions"])
+    return (
+        "## Memory\n\nFor each size of `functionMemoryMb`: ms until a new environment has answered its first "
+        "call; USD for the duration of a million warm calls, arm64. Lambda gives CPU in proportion to the "
+        f"memory, one vCPU at 1,769 MB. Each AWS call is assumed to take {WAIT * 1e3:.0f} ms. "
+        f"*Cheapest*: the cheapest size whose first call takes at most {BUDGET:g} s. The default of "
+        "`functionMemoryMb` is the largest of these, and a test compares them. Requests and AWS calls are "
+        "not included; [cost.md](cost.md) has them. Lambda's processors are others.\n\n"
+        + markdown_table(columns, rows)
+    )
+
+
 def _burst(result: Result) -> str:
     rows = [
         [
@@ -240,6 +254,7 @@ _SECTIONS: Final[Mapping[str, Callable[[Result], str]]] = {
     "cold": _cold,
     "first": _first,
     "warm": _warm,
+    "memory": _memory,
     "package": _package,
     "units": _units,
     "growth": _growth,

@@ -10,6 +10,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -24,6 +25,9 @@ _BY_TABLE: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+_COUNT: Final = "CountCalls"
+
+
 @contextmanager
 def aws_stub() -> Iterator[str]:
     """Runs the stub in a separate process. Yields its URL."""
@@ -36,6 +40,15 @@ def aws_stub() -> Iterator[str]:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.stdin.close()
+
+
+def count_calls(endpoint: str) -> int:
+    """Returns how many calls the stub at this URL has answered."""
+    headers = {"X-Amz-Target": f"Bench.{_COUNT}"}
+    with urllib.request.urlopen(  # noqa: S310  loopback
+        urllib.request.Request(endpoint, b"{}", headers)  # noqa: S310
+    ) as answer:
+        return int(json.load(answer)["calls"])
 
 
 def _item(request: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +89,8 @@ _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive: only the parts that botocore uses."""
 
+    calls = 0  # of all connections
+
     def __init__(self) -> None:
         self._buffer = b""
         self._transport: asyncio.WriteTransport | None = None
@@ -100,8 +115,14 @@ class _Connection(asyncio.Protocol):
             self._answer(headers[b"x-amz-target"].decode(), body)
 
     def _answer(self, target: str, body: bytes) -> None:
-        operations = {name.lower(): answer for name, answer in _ANSWERS.items()}
-        content = json.dumps(operations[target.rpartition(".")[2]](json.loads(body))).encode()
+        operation = target.rpartition(".")[2]
+        if operation == _COUNT.lower():
+            answer = {"calls": _Connection.calls}
+        else:
+            _Connection.calls += 1
+            operations = {name.lower(): answer for name, answer in _ANSWERS.items()}
+            answer = operations[operation](json.loads(body))
+        content = json.dumps(answer).encode()
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nx-amzn-RequestId: 1\r\n"
             f"Content-Length: {len(content)}\r\n\r\n"

@@ -8,7 +8,7 @@ import pytest
 
 from bench.processes import child, environment
 from bench.samples import EVENTS
-from bench.stub import aws_stub
+from bench.stub import aws_stub, count_calls
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +24,11 @@ def test_a_measured_handler_succeeds(package: str, endpoint: str) -> None:
 
     assert len(calls.cpu) == 2
     assert calls.peak > 1e6
+
+
+def test_the_calls_of_a_handler_are_counted(endpoint: str) -> None:
+    before = count_calls(endpoint)
+    with child("functions.orders_api", environment(endpoint)) as process:
+        process.call(EVENTS["functions.orders_api"], 3)
+
+    assert count_calls(endpoint) - before == 3 * 2  # an order and its message
