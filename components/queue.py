@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components import iam
 from components.function import LambdaFunction
 from components.iam import Grant
-from components.settings.queue import VISIBILITY_PER_TIMEOUT, QueueSettings
+from components.settings.queue import QueueSettings
 
 _DAY: Final = 24 * 60 * 60
 
@@ -43,7 +43,7 @@ class Queue(pulumi.ComponentResource):
         )
         queue = aws.sqs.Queue(
             name,
-            visibility_timeout_seconds=VISIBILITY_PER_TIMEOUT * settings.consumer_timeout_seconds,
+            visibility_timeout_seconds=settings.visibility_seconds,
             # Long polling: fewer empty responses are billed.
             receive_wait_time_seconds=20,
             # Shorter than that of the dead letters, because a message keeps its age when it moves.
@@ -110,6 +110,7 @@ class Queue(pulumi.ComponentResource):
             event_source_arn=self.arn,
             function_name=function.arn,
             batch_size=batch_size,
+            maximum_batching_window_in_seconds=self._settings.consumer_batch_window_seconds or None,
             function_response_types=["ReportBatchItemFailures"],
             scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(
                 maximum_concurrency=self._settings.consumer_max_concurrency

@@ -7,13 +7,10 @@ from components.settings.functions import FunctionSettings
 from components.settings.loader import SettingsError, Values
 from components.settings.requeue import RequeueSettings
 
-# Timeouts of the consumer for which the queue hides a message. AWS asks for six: a throttled batch must not
-# reappear while it is retried.
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-VISIBILITY_PER_TIMEOUT: Final = 6
+_VISIBILITY_PER_TIMEOUT: Final = 6
 # SQS leaves a message that was received three times out of the age of the oldest, which the requeue reads:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-_COUNTED_PER_TIMEOUT: Final = 3 * VISIBILITY_PER_TIMEOUT
+_COUNTED: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +18,26 @@ class QueueSettings:
     """Limits of the consumer, and whether the queues refuse plain HTTP."""
 
     consumer_timeout_seconds: int
+    consumer_batch_window_seconds: int
     consumer_max_concurrency: int
     require_tls: bool
+
+    @property
+    def visibility_seconds(self) -> int:
+        """Seconds for which the queue hides a received message. AWS asks for six timeouts and the window.
+
+        A throttled batch must not reappear while it is retried:
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        """
+        return _VISIBILITY_PER_TIMEOUT * self.consumer_timeout_seconds + self.consumer_batch_window_seconds
 
     @classmethod
     def read(cls, values: Values, functions: FunctionSettings, requeue: RequeueSettings) -> "QueueSettings":
         """Reads the keys; the limits must fit those of the functions and of the requeue."""
+        timeout = _consumer_timeout(values, requeue.stalled_after_minutes)
         return cls(
-            consumer_timeout_seconds=_consumer_timeout(values, requeue.stalled_after_minutes),
+            consumer_timeout_seconds=timeout,
+            consumer_batch_window_seconds=_batch_window(values, timeout, requeue.stalled_after_minutes),
             consumer_max_concurrency=_consumer_max_concurrency(values, functions),
             require_tls=values.boolean("requireTls"),
         )
@@ -37,13 +46,30 @@ class QueueSettings:
 def _consumer_timeout(values: Values, stalled_after_minutes: int) -> int:
     key = "consumerTimeoutSeconds"
     timeout = values.integer(key, 6, 900)
-    longest = (60 * stalled_after_minutes - 1) // _COUNTED_PER_TIMEOUT
+    longest = _longest_visibility(stalled_after_minutes) // _VISIBILITY_PER_TIMEOUT
     if timeout > longest:
         raise SettingsError(
             f"{key}: {timeout} is too high. Use at most {longest} with stalledAfterMinutes "
             f"{stalled_after_minutes}."
         )
     return timeout
+
+
+def _batch_window(values: Values, timeout: int, stalled_after_minutes: int) -> int:
+    key = "consumerBatchWindowSeconds"
+    window = values.integer(key, 0, 300)
+    longest = _longest_visibility(stalled_after_minutes) - _VISIBILITY_PER_TIMEOUT * timeout
+    if window > longest:
+        raise SettingsError(
+            f"{key}: {window} is too high. Use at most {longest} with consumerTimeoutSeconds {timeout} and "
+            f"stalledAfterMinutes {stalled_after_minutes}."
+        )
+    return window
+
+
+def _longest_visibility(stalled_after_minutes: int) -> int:
+    """Returns the seconds for which a message may be hidden, so that its third delivery is not too late."""
+    return (60 * stalled_after_minutes - 1) // _COUNTED
 
 
 def _consumer_max_concurrency(values: Values, functions: FunctionSettings) -> int:

@@ -26,6 +26,16 @@ def test_a_message_stays_hidden_six_times_as_long_as_its_consumer_may_run(stack:
     assert run.get(QUEUE, "orders").inputs["visibilityTimeoutSeconds"] >= 6 * consumer.inputs["timeout"]
 
 
+def test_a_message_stays_hidden_longer_by_the_time_for_which_lambda_gathers_a_batch() -> None:
+    mapping = "aws:lambda/eventSourceMapping:EventSourceMapping"
+    at_once, gathering = (declare_test_stack(consumerBatchWindowSeconds=seconds) for seconds in (0, 20))
+    hidden = [run.get(QUEUE, "orders").inputs["visibilityTimeoutSeconds"] for run in (at_once, gathering)]
+
+    assert hidden[1] == hidden[0] + 20
+    assert "maximumBatchingWindowInSeconds" not in at_once.of_type(mapping)[0].inputs
+    assert gathering.of_type(mapping)[0].inputs["maximumBatchingWindowInSeconds"] == 20
+
+
 @each_stack
 def test_a_message_that_fails_five_times_goes_to_the_dead_letters_of_this_queue_only(stack: str) -> None:
     run = declare_test_stack(stack)
@@ -103,7 +113,9 @@ settings = FunctionSettings(
 )
 layer = DependencyLayer("dependencies")
 worker = LambdaFunction("service_api", timeout=11, environment={}, layer=layer, settings=settings)
-queue = QueueSettings(consumer_timeout_seconds=10, consumer_max_concurrency=2, require_tls=True)
+queue = QueueSettings(
+    consumer_timeout_seconds=10, consumer_batch_window_seconds=0, consumer_max_concurrency=2, require_tls=True
+)
 Queue("jobs", settings=queue).feeds(worker)
 """,
         )

@@ -58,6 +58,13 @@ CHANGES: list[Row] = [
     ({"basketDays": 7}, {"update 1 Function: environment"}),
     ({"consumerMaxConcurrency": 20}, {"update 1 EventSourceMapping: scalingConfig"}),
     (
+        {"consumerBatchWindowSeconds": 20},
+        {
+            "update 1 EventSourceMapping: maximumBatchingWindowInSeconds",
+            "update 1 Queue: visibilityTimeoutSeconds",
+        },
+    ),
+    (
         {"consumerTimeoutSeconds": 20},
         {"update 1 Function: timeout", "update 1 Queue: visibilityTimeoutSeconds"},
     ),

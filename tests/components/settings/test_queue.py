@@ -36,6 +36,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"consumerTimeoutSeconds": 900},
         "consumerTimeoutSeconds: 900 is too high. Use at most 33 with stalledAfterMinutes 10.",
     ),
+    (
+        {"consumerBatchWindowSeconds": 301},
+        "consumerBatchWindowSeconds: 301 is not allowed. Use a whole number from 0 to 300.",
+    ),
+    (
+        {"consumerBatchWindowSeconds": 140},
+        "consumerBatchWindowSeconds: 140 is too high. Use at most 139 with consumerTimeoutSeconds 10 and "
+        "stalledAfterMinutes 10.",
+    ),
 ]
 
 
