@@ -133,6 +133,11 @@ class FulfillmentPartner:
         with self._lock:
             return len(self._outbox)
 
+    def state(self) -> str:
+        """Returns what the answers to later requests depend on, as text."""
+        orders = {id_: (order.cancelled_at, order.facts) for id_, order in self.orders.items()}
+        return repr((orders, sorted(self._cancelled), sorted(self._refused.items()), list(self.plan)))
+
     def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Handles one request. `headers` are keyed by lower-case names."""
         with self._lock:

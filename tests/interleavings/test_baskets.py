@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from unittest.mock import patch
 
 import pytest
 
@@ -18,13 +15,6 @@ pytestmark = pytest.mark.usefixtures("without_logs")
 
 BASKET = f"/users/{USER}/basket"
 Answers = list[HttpAnswer]
-
-
-@pytest.fixture(autouse=True)
-def _equal_ids() -> Iterator[None]:
-    """Gives every first basket the same id, so that equal situations are recognized."""
-    with patch("functions.shared.persistence.baskets.uuid.uuid4", lambda: uuid.UUID(int=1)):
-        yield
 
 
 def new_backend(**quantities: int) -> MemoryBackend:
