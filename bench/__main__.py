@@ -24,6 +24,7 @@ _BENCHES: Final[dict[str, tuple[str, str, str]]] = {
     "growth": ("bench.growth", "growth", "units and time with up to 100,000 orders in the tables"),
     "partitions": ("bench.partitions", "partitions", "simulated writes to the partitions of the indexes"),
     "program": ("bench.program", "program", "the Pulumi program, recorded and deployed"),
+    "flow": ("bench.flow", "flow", "each step of one order from POST to FULFILLED on the embedded AWS"),
     "burst": ("bench.burst", "burst", "200, 500 and 2,000 orders at once on the embedded AWS; all: no 2,000"),
     "reports": ("bench.burst", "reports", "200 orders in two parcels on the embedded AWS; calls are lost"),
     "api": ("bench.api", "api", "requests per second of the API on the embedded AWS"),

@@ -396,8 +396,8 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "apiTimeoutSeconds": "A call that hangs is billed for up to that long.",
         "defaultCurrency": no_effect,
         "basketDays": "Storage of baskets, 0.25 USD per GB and month. DynamoDB deletes them free of charge.",
-        "consumerBatchWindowSeconds": f"Fuller batches: up to {_batch_of_one(fulfilled):.2f} less. Each order "
-        "waits for up to that long.",
+        "consumerBatchWindowSeconds": f"Fuller batches: up to {_batch_of_one(fulfilled):.2f} less. Each "
+        "order waits for up to that long.",
         "consumerMaxConcurrency": "A low value makes fuller batches: up to "
         f"{_batch_of_one(fulfilled):.2f} less.",
         "consumerTimeoutSeconds": "A batch that hangs is billed for up to that long.",

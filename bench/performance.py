@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bench.costs import BUDGETS
+from bench.flow import steps
 from bench.memory import BUDGET, WAIT, prices
 from bench.package import FUNCTION_KB, LAYER_MB
 from bench.program import DEPLOYED, RECORDED
@@ -210,6 +211,15 @@ def _memory(result: Result) -> str:
     )
 
 
+def _flow(result: Result) -> str:
+    columns, rows = steps(result["milliseconds"])
+    return (
+        "## Through the flow\n\nOne order at a time on the warm embedded AWS, ms, median (middle half). A "
+        "negative time: the execution started before the client had the response.\n\n"
+        + markdown_table(columns, rows)
+    )
+
+
 def _burst(result: Result) -> str:
     rows = [
         [
@@ -259,6 +269,7 @@ _SECTIONS: Final[Mapping[str, Callable[[Result], str]]] = {
     "units": _units,
     "growth": _growth,
     "program": _program,
+    "flow": _flow,
     "burst": _burst,
     "api": _api,
 }
