@@ -75,12 +75,16 @@ def load_stack_config(root: Path, stack: str, overrides: Mapping[str, Any] | Non
     )
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+# libyaml's loader, ten times as fast, where PyYAML was built with it.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     """Reads scalars as the CLI does (YAML 1.2): `yes`, `on` and dates are text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in _YAML_1_1_TAGS]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
