@@ -7,6 +7,9 @@ start. Further settings make a start and a call cheaper, by documented means of 
 
 from __future__ import annotations
 
+# The first connection looks up this codec, which compiles tables. An environment may as well do it before
+# its first request.
+import encodings.idna  # noqa: F401
 import gzip
 from functools import cache
 from pathlib import Path

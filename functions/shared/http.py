@@ -205,6 +205,9 @@ class Api:
 
         def register(handler: Handler) -> Handler:
             self.routes.append(Route(method, path, handler, takes, raises, query, revalidates, idempotent))
+            if takes is not None:
+                # msgspec reads the annotations of a type once. The first request need not wait for that.
+                msgspec.json.Decoder(takes)
 
             def run(**path_parameters: str) -> KeptAnswer:
                 for name, value in path_parameters.items():
