@@ -23,6 +23,15 @@ SIZES: Final = (128, 256, 512, 1024)  # MB
 BUDGET: Final = 2.0  # seconds that the first call of a new environment may take, with its import
 WAIT: Final = 0.005  # seconds; assumed for each call of an AWS service
 
+# Calls of a fulfilled order, in full batches.
+ORDER: Final[Mapping[str, float]] = {
+    "orders_api": 1,
+    "order_consumer": 0.1,
+    "validate_order": 1,
+    "fulfill_order": 1,
+    "update_order_status": 2,
+}
+
 _WHOLE_CPU: Final = 1769  # MB
 _LARGEST_USE: Final = 0.75  # of the memory
 _ROUNDS: Final = 5
@@ -98,10 +107,18 @@ def _measure(package: str, endpoint: str, variables: Mapping[str, str]) -> Use:
 
 def prices(functions: Mapping[str, Mapping[str, Any]]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Returns columns and rows of the table, for the results that `memory` writes."""
+    uses = {name: Use(**result) for name, result in functions.items()}
+    uses["an order"] = Use(
+        cold=sum(uses[name].cold for name in ORDER),
+        warm=sum(calls * uses[name].warm for name, calls in ORDER.items()),
+        calls=sum(calls * uses[name].calls for name, calls in ORDER.items()),
+        peak=0,
+    )
     rows = []
-    for name, result in functions.items():
-        use = Use(**result)
+    for name, use in uses.items():
         at_sizes = [f"{use.first_call(size) * 1e3:.0f}; {use.price(size):.2f}" for size in SIZES]
-        rows.append([f"`{name}`", f"{use.warm * 1e3:.2f}", f"{use.calls:g}", *at_sizes, str(use.cheapest())])
+        text = f"`{name}`" if name in functions else f"**{name}**"
+        cheapest = str(use.cheapest()) if name in functions else ""
+        rows.append([text, f"{use.warm * 1e3:.2f}", f"{use.calls:g}", *at_sizes, cheapest])
     columns = ["function", "warm CPU, ms", "AWS calls", *(f"{size} MB" for size in SIZES), "cheapest, MB"]
     return columns, rows

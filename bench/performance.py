@@ -206,8 +206,8 @@ def _memory(result: Result) -> str:
         f"memory, one vCPU at 1,769 MB. Each AWS call is assumed to take {WAIT * 1e3:.0f} ms. "
         f"*Cheapest*: the cheapest size whose first call takes at most {BUDGET:g} s. The default of "
         "`functionMemoryMb` is the largest of these, and a test compares them. Requests and AWS calls are "
-        "not included; [cost.md](cost.md) has them. Lambda's processors are others.\n\n"
-        + markdown_table(columns, rows)
+        "not included; [cost.md](cost.md) has them. Lambda's processors are others. *An order*: all calls of "
+        "a fulfilled order, and a first call of each of its functions.\n\n" + markdown_table(columns, rows)
     )
 
 
