@@ -33,7 +33,7 @@ def test_only_waiting_gets_dearer_with_more_memory() -> None:
     ("cold", "peak", "size"),
     [(0.1, SMALL, 128), (0.2, SMALL, 256), (0.1, 100 * 1024**2, 256), (0.4, SMALL, 512), (9.0, SMALL, 1024)],
 )
-def test_the_cheapest_size_is_fast_enough_and_has_room(cold: float, peak: int, size: int) -> None:
+def test_the_cheapest_size_is_fast_enough_and_large_enough(cold: float, peak: int, size: int) -> None:
     assert Use(cold=cold, warm=0.010, calls=2, peak=peak).cheapest(budget=2.0) == size
 
 
