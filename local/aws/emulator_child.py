@@ -6,10 +6,8 @@ removes its folder.
 """
 
 import asyncio
-import copy
 import errno
 import fcntl
-import gc
 import json
 import os
 import socketserver
@@ -18,7 +16,6 @@ import sys
 import threading
 from contextvars import ContextVar
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 RELEASE = b"r"
@@ -76,14 +73,15 @@ def _main() -> None:
     _answer_failed_integrations_as_the_gateway()
     _wait_for_cold_workers()
     _wait_for_busy_workers()
+    sys.path.append(str(Path(__file__).parents[2]))
     if kept_data:
-        sys.path.append(str(Path(__file__).parents[2]))
         from local.aws.kept_data import keep_data
 
-        sys.path.pop()
         keep_data(Path(kept_data))
-    _copy_items_quickly()
-    _collect_garbage_rarely()
+    from local.aws.emulator_speed import speed_up
+
+    speed_up()
+    sys.path.pop()
     main()
 
 
@@ -206,28 +204,6 @@ def _wait_for_cold_workers() -> None:
     from ministack.core import lambda_runtime
 
     lambda_runtime._PROVIDED_INIT_TIMEOUT = 60.0
-
-
-def _copy_items_quickly() -> None:
-    """Copies DynamoDB items with a copier for JSON: `deepcopy` is slow, and each item is copied often."""
-    from ministack.services import dynamodb
-
-    def copied(value: Any) -> Any:
-        if type(value) is str:
-            return value
-        if type(value) is dict:
-            return {name: copied(each) for name, each in value.items()}
-        if type(value) is list:
-            return [copied(each) for each in value]
-        return copy.deepcopy(value)
-
-    dynamodb.copy = SimpleNamespace(deepcopy=copied)
-
-
-def _collect_garbage_rarely() -> None:
-    """Leaves the many objects of the modules out of the search for garbage, which each request repeats."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _wait_for_busy_workers() -> None:
