@@ -20,6 +20,8 @@ from typing import Any
 
 RELEASE = b"r"
 LOCK_FILE = "lock"
+# Seconds of a task's seven, the rest of which its function needs.
+_PATIENCE_OF_TASKS = 3.0
 
 # Arguments: process group, folder, state file or "". Runs in a separate session and survives the group.
 _CLEANUP = """
@@ -207,14 +209,16 @@ def _wait_for_cold_workers() -> None:
 
 
 def _wait_for_busy_workers() -> None:
-    """Makes a request to the gateway wait while all workers of its function are busy.
+    """Makes requests to the gateway and tasks of workflows wait while all workers of their function are busy.
 
-    On AWS it would be throttled. Here the reserved concurrency only protects the memory of this machine.
+    On AWS they would be throttled. Here the reserved concurrency only protects the memory of this machine.
+    A task waits for a part of its timeout, and is throttled then.
     """
-    from ministack.services import apigateway_v1, lambda_svc
+    from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
-    call = apigateway_v1._call_lambda_raw
+    call, call_of_task = apigateway_v1._call_lambda_raw, stepfunctions._call_lambda
     free: dict[tuple[str, int], asyncio.Semaphore] = {}
+    free_for_tasks: dict[tuple[str, int], threading.Semaphore] = {}
 
     async def call_when_free(function: str, event: "dict[str, Any]", **scope: Any) -> Any:
         record, config, _ = lambda_svc._get_func_record_for_ref_in_scope(function, **scope)
@@ -224,7 +228,21 @@ def _wait_for_busy_workers() -> None:
         async with free.setdefault((function, reserved), asyncio.Semaphore(reserved)):
             return await call(function, event, **scope)
 
+    def call_task_when_free(function: str, event: Any) -> Any:
+        record, config, _ = lambda_svc._get_func_record_for_ref(function)
+        reserved = record and lambda_svc._reserved_concurrency(record, config)
+        if not reserved:
+            return call_of_task(function, event)
+        workers = free_for_tasks.setdefault((function, reserved), threading.Semaphore(reserved))
+        is_free = workers.acquire(timeout=_PATIENCE_OF_TASKS)
+        try:
+            return call_of_task(function, event)
+        finally:
+            if is_free:
+                workers.release()
+
     apigateway_v1._call_lambda_raw = call_when_free
+    stepfunctions._call_lambda = call_task_when_free
 
 
 if __name__ == "__main__":
