@@ -44,7 +44,9 @@ class Mutant(NamedTuple):
 def mutants_of(file: str) -> list[Mutant]:
     """Returns the mutants of a file of the repository, without those that do not compile."""
     source = (ROOT / file).read_text("utf-8")
-    variants = _json_variants(source) if file.endswith(".json") else _python_variants(source)
+    if file.endswith(".json"):
+        return list(_json_mutants(file, source))
+    variants = _python_variants(source)
     return [_mutant(file, source, variant) for variant in dict.fromkeys(variants) if variant != source]
 
 
@@ -229,8 +231,8 @@ _OPERATORS: list[tuple[Any, Any]] = [
 # --- the state machine ---
 
 
-def _json_variants(source: str) -> Iterator[str]:
-    """Drops each Catch, Retry, error name, Assign and payload; changes each Next; doubles each number."""
+def _json_mutants(file: str, source: str) -> Iterator[Mutant]:
+    """Drops each Catch, Retry, error name, Assign and argument; changes each Next; doubles each number."""
     machine = json.loads(source)
     names = list(machine["States"])
     for path, part in list(_parts(machine, ())):
@@ -241,16 +243,21 @@ def _json_variants(source: str) -> Iterator[str]:
             changes.append(names[(names.index(part) + 1) % len(names)])
         elif isinstance(part, list):
             changes += [[*part[:number], *part[number + 1 :]] for number in range(len(part))]
-        elif isinstance(part, dict) and path[-1] in {"Payload", "Assign"}:
+        elif isinstance(part, dict) and path[-1] in {"Payload", "Assign", "Arguments"}:
             changes += [{key: value for key, value in part.items() if key != name} for name in part]
+        name = ".".join(map(str, path))
+        line = source[: source.index(f'"{path[1]}": {{')].count("\n") + 1 if len(path) > 1 else 1
         for change in changes:
+            if change == part:
+                continue
             copy = json.loads(source)
             *parents, last = path
             target = copy
             for step in parents:
                 target = target[step]
             target[last] = change
-            yield json.dumps(copy, indent=1)
+            before, after = (f"{name} = {json.dumps(value)}" for value in (part, change))
+            yield Mutant(file, line, 1, before, after, json.dumps(copy, indent=1))
 
 
 def _parts(part: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
