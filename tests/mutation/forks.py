@@ -240,7 +240,7 @@ def _swaps(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | No
     if old.co_flags & inspect.CO_OPTIMIZED:
         if old.co_freevars != new.co_freevars:
             return None
-        return [] if old == new else [(old, new)]
+        return [] if _without_lines(old) == _without_lines(new) else [(old, new)]
     inner = [[part for part in code.co_consts if isinstance(part, CodeType)] for code in (old, new)]
     if _shape(old) != _shape(new) or len(inner[0]) != len(inner[1]):
         return None
@@ -251,6 +251,12 @@ def _swaps(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | No
             return None
         swaps += found
     return swaps
+
+
+def _without_lines(code: CodeType) -> CodeType:
+    """Returns a function as if it were on the first line: a line less before it is no difference."""
+    constants = (_without_lines(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.replace(co_firstlineno=1, co_linetable=b"", co_consts=tuple(constants))
 
 
 def _shape(code: CodeType) -> tuple[object, ...]:

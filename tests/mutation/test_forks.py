@@ -30,7 +30,7 @@ def label(counter):
         (
             "        number = start + 4\n",
             "        number = start\n        number += 5\n",
-            ["Counter.count", "label"],
+            ["Counter.count"],
         ),
         ("LIMIT = 1", "LIMIT = 2", None),
         ("size = 2", "size = 3", None),
