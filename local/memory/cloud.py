@@ -104,6 +104,8 @@ class MemoryCloud:
         """
         model = client.meta.service_model
         call = ServiceCall(model.service_name, operation)
+        known = model.operation_model(operation).input_shape.members
+        assert request.keys() <= known.keys(), request  # botocore refuses others
         if operation == "TransactWriteItems":  # botocore adds this token
             request = {"ClientRequestToken": str(uuid4()), **request}
         conditions = _retry_conditions(client.meta.config.retries.get("total_max_attempts", 5))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
+from functions.shared.persistence.dynamodb import to_item
 from local.memory.cloud import FULFILLMENT, Hook, Killed, ServiceCall
 from local.memory.store import client_error
 
@@ -156,6 +157,27 @@ class BeforeFirst(Hook):
         if call.operation == self._operation and self._action is not None:
             action, self._action = self._action, None
             action()
+
+
+class Lagging(Hook):
+    """An eventually consistent read has the item as it was: in these attributes, or absent.
+
+    Of several items that are read at once, all are absent.
+    """
+
+    def __init__(self, **attributes: object) -> None:
+        self._attributes = to_item(attributes)
+
+    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+        """Changes the response to an eventually consistent read."""
+        if call.operation == "GetItem" and not request.get("ConsistentRead"):
+            item = answer.pop("Item", {})
+            if self._attributes:
+                answer["Item"] = item | self._attributes
+        if call.operation == "BatchGetItem":
+            for table, read in request["RequestItems"].items():
+                if not read.get("ConsistentRead"):
+                    answer["Responses"][table] = []
 
 
 class Failing(Hook):

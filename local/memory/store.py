@@ -294,20 +294,36 @@ class Table:
             request.get("ExpressionAttributeValues", {}),
         )
         evaluation = _Evaluation(before or {}, names, values)
-        condition = request.get("ConditionExpression")
+        condition, update = request.get("ConditionExpression"), request.get("UpdateExpression", "")
+        _check_placeholders(request, condition, update)
         if condition is not None and not evaluation.holds(_condition(condition)):
             returns_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             _raise_refusal("ConditionalCheckFailed", before if returns_item else None)
         if "Item" in request:
             return key, request["Item"]
         after = dict(before or request["Key"])
-        sets, removes = _update(request.get("UpdateExpression", ""))
+        sets, removes = _update(update)
         new = [(evaluation.path(path), evaluation.value(value)) for path, value in sets]
         for path, value in new:
             _put(after, path, value)
         for path in removes:
             _remove(after, evaluation.path(path))
         return key, after
+
+
+def _check_placeholders(request: Mapping[str, Any], *expressions: str | None) -> None:
+    """Checks that a request defines the placeholders of its expressions and no others. DynamoDB refuses it."""
+    defined = (
+        request.get("ExpressionAttributeNames", {}).keys()
+        | request.get("ExpressionAttributeValues", {}).keys()
+    )
+    assert defined == _placeholders(expressions), request
+
+
+@cache
+def _placeholders(expressions: tuple[str | None, ...]) -> frozenset[str]:
+    tokens = (token for text in expressions if text for token in _TOKENS.findall(text))
+    return frozenset(token for token in tokens if token[0] in "#:")
 
 
 def _put(item: Item, path: Sequence[str], value: Any) -> None:
@@ -419,11 +435,14 @@ class Store:
         index = table.indexes[request["IndexName"]]
         values = request["ExpressionAttributeValues"]
         names = request.get("ExpressionAttributeNames", {})
+        _check_placeholders(request, request["KeyConditionExpression"])
         partition, bounds = _key_condition(request["KeyConditionExpression"], index, names, values)
         entries = index.entries(partition, bounds)
         forward = request.get("ScanIndexForward", True)
         start = request.get("ExclusiveStartKey")
         if start:
+            assert start.keys() == {index.hash_key, index.range_key, table.key}, start
+            assert start[index.hash_key] == {"S": partition}, start
             passed = (start[index.range_key]["S"], start[table.key]["S"])
             entries = (
                 entries[bisect_right(entries, passed) :]

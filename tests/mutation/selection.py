@@ -61,9 +61,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/orders.py": _WRITES,
     "functions/shared/persistence/pages.py": (f"{_P}/test_pages.py", f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (
-        *(*_RECORDS, f"{_P}/test_pages.py", f"{_F}/products_api", f"{_F}/users_api"),
+        *(*_RECORDS, f"{_F}/products_api", f"{_F}/users_api", f"{_F}/baskets_api", _REPEATS),
     ),
-    "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS),
+    "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS, _REPEATS),
     "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
     "functions/shared/persistence/reports.py": (
         *(f"{_P}/test_reports.py", f"{_F}/reports_api", "tests/observability"),

@@ -35,7 +35,7 @@ T = TypeVar("T", bound=User | Product)
 
 
 def batch_get(
-    client: Any, table: str, key_name: str, ids: Iterable[str], *, consistent: bool = False
+    client: Any, table: str, key_name: str, ids: Iterable[str], *, consistent: bool
 ) -> list[Item]:
     """Returns up to 100 items by their keys, in no order. A key without an item is skipped.
 
@@ -228,7 +228,7 @@ class Records(Generic[T]):
             written = own_first_try(error, once)
             if written is not None:
                 return self._read(written)
-            item = item_before(error) if is_condition_failure(error) else None
+            item = item_before(error)
             if item is None or item["updatedAt"]["S"] != at:
                 raise
         # Another writer changed the record in the same millisecond.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.memory.backend import MemoryBackend
-from local.memory.faults import BeforeFirst, CallRecorder, Failing
+from local.memory.faults import BeforeFirst, CallRecorder, Failing, Lagging
 from local.memory.functions import HttpAnswer
 from local.memory.store import client_error
 
@@ -71,8 +71,14 @@ def test_a_basket_is_read_consistently_so_that_it_shows_the_last_change(backend:
     recorder = CallRecorder()
     with backend.hooked(recorder):
         backend.api.get(basket_of(user))
-    reads = {call.parameters["TableName"]: call.parameters for call in recorder.calls}
-    assert reads["baskets"]["ConsistentRead"] is True
+    reads = [(call.parameters["TableName"], call.parameters["ConsistentRead"]) for call in recorder.calls]
+    assert reads == [("users", False), ("baskets", True)]
+
+
+def test_a_user_and_a_product_are_found_though_a_read_lags_behind(backend: MemoryBackend) -> None:
+    user, product = backend.create_user(), backend.create_product()
+    with backend.hooked(Lagging()):
+        assert quantities(backend.fill_basket(user, {product: 1})) == {product: 1}
 
 
 def test_a_product_that_is_removed_and_put_in_again_is_the_last_line(backend: MemoryBackend) -> None:

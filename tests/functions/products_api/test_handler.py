@@ -81,7 +81,9 @@ def test_a_category_is_read_by_one_query_and_one_batch(backend: MemoryBackend) -
     calls = CallRecorder()
     with backend.hooked(calls):
         backend.api.get("/products", query={"category": "Lamps"})
-    assert [call.operation for call in calls.calls] == ["Query", "BatchGetItem"]
+    query, batch = calls.calls
+    assert (query.operation, batch.operation) == ("Query", "BatchGetItem")
+    assert batch.parameters["RequestItems"]["products"]["ConsistentRead"] is False
 
 
 def test_a_product_moves_between_categories(backend: MemoryBackend) -> None:

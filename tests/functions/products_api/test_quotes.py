@@ -93,7 +93,9 @@ def test_a_quote_stores_nothing_and_reads_all_products_by_one_call(backend: Memo
     recorder = CallRecorder()
     with backend.hooked(recorder):
         assert ask(backend, products).status == 200
-    assert [call.operation for call in recorder.calls] == ["BatchGetItem"]
+    (call,) = recorder.calls
+    assert call.operation == "BatchGetItem"
+    assert call.parameters["RequestItems"]["products"]["ConsistentRead"] is False
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
 from functions.shared.domain.errors import OrderRejected, Superseded
-from functions.shared.persistence.dynamodb import to_item
 from local.memory.backend import MemoryBackend
-from local.memory.cloud import Hook, ServiceCall
-from local.memory.faults import CallRecorder
+from local.memory.cloud import Hook
+from local.memory.faults import CallRecorder, Lagging
 from local.memory.functions import invoke_task
 
 
@@ -43,19 +39,6 @@ def test_order_and_user_are_each_read_once_at_half_the_price(backend: MemoryBack
     reads = [(call.parameters["TableName"], call.parameters["ConsistentRead"]) for call in recorder.calls[:2]]
     assert reads == [("orders", False), ("users", False)]
     assert [call.operation for call in recorder.calls[2:]] == ["BatchGetItem"]
-
-
-class Lagging(Hook):
-    """An eventually consistent read has an item as it was: in these attributes, or absent."""
-
-    def __init__(self, **attributes: object) -> None:
-        self._attributes = to_item(attributes)
-
-    def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
-        if call.operation == "GetItem" and not request["ConsistentRead"]:
-            item = answer.pop("Item")
-            if self._attributes:
-                answer["Item"] = item | self._attributes
 
 
 @pytest.mark.parametrize(

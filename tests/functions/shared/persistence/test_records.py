@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -12,7 +13,8 @@ from functions.shared.domain.errors import StoreContention
 from functions.shared.persistence.dynamodb import from_item
 from functions.shared.persistence.records import batch_get
 from local.memory.backend import MemoryBackend
-from local.memory.faults import BeforeFirst
+from local.memory.cloud import ServiceCall
+from local.memory.faults import FAULTS, BeforeFirst, CallRecorder, Fault, FaultAt
 from tests.functions.records import FIELD, ID, RECORDS, create, each_kind, path_of
 
 
@@ -186,14 +188,17 @@ def test_a_record_stored_without_a_version_has_version_zero(backend: MemoryBacke
 
 @each_kind
 def test_a_deleted_record_is_a_404(backend: MemoryBackend, kind: str) -> None:
-    path = path_of(kind, create(backend, kind))
+    created = create(backend, kind)
+    path = path_of(kind, created)
     assert backend.api.delete(path).status == 204
     for answer in (
         backend.api.get(path),
         backend.api.delete(path),
         backend.api.patch(path, {FIELD[kind]: "x"}),
+        backend.api.put(path, RECORDS[kind], headers={"If-Match": "*"}),
     ):
         assert (answer.status, answer.body["code"]) == (404, "not_found")
+        assert answer.body["detail"] == f"There is no {kind[:-1]} {created.body[ID[kind]]}."
 
 
 class Unprocessing:
@@ -207,15 +212,16 @@ class Unprocessing:
         keys = RequestItems["users"]["Keys"]
         self.requested.append([key["userId"]["S"] for key in keys])
         left = keys[-1:] if len(self.requested) <= self._times else []
+        found = [key for key in keys if key not in left]
         return {
-            "Responses": {"users": [key for key in keys if key not in left]},
+            "Responses": {"users": found} if found else {},
             "UnprocessedKeys": {"users": {**RequestItems["users"], "Keys": left}} if left else {},
         }
 
 
 def test_unprocessed_keys_are_read_again_after_growing_pauses(backend: MemoryBackend) -> None:
     client = Unprocessing(times=3)
-    items = batch_get(client, "users", "userId", ["a", "b"])
+    items = batch_get(client, "users", "userId", ["a", "b"], consistent=False)
     assert sorted(item["userId"]["S"] for item in items) == ["a", "b"]
     assert client.requested == [["a", "b"], ["b"], ["b"], ["b"]]
     assert backend.paused == sorted(backend.paused)
@@ -223,14 +229,37 @@ def test_unprocessed_keys_are_read_again_after_growing_pauses(backend: MemoryBac
 
 
 def test_keys_that_stay_unprocessed_are_contention_within_a_second(backend: MemoryBackend) -> None:
+    client = Unprocessing(times=99)
     with pytest.raises(StoreContention):
-        batch_get(Unprocessing(times=99), "users", "userId", ["a", "b"])
-    assert len(backend.paused) == 4
+        batch_get(client, "users", "userId", ["a", "b"], consistent=False)
+    assert (len(client.requested), len(backend.paused)) == (5, 4)
     assert sum(backend.paused) < 1
 
 
 def test_no_keys_are_no_call(backend: MemoryBackend) -> None:
-    assert batch_get(Unprocessing(times=0), "users", "userId", []) == []
+    assert batch_get(Unprocessing(times=0), "users", "userId", [], consistent=False) == []
+
+
+@each_kind
+def test_a_record_is_read_consistently(backend: MemoryBackend, kind: str) -> None:
+    path, recorder = path_of(kind, create(backend, kind)), CallRecorder()
+    with backend.hooked(recorder):
+        assert backend.api.get(path).status == 200
+    assert [call.parameters["ConsistentRead"] for call in recorder.calls] == [True]
+
+
+def test_a_repeated_creation_does_not_overwrite_a_change_since(backend: MemoryBackend) -> None:
+    def change(call: ServiceCall, request: Mapping[str, Any]) -> BaseException:
+        product = request["Item"]["productId"]["S"]
+        assert backend.api.patch(f"/products/{product}", {"price": 7}).status == 200
+        lost = FAULTS["answer cut off once"].after
+        assert lost
+        return lost(call, request)
+
+    with backend.hooked(FaultAt(0, Fault(after=change, is_repeated=False))):
+        created = create(backend, "products")
+    assert (created.status, created.body["price"], created.body["version"]) == (201, 7, 2)
+    assert backend.api.get(path_of("products", created)).body == created.body
 
 
 @each_kind
