@@ -23,6 +23,7 @@ _P: Final = f"{_F}/shared/persistence"
 _RECORDS: Final = (f"{_P}/test_records.py", f"{_P}/test_puts.py", f"{_P}/test_dynamodb.py")
 _WRITES: Final = (
     *(f"{_P}/test_orders.py", f"{_P}/test_reservations.py", f"{_P}/test_open_index.py"),
+    f"{_P}/test_order_items.py",
     *(f"{_P}/test_reports.py", *_RECORDS, *_STEPS, *_ORDERS),
 )
 _DOMAIN: Final = (f"{_F}/shared/domain",)
@@ -64,7 +65,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         *(*_RECORDS, f"{_F}/products_api", f"{_F}/users_api", f"{_F}/baskets_api", _REPEATS),
     ),
     "functions/shared/persistence/users.py": (f"{_F}/users_api", *_RECORDS, _REPEATS),
-    "functions/shared/persistence/requests.py": (f"{_F}/shared/test_idempotency.py",),
+    "functions/shared/persistence/requests.py": (
+        *(f"{_F}/shared/test_idempotency.py", f"{_F}/orders_api/test_checkout.py"),
+    ),
     "functions/shared/persistence/reports.py": (
         *(f"{_P}/test_reports.py", f"{_F}/reports_api", "tests/observability"),
     ),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from functions.shared import aws
 from functions.shared.persistence.dynamodb import from_item
-from functions.shared.persistence.requests import KEPT_SECONDS
+from functions.shared.persistence.requests import KEPT_SECONDS, KeptAnswer, KeptRequest, RequestRepository
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook
 from local.memory.faults import FAULTS, BeforeFirst, Failing, FaultAt, faults_of, refusal
@@ -312,3 +314,56 @@ def test_a_stock_change_counts_once_though_others_change_the_stock_meanwhile(
     backend.api.post(path, {"change": 10})
     assert post(backend, path, {"change": -2}).body["stock"] == 13
     assert backend.stock("p-1") == 23
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("AccessDeniedException", 500), ("ConditionalCheckFailedException", 503)]
+)
+def test_a_request_that_cannot_be_entered_has_no_effect(
+    backend: MemoryBackend, code: str, status: int
+) -> None:
+    """A refusal without an item: the earlier entry was deleted in between."""
+    with backend.hooked(Failing(refusal(code), "PutItem")):
+        assert post(backend, "/products", {"title": "Lamp", "price": 1, "stock": 1}).status == status
+    assert backend.count("products") == 0
+
+
+@pytest.fixture
+def requests(backend: MemoryBackend) -> RequestRepository:
+    return RequestRepository(aws.client("dynamodb"), "requests")
+
+
+def mark(request: KeptRequest, requests: RequestRepository, effect: str | None = None) -> None:
+    aws.client("dynamodb").transact_write_items(TransactItems=[{"Update": requests.marking(request, effect)}])
+
+
+def test_an_entry_belongs_to_one_operation_for_25_hours(
+    backend: MemoryBackend, requests: RequestRepository
+) -> None:
+    answer = KeptAnswer(200, {}, "{}")
+    first = requests.begin("r", "hash", at="2026-06-01T00:00:00.000Z")
+    assert requests.begin("r", "hash", at="2026-06-02T00:59:59.000Z") == first
+    second = requests.begin("r", "hash", at="2026-06-02T01:00:00.000Z")
+    assert second == KeptRequest("r", second.operation_id, None, None)
+    assert second.operation_id != first.operation_id
+    assert requests.keep(first, answer) == answer
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        mark(first, requests, "late")
+    assert requests.begin("r", "hash", at="2026-06-02T02:00:00.000Z") == second
+    mark(second, requests, "o-1")
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        mark(second, requests, "o-2")
+    assert requests.keep(second, answer) == requests.keep(second, KeptAnswer(201, {}, "")) == answer
+    third = requests.begin("r", "hash", at="2026-06-02T02:00:00.000Z")
+    assert third == second._replace(answer=answer, effect="o-1")
+
+
+def test_an_answer_that_cannot_be_kept_raises_the_error_of_the_store(
+    backend: MemoryBackend, requests: RequestRepository
+) -> None:
+    request = requests.begin("r", "hash", at="2026-06-01T00:00:00.000Z")
+    with (
+        backend.hooked(Failing(refusal("AccessDeniedException"), "UpdateItem")),
+        pytest.raises(ClientError, match="AccessDenied"),
+    ):
+        requests.keep(request, KeptAnswer(200, {}, "{}"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from functions.shared.domain.ids import order_id_for
 from functions.shared.persistence.open_index import OPEN_SHARDS, OpenIndex, shard_of
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
+from tests.functions.shared.domain.samples import AT, LATER, order
 from tests.statemachines.paths import return_to_open_index
 
 
@@ -57,3 +60,18 @@ def test_an_order_that_is_open_again_stays_and_is_not_entered_as_it_was(backend:
     index().record_sent(failed, due_at=None)
     backend.cloud.update_item(return_to_open_index(order_id, 1))
     assert backend.stored_order(order_id)["dueAt"] == since
+
+
+def test_an_order_is_postponed_unless_it_changed_since_it_was_read(backend: MemoryBackend) -> None:
+    backend.put("orders", replace(order(), due_at=AT, open_shard="0"))
+    for number in (1, 2):  # without a revision, and with one
+        read, due_at = backend.order("o-1"), f"2026-02-0{number}T00:00:00.000Z"
+        index().postpone(read, due_at)
+        index().postpone(read, LATER)
+        assert backend.stored_order("o-1")["dueAt"] == due_at
+
+
+def test_an_order_that_left_the_index_is_not_postponed(backend: MemoryBackend) -> None:
+    backend.put("orders", order())
+    index().postpone(backend.order("o-1"), LATER)
+    assert "dueAt" not in backend.stored_order("o-1")

@@ -5,10 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 
 import pytest
 
+from functions.shared.domain.errors import InvalidPageToken
 from functions.shared.persistence.dynamodb import AttributeValue, Item
+from functions.shared.persistence.pages import (
+    Position,
+    decode_position,
+    decode_token,
+    encode_position,
+    encode_token,
+)
 from local.memory.backend import MemoryBackend
 from local.memory.faults import CallRecorder, RecordedCall
 from tests.functions.records import create, each_kind
@@ -184,6 +193,9 @@ def _token(content: object) -> str:
         "ä",
         "abc",
         _token("text"),
+        "=" * 4,
+        _token({"list": "user", "key": {"userId": "x"}, "other": 1}) + "*",
+        _token({"list": "user", "key": {"userId": "x"}, "other": 1}),
         _token({"list": "user", "key": {"other": "x"}}),
         _token({"list": "user", "key": {"userId": ""}}),
         _token({"list": "product", "key": {"productId": 1}}),
@@ -195,6 +207,56 @@ def _token(content: object) -> str:
 def test_an_invalid_page_token_is_a_400(backend: MemoryBackend, kind: str, token: str) -> None:
     answer = backend.api.get(f"/{kind}", query={"nextToken": token})
     assert (answer.status, answer.body["code"]) == (400, "invalid_page_token")
+    assert answer.body["detail"] == "This list did not hand out the nextToken."
+
+
+def test_a_page_without_a_limit_has_20_records(backend: MemoryBackend) -> None:
+    fill(backend, "products", 21)
+    assert len(backend.api.get("/products").body["items"]) == 20
+
+
+@pytest.mark.parametrize("length", range(3))
+def test_a_token_is_text_for_a_url(length: int) -> None:
+    """Its bytes, in base 64, would need padding, and both signs that a URL gives another meaning."""
+    name = "list " + "?>" * 8 + "x" * length
+    token = encode_token(name, {"userId": {"S": "u-1"}})
+    assert token
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert {"-", "_"} <= set(token)
+    assert decode_token(name, "userId", token) == {"ExclusiveStartKey": {"userId": {"S": "u-1"}}}
+
+
+def test_a_position_is_decoded_by_its_list_within_its_partitions_and_times() -> None:
+    position = Position(at="b", shown={0: "x", 1: "y"})
+    token = encode_position("list", position)
+    for first, last in (("b", "b"), ("a", "c")):
+        assert decode_position("list", token, 2, first, last) == position
+    for name, partitions, first, last in (
+        ("other", 2, "b", "b"),
+        ("list", 1, "b", "b"),
+        ("list", 2, "c", "d"),
+        ("list", 2, "a", "a"),
+    ):
+        with pytest.raises(InvalidPageToken, match="did not hand out"):
+            decode_position(name, token, partitions, first, last)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"at": "b\n", "shown": {"0": "x"}},
+        {"at": "b", "shown": {"0": "x\n"}},
+        {"at": "b", "shown": {"-1": "x"}},
+        {"at": "a", "shown": {"0": "x\n"}},
+        {"at": "b", "shown": {"-1": "x\n"}},
+    ],
+)
+def test_a_position_that_no_list_hands_out_is_refused(after: object) -> None:
+    with pytest.raises(InvalidPageToken):
+        decode_position("list", _token({"list": "list", "after": after}), 2, "b", "c")
+    with pytest.raises(InvalidPageToken):
+        valid = {"at": "b", "shown": {"0": "x"}}
+        decode_position("list", _token({"list": "list", "after": valid, "other": 1}), 2, "b", "c")
 
 
 def test_a_page_token_of_another_user_is_a_400(backend: MemoryBackend) -> None:
