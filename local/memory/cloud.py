@@ -106,6 +106,9 @@ class MemoryCloud:
         call = ServiceCall(model.service_name, operation)
         known = model.operation_model(operation).input_shape.members
         assert request.keys() <= known.keys(), request  # botocore refuses others
+        for action in request.get("TransactItems", ()):
+            ((kind, write),) = action.items()
+            assert write.keys() <= known["TransactItems"].member.members[kind].members.keys(), write
         if operation == "TransactWriteItems":  # botocore adds this token
             request = {"ClientRequestToken": str(uuid4()), **request}
         conditions = _retry_conditions(client.meta.config.retries.get("total_max_attempts", 5))

@@ -312,7 +312,7 @@ class Table:
 
 
 def _check_placeholders(request: Mapping[str, Any], *expressions: str | None) -> None:
-    """Checks that a request defines the placeholders of its expressions and no others. DynamoDB refuses it."""
+    """Checks that a request defines exactly the placeholders of its expressions. DynamoDB refuses others."""
     defined = (
         request.get("ExpressionAttributeNames", {}).keys()
         | request.get("ExpressionAttributeValues", {}).keys()

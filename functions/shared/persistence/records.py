@@ -34,9 +34,7 @@ _BATCH_PAUSES = (0.05, 0.1, 0.2, 0.4)
 T = TypeVar("T", bound=User | Product)
 
 
-def batch_get(
-    client: Any, table: str, key_name: str, ids: Iterable[str], *, consistent: bool
-) -> list[Item]:
+def batch_get(client: Any, table: str, key_name: str, ids: Iterable[str], *, consistent: bool) -> list[Item]:
     """Returns up to 100 items by their keys, in no order. A key without an item is skipped.
 
     Keys that DynamoDB leaves unprocessed are read again after growing pauses. Raises `StoreContention` if

@@ -128,9 +128,9 @@ class UserRepository:
             present = None if is_new else self.records.find(user_id)
             is_new = False
             new = change(present)
-            if new is present:
-                return new, False
-            if self._transact({"Put": self._put(new, present)}, *self._move_address(new, present)):
+            if new is present or self._transact(
+                {"Put": self._put(new, present)}, *self._move_address(new, present)
+            ):
                 return new, present is None
             clock.pause(seconds)
         raise StoreContention("other requests change this user")

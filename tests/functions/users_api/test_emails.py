@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
+from msgspec.structs import replace
 
-from functions.shared.domain.users import email_key
+from functions.shared import aws
+from functions.shared.domain.users import User, email_key
 from functions.shared.persistence.dynamodb import from_item
+from functions.shared.persistence.users import UserRepository
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Killed
-from local.memory.faults import FAULTS, BeforeFirst, CallRecorder, FaultAt, faults_of
+from local.memory.faults import FAULTS, BeforeFirst, CallRecorder, Failing, FaultAt, faults_of
 from local.memory.functions import HttpAnswer
 from local.memory.interleaving import explore
+from local.memory.store import client_error
 
 ADA, GRACE, JOAN = "ada@example.com", "grace@example.com", "joan@example.com"
 
@@ -61,7 +65,53 @@ def test_a_search_reads_two_items(backend: MemoryBackend) -> None:
     calls = CallRecorder()
     with backend.hooked(calls):
         assert found(backend, ADA) == ["u-1"]
-    assert [call.operation for call in calls.calls] == ["GetItem", "GetItem"]
+    reads = [(call.operation, call.parameters["ConsistentRead"]) for call in calls.calls]
+    assert reads == [("GetItem", True), ("GetItem", True)]
+
+
+def test_a_user_who_changed_the_address_is_not_found_by_the_old_one(backend: MemoryBackend) -> None:
+    put(backend, "u-1", ADA)
+    entries = backend.cloud.store.tables["emails"].items
+    key, entry = next(iter(entries.items()))
+    backend.api.patch("/users/u-1", {"email": GRACE})
+    entries[key] = entry  # as a search may have read it before
+    assert found(backend, ADA) == []
+    # The user may take it again.
+    assert backend.api.patch("/users/u-1", {"email": ADA}).status == 200
+    check_addresses(backend)
+
+
+def test_the_entry_of_another_user_is_never_removed(backend: MemoryBackend) -> None:
+    for user, email in (("u-1", ADA), ("u-2", GRACE)):
+        put(backend, user, email)
+    entries = backend.cloud.store.tables["emails"].items
+    for entry in entries.values():
+        entry["userId"] = {"S": "u-3"}
+    backend.api.patch("/users/u-1", {"email": JOAN})
+    backend.api.delete("/users/u-2")
+    assert [entry["userId"]["S"] for entry in entries.values()] == ["u-3", "u-3"]
+
+
+@pytest.mark.parametrize("body", [{"email": GRACE}, None])
+def test_a_write_of_another_version_than_if_match_names_changes_nothing(
+    backend: MemoryBackend, body: object
+) -> None:
+    before = put(backend, "u-1", ADA).body
+    method, headers = "PATCH" if body else "DELETE", {"If-Match": '"2"'}
+    assert backend.api.request(method, "/users/u-1", body, headers=headers).status == 412
+    assert backend.api.get("/users/u-1").body == before
+    check_addresses(backend)
+
+
+def test_a_user_that_was_stored_before_is_returned(backend: MemoryBackend) -> None:
+    users = UserRepository(aws.client("dynamodb"), "users", "emails")
+    stored = User("u-1", "Ada", ADA, 1, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.000Z")
+    calls = CallRecorder()
+    with backend.hooked(calls):
+        assert users.create(stored) == stored
+    assert [call.operation for call in calls.calls] == ["TransactWriteItems"]
+    assert users.create(replace(stored, name="Countess")) == stored
+    assert users.records.get("u-1") == stored
 
 
 def test_an_address_of_another_user_is_a_409_that_changes_nothing(backend: MemoryBackend) -> None:
@@ -84,6 +134,7 @@ def test_a_changed_address_frees_the_old_one(backend: MemoryBackend) -> None:
     put(backend, "u-1", ADA)
     patched = backend.api.patch("/users/u-1", {"email": GRACE})
     assert (patched.status, patched.body["email"], patched.headers["etag"]) == (200, GRACE, '"2"')
+    assert patched.body["updatedAt"] > patched.body["createdAt"]
     assert (found(backend, ADA), found(backend, GRACE)) == ([], ["u-1"])
     assert put(backend, "u-2", ADA).status == 201
     assert put(backend, "u-1", JOAN).status == 200
@@ -136,11 +187,27 @@ def test_a_change_of_the_name_at_the_same_time_remains(backend: MemoryBackend) -
     check_addresses(backend)
 
 
-def test_a_user_that_keeps_changing_is_a_503(backend: MemoryBackend) -> None:
+@pytest.mark.parametrize(
+    ("of_user", "of_address", "status", "pauses"),
+    [
+        ("ConditionalCheckFailed", "None", 503, [0.05, 0.1, 0.2]),
+        ("TransactionConflict", "None", 503, []),
+        ("None", "TransactionConflict", 503, []),
+        ("None", "ValidationError", 500, []),
+    ],
+)
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_user_that_keeps_changing_is_a_503(
+    backend: MemoryBackend, method: str, of_user: str, of_address: str, status: int, pauses: list[float]
+) -> None:
     put(backend, "u-1", ADA)
-    with backend.hooked(FaultAt(1, FAULTS["transaction conflict"])):
-        answer = backend.api.patch("/users/u-1", {"email": GRACE})
-    assert (answer.status, answer.body["code"]) == (503, "unavailable")
+    reasons = [{"Code": of_user}, {"Code": of_address}]
+    cancelled = client_error(
+        "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons
+    )
+    with backend.hooked(Failing(cancelled, "TransactWriteItems")):
+        answer = backend.api.request(method, "/users/u-1", {"email": GRACE} if method == "PATCH" else None)
+    assert (answer.status, backend.paused) == (status, pauses)
     check_addresses(backend)
 
 

@@ -254,8 +254,8 @@ def test_a_position_is_decoded_by_its_list_within_its_partitions_and_times() -> 
 def test_a_position_that_no_list_hands_out_is_refused(after: object) -> None:
     with pytest.raises(InvalidPageToken):
         decode_position("list", _token({"list": "list", "after": after}), 2, "b", "c")
+    valid = {"at": "b", "shown": {"0": "x"}}
     with pytest.raises(InvalidPageToken):
-        valid = {"at": "b", "shown": {"0": "x"}}
         decode_position("list", _token({"list": "list", "after": valid, "other": 1}), 2, "b", "c")
 
 
