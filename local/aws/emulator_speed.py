@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 _EXPRESSIONS = 1024  # kept results of a function of an expression or a policy
+_PAUSE_OF_EXECUTIONS = 0.15  # seconds that the emulator sleeps before the first state
 _IDLE_CHECK = 30.0  # seconds until the thread of a stopped worker ends
 
 
@@ -31,6 +32,7 @@ def speed_up() -> None:
     _read_policies_once()
     _parse_jsonata_once()
     _wait_for_logs_without_polling()
+    _start_executions_at_once()
     _serve_runtimes_quickly()
     _collect_garbage_rarely()
 
@@ -141,6 +143,17 @@ def _wait_for_logs_without_polling() -> None:
         return "\n".join(lines)
 
     Worker._drain_stderr_bounded = drain
+
+
+def _start_executions_at_once() -> None:
+    """Leaves out the pause before the first state, which was two thirds of the time of an order."""
+    from ministack.services import stepfunctions
+
+    def sleep(seconds: float) -> None:
+        if seconds != _PAUSE_OF_EXECUTIONS:
+            time.sleep(seconds)
+
+    stepfunctions.time = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=sleep)
 
 
 def _serve_runtimes_quickly() -> None:

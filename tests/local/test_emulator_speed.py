@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jsonata.jsonata import Jsonata  # type: ignore[import-untyped]
 from ministack.core import iam_evaluator
 from ministack.core.lambda_runtime import ProvidedWorker, Worker
-from ministack.services import dynamodb
+from ministack.services import dynamodb, stepfunctions
 
 from local.aws import emulator_speed
 
@@ -176,6 +176,21 @@ def _ask(connection: http.client.HTTPConnection, *request: Any) -> tuple[int, An
 
 
 _API = "/2018-06-01/runtime"
+
+
+def test_an_execution_starts_without_a_pause_and_waits_as_long_as_its_states_say() -> None:
+    (clock,) = _with(emulator_speed._start_executions_at_once, stepfunctions, "time")
+    with patch("time.sleep") as slept, patch.object(stepfunctions, "time", clock):
+        stepfunctions._run_execution("no such execution")
+        stepfunctions._scaled_sleep(2)
+        execution = {"stateMachineArn": "gone", "status": "RUNNING"}
+        with (
+            patch.dict(stepfunctions._executions, {"e": execution}),
+            patch.object(stepfunctions, "_fail_execution") as fail,
+        ):
+            stepfunctions._run_execution("e")
+        fail.assert_called_once()
+    slept.assert_called_once_with(2)
 
 
 def test_the_runtime_api_hands_out_events_and_takes_results(
