@@ -90,7 +90,7 @@ references: implementations ## Compare the stand-ins with other implementations,
 	$(PYTEST) 2 tests/references
 
 clients: install ## Generate clients from the contract, compile them, and place an order with each
-	GENERATED_CLIENTS=1 $(BIN)/python -m pytest tests/clients
+	GENERATED_CLIENTS=1 $(BIN)/python -m pytest -rs tests/clients
 
 mutants: install ## Run the tests against every mutant, or those of ONLY="--since main"
 	$(BIN)/python -m tests.mutation $(ONLY)

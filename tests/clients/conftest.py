@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,10 +22,23 @@ from local.stack import running_stack
 HERE = Path(__file__).parent
 FOLDER = PROJECT_ROOT / ".build" / "clients"
 CONTRACT = PROJECT_ROOT / "docs" / "openapi.json"
+Generate = Callable[[str, Path, str], None]
 
 
-def run(*command: str, cwd: Path = FOLDER, env: dict[str, str] | None = None) -> str:
-    """Runs a command. Returns its standard output."""
+# What npm, Maven, Go and uv print if a registry does not answer. A wrong version prints none of it.
+_UNREACHABLE = re.compile(
+    r".*(?:code (?:EAI_AGAIN|ECONN\w+|ENOTFOUND|ERR_SOCKET_TIMEOUT|ETIMEDOUT)|Could not transfer artifact"
+    r"|dial tcp|(?:i/o|TLS handshake) timeout|error sending request).*"
+)
+
+
+def run(*command: str, cwd: Path = FOLDER, env: dict[str, str] | None = None, downloads: bool = False) -> str:
+    """Runs a command. Returns its standard output.
+
+    Skips the test without the program, or if the command `downloads` and the registry does not answer.
+    """
+    if shutil.which(command[0]) is None:
+        raise_not_available(f"{command[0]} is not on PATH")
     result = subprocess.run(
         command,
         cwd=cwd,
@@ -34,32 +48,51 @@ def run(*command: str, cwd: Path = FOLDER, env: dict[str, str] | None = None) ->
         check=False,
         timeout=900,
     )
-    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+    message = f"{' '.join(command)}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+    if result.returncode and downloads and (line := _UNREACHABLE.search(result.stdout + result.stderr)):
+        raise_not_available(f"{Path(command[0]).name}: no answer from its registry: {line[0][:300]}")
+    assert result.returncode == 0, message
     return result.stdout
 
 
-def generate(generator: str, into: Path, options: str) -> None:
-    """Generates a client with openapi-generator."""
-    shutil.rmtree(into, ignore_errors=True)
-    (jar,) = (FOLDER / "jar").glob("openapi-generator-cli-*.jar")
-    run(
-        *("java", "-jar", str(jar), "generate", "-i", str(CONTRACT), "-g", generator, "-o", str(into)),
-        *("--additional-properties", options),
-    )
+def raise_not_available(reason: str) -> NoReturn:
+    """Skips the test, or fails it if REQUIRE_CLIENTS is set."""
+    (pytest.fail if os.environ.get("REQUIRE_CLIENTS") else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
 def folder() -> Path:
-    """The folder with the programs, and the generators that `package.json`, `pom.xml` and `go.mod` pin."""
+    """The folder with the programs, and the files that pin the generators."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copytree(HERE / "programs", FOLDER, dirs_exist_ok=True)
     for name in ("package.json", "package-lock.json", "go.mod", "go.sum"):
         shutil.copy(HERE / name, FOLDER)
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    shutil.rmtree(FOLDER / "jar", ignore_errors=True)
-    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-    run("mvn", "--quiet", "--batch-mode", plugin, f"-DoutputDirectory={FOLDER / 'jar'}", cwd=HERE)
     return FOLDER
+
+
+@pytest.fixture(scope="session")
+def packages(folder: Path) -> None:
+    """The generators and parsers from npm, in the folder."""
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder, downloads=True)
+
+
+@pytest.fixture(scope="session")
+def generate(folder: Path) -> Generate:
+    """Generates a client with openapi-generator, from its name, a folder and options."""
+    shutil.rmtree(folder / "jar", ignore_errors=True)
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+    output = f"-DoutputDirectory={folder / 'jar'}"
+    run("mvn", "--quiet", "--batch-mode", plugin, output, cwd=HERE, downloads=True)
+    (jar,) = (folder / "jar").glob("openapi-generator-cli-*.jar")
+
+    def generate(generator: str, into: Path, options: str) -> None:
+        shutil.rmtree(into, ignore_errors=True)
+        run(
+            *("java", "-jar", str(jar), "generate", "-i", str(CONTRACT), "-g", generator, "-o", str(into)),
+            *("--additional-properties", options),
+        )
+
+    return generate
 
 
 @dataclass(frozen=True)

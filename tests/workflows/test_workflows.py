@@ -32,6 +32,7 @@ TEMPLATES: Final = PROJECT_ROOT / ".github" / "ISSUE_TEMPLATE"
 PERMISSIONS: Final = {
     ("check", "check"): {"contents": "read"},
     ("check", "mutants"): {"contents": "read"},
+    ("check", "clients"): {"contents": "read"},
     ("preview", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("deploy", "check"): {"contents": "read"},
     ("deploy", "dev"): {"contents": "read", "id-token": "write"},
@@ -55,6 +56,7 @@ OWN_AND_NOT_BY_DEPENDABOT: Final = (
 CONDITIONS: Final = {
     ("check", "check"): None,
     ("check", "mutants"): "github.event_name == 'pull_request'",
+    ("check", "clients"): "github.event_name == 'pull_request'",
     ("preview", "preview"): OWN_AND_NOT_BY_DEPENDABOT,
     ("deploy", "check"): None,
     ("deploy", "dev"): MAIN_ONLY,
@@ -69,6 +71,10 @@ CONCURRENCY: Final = {
     },
     ("check", "mutants"): {
         "group": "mutants-${{ github.event.pull_request.number }}",
+        "cancel-in-progress": True,
+    },
+    ("check", "clients"): {
+        "group": "clients-${{ github.event.pull_request.number }}",
         "cancel-in-progress": True,
     },
     ("preview", "preview"): {
@@ -332,6 +338,11 @@ def test_each_check_installs_and_requires_the_other_python() -> None:
     assert (checks["run"], proof["run"]) == ("make check PYTHON=python", "make proof PYTHON=python")
     assert checks["env"] == {EVERY_PYTHON: "true"}
     assert proof["env"] == {"REQUIRE_PULUMI": "true"}
+
+
+def test_each_pull_request_requires_every_generated_client() -> None:
+    *_, clients = load(PROJECT_ROOT / ".github/workflows/check.yml")["jobs"]["clients"]["steps"]
+    assert clients == {"run": "make clients PYTHON=python", "env": {"REQUIRE_CLIENTS": "true"}}
 
 
 def pulumi_steps() -> Iterator[tuple[str, dict[str, Any]]]:
