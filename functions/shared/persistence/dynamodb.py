@@ -1,7 +1,7 @@
 """DynamoDB's wire format and expressions, as far as they are needed here.
 
 boto3 has a serializer, but its import costs more than the rest of a cold start's own code. Only strings,
-whole numbers, booleans, lists and maps are stored.
+whole numbers, booleans, bytes, lists and maps are stored.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def to_value(value: object) -> AttributeValue:
         return {"S": value}
     if isinstance(value, bool):
         return {"BOOL": value}
+    if isinstance(value, bytes):
+        return {"B": value}
     if isinstance(value, int):
         return {"N": str(value)}
     if isinstance(value, dict):

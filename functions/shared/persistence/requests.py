@@ -9,6 +9,7 @@ has to be released.
 from __future__ import annotations
 
 import uuid
+import zlib
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,9 @@ from functions.shared.persistence.dynamodb import (
 
 # A client may repeat a request for 24 hours after its answer. The hour is for clocks that differ.
 KEPT_SECONDS = 25 * 60 * 60
+# A larger body is kept compressed. The largest, an order with 150 reports, has 760 KB, and an item at most
+# 400 KB. Its lines repeat, so less than 30 KB remain.
+_PLAIN_BYTES = 300_000
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, rename="camel"):
@@ -94,7 +98,7 @@ class RequestRepository:
         """Stores the answer to a request. Returns it, or the one that is stored already."""
         update = (
             UpdateExpression()
-            .set("answer", msgspec.to_builtins(answer))
+            .set("answer", _to_kept(answer))
             .require_equal("operationId", request.operation_id)
             .require_absent("answer")
         )
@@ -133,5 +137,16 @@ def _key(request: KeptRequest) -> Item:
     return {"requestId": {"S": request.request_id}}
 
 
+def _to_kept(answer: KeptAnswer) -> dict[str, Any]:
+    kept: dict[str, Any] = msgspec.to_builtins(answer)
+    body = answer.body.encode()
+    return kept | {"body": zlib.compress(body)} if len(body) > _PLAIN_BYTES else kept
+
+
 def _answer_in(entry: Item) -> KeptAnswer | None:
-    return msgspec.convert(from_value(entry["answer"]), KeptAnswer) if "answer" in entry else None
+    if "answer" not in entry:
+        return None
+    kept = from_value(entry["answer"])
+    if isinstance(kept["body"], bytes):
+        kept["body"] = zlib.decompress(kept["body"]).decode()
+    return msgspec.convert(kept, KeptAnswer)

@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from functions.shared import aws
-from functions.shared.persistence.dynamodb import from_item
+from functions.shared.domain.orders import OrderStatus
+from functions.shared.persistence.dynamodb import from_item, struct_to_item
 from functions.shared.persistence.requests import KEPT_SECONDS, KeptAnswer, KeptRequest, RequestRepository
 from local.memory.backend import MemoryBackend, installed
 from local.memory.cloud import Hook
 from local.memory.faults import FAULTS, BeforeFirst, Failing, FaultAt, faults_of, refusal
 from local.memory.functions import ApiClient, HttpAnswer, invoke
 from local.memory.interleaving import explore
+from tests.functions.shared.domain.samples import AT
+from tests.functions.shared.domain.test_shipping import item_bytes
+from tests.functions.test_limits import ITEM_BYTES, answer_bytes, order_with_most_reports
 
 KEY = {"Idempotency-Key": "k-1"}
 
@@ -367,3 +372,28 @@ def test_an_answer_that_cannot_be_kept_raises_the_error_of_the_store(
         pytest.raises(ClientError, match="AccessDenied"),
     ):
         requests.keep(request, KeptAnswer(200, {}, "{}"))
+
+
+@pytest.mark.parametrize(("size", "kind"), [(300_000, "S"), (300_001, "B")])
+def test_a_large_body_is_kept_compressed(
+    backend: MemoryBackend, requests: RequestRepository, size: int, kind: str
+) -> None:
+    answer = KeptAnswer(200, {}, "ä" * 149_999 + "x" * (size - 299_998))
+    request = requests.begin("r", "hash", at="2026-06-01T00:00:00.000Z")
+    assert requests.keep(request, answer) == requests.keep(request, KeptAnswer(201, {}, "")) == answer
+    (entry,) = backend.cloud.store.tables["requests"].items.values()
+    assert set(entry["answer"]["M"]["body"]) == {kind}
+
+
+def test_the_answer_about_the_largest_order_is_kept(backend: MemoryBackend) -> None:
+    order = replace(order_with_most_reports(), status=OrderStatus.IN_FULFILLMENT)
+    backend.cloud.store.tables["orders"].items[order.order_id] = struct_to_item(order)
+    path = f"/orders/{order.order_id}/cancel"
+    first = backend.api.post(path, headers=KEY)
+    assert first.status == 202
+    (entry,) = backend.cloud.store.tables["requests"].items.values()
+    assert item_bytes(entry) < ITEM_BYTES < answer_bytes(first.body)
+    declined = replace(order, cancel_requested_at=AT, cancel_refused_at=AT)
+    backend.cloud.store.tables["orders"].items[order.order_id] = struct_to_item(declined)
+    assert backend.api.post(path).status == 409
+    assert backend.api.post(path, headers=KEY) == first

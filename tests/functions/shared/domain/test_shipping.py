@@ -713,6 +713,8 @@ def item_bytes(value: Any) -> int:
     """
     if set(value) == {"S"}:
         return len(value["S"].encode())
+    if set(value) == {"B"}:
+        return len(value["B"])
     if set(value) == {"N"}:
         return len(value["N"]) // 2 + 2
     if set(value) == {"BOOL"}:
