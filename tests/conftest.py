@@ -55,6 +55,17 @@ def _compared_store(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets all processes of this test run use each other's runs of the program."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "runs").mkdir(exist_ok=True)
+    with patch.dict(os.environ, {"ORDERFLOW_RUNS_FOLDER": str(folder / "runs")}):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _without_deadline() -> Iterator[None]:
     """Starts without the deadline of an invocation in an earlier test, which may have passed."""

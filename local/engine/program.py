@@ -52,6 +52,9 @@ class _UnknownType:
     def __repr__(self) -> str:
         return "<unknown>"
 
+    def __reduce__(self) -> str:
+        return "UNKNOWN"  # copies and pickles are the same object
+
 
 UNKNOWN: Final = _UnknownType()
 """The recorded input or output whose value a preview cannot compute."""

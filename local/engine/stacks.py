@@ -1,5 +1,7 @@
 """Runs the Pulumi program and records its resources, once per process and configuration.
 
+Processes that have the same folder in RUNS_FOLDER run each configuration once.
+
 `declare_test_stack` uses the tests' own configuration, `declare_repository_stack` that of the repository.
 Operators change Pulumi.dev.yaml and Pulumi.prod.yaml. A test of the effect of a value therefore sets that
 value. A test of a repository stack must pass for every configuration.
@@ -7,9 +9,13 @@ value. A test of a repository stack must pass for every configuration.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import pickle
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
@@ -17,6 +23,9 @@ import yaml  # type: ignore[import-untyped]
 from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stack_config import load_stack_config
+
+RUNS_FOLDER: Final = "ORDERFLOW_RUNS_FOLDER"
+"""The environment variable with the folder for the runs of several processes with the same program."""
 
 # dev: all logs and no protection. prod: protected data and few logs.
 CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -91,6 +100,23 @@ def _values_in_file(stack: str) -> Mapping[str, Any]:
 
 @cache
 def _run(stack: str, preview: bool, config: str) -> ProgramRun:
+    folder = os.environ.get(RUNS_FOLDER)
+    if not folder:
+        return _record(stack, preview, config)
+    # The root is part of it: a test runs the tests of a changed copy of the project.
+    key = hashlib.sha256(repr((str(PROJECT_ROOT), stack, preview, config)).encode()).hexdigest()
+    file = Path(folder, f"{key}.pickle")
+    if file.exists():
+        found: ProgramRun = pickle.loads(file.read_bytes())  # noqa: S301  written by this code
+        return found
+    run = _record(stack, preview, config)
+    unfinished = file.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(pickle.dumps(run))
+    unfinished.rename(file)
+    return run
+
+
+def _record(stack: str, preview: bool, config: str) -> ProgramRun:
     overrides = json.loads(config)
     region = load_stack_config(PROJECT_ROOT, stack, overrides).values.get("aws:region", REGION)
     return run_program(stack, Recorder(region=region), preview=preview, config=overrides)
