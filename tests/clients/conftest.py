@@ -25,10 +25,12 @@ CONTRACT = PROJECT_ROOT / "docs" / "openapi.json"
 Generate = Callable[[str, Path, str], None]
 
 
-# What npm, Maven, Go and uv print if a registry does not answer. A wrong version prints none of it.
+# What npm, Maven, Go and uv print if a registry does not answer, or with 429 or 5xx. A wrong version prints
+# none of it.
 _UNREACHABLE = re.compile(
-    r".*(?:code (?:EAI_AGAIN|ECONN\w+|ENOTFOUND|ERR_SOCKET_TIMEOUT|ETIMEDOUT)|Could not transfer artifact"
-    r"|dial tcp|(?:i/o|TLS handshake) timeout|error sending request).*"
+    r".*(?:code (?:EAI_AGAIN|ECONN\w+|ENOTFOUND|ERR_SOCKET_TIMEOUT|ETIMEDOUT|E429|E5\d\d)"
+    r"|Could not transfer artifact|dial tcp|(?:i/o|TLS handshake) timeout|error sending request"
+    r"|\b(?:429 Too Many|50[234] [A-Z])).*"
 )
 
 
