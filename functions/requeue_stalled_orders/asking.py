@@ -117,13 +117,13 @@ class Asking:
         """Records that nothing more of an order will be shipped."""
 
         def decide(now: Order) -> Recorded:
-            left = by_product(now, held(now))
-            if now.status is not OrderStatus.IN_FULFILLMENT or not left:
+            if now.status is not OrderStatus.IN_FULFILLMENT:
                 return Recorded(now)
             if now.waits_for_cancellation:
                 # It may have agreed to another request, whose answer was lost.
                 return record_cancellation(now, agreed=True, at=at)
-            lines = [ReportedLine(product, pieces) for product, pieces in left.items()]
+            left = by_product(now, held(now)).items()
+            lines = [ReportedLine(product, pieces) for product, pieces in left]
             return record_refusal(now, "refused", RefusalReport(lines=lines, reason=reason[:200]), at=at)
 
         self._reporting.record(order.order_id, decide, at=at)

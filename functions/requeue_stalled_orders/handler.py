@@ -60,7 +60,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     """
     deadline.start(context)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLATION_REQUESTED:
-        requeue = _open_requeue(context, gives_attempts=False)
+        requeue = _open_requeue(context)
         requeue.ask_to_cancel(event["detail"]["orderId"])
         return _report(requeue, is_complete=True)
     at = clock.now()
@@ -71,9 +71,11 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         if _fulfillment_system is None:
             _measure(Counter())  # otherwise the alarm on a missing schedule would start
             return {"skipped": True}
-    requeue = _open_requeue(context, gives_attempts=not is_behind)
+    requeue = _open_requeue(context)
     try:
-        is_complete = requeue.run(at, lambda: context.get_remaining_time_in_millis() > _RESERVE)
+        is_complete = requeue.run(
+            at, lambda: context.get_remaining_time_in_millis() > _RESERVE, gives_attempts=not is_behind
+        )
     finally:
         _measure(requeue.outcomes)
     return _report(requeue, is_complete=is_complete) | ({"skipped": True} if is_behind else {})
@@ -85,7 +87,7 @@ def _report(requeue: Requeue, *, is_complete: bool) -> dict[str, Any]:
     return report
 
 
-def _open_requeue(context: Any, *, gives_attempts: bool) -> Requeue:
+def _open_requeue(context: Any) -> Requeue:
     return Requeue(
         orders=_orders,
         reservations=_reservations,
@@ -96,7 +98,6 @@ def _open_requeue(context: Any, *, gives_attempts: bool) -> Requeue:
         stalled_after_minutes=_stalled_after_minutes,
         correlation_id=context.aws_request_id,
         asking=_asking(context.aws_request_id),
-        gives_attempts=gives_attempts,
     )
 
 

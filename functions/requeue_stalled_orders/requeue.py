@@ -58,10 +58,9 @@ class Requeue:
         max_attempts: int,
         stalled_after_minutes: int,
         correlation_id: str,
-        asking: Asking | None = None,
-        gives_attempts: bool = True,
+        asking: Asking | None,
     ) -> None:
-        """`asking` is there with a fulfillment system. Without `gives_attempts` no order is requeued."""
+        """`asking` is there with a fulfillment system."""
         self._orders = orders
         self._reservations = reservations
         self._queue = queue
@@ -71,7 +70,6 @@ class Requeue:
         self._stalled_after_minutes = stalled_after_minutes
         self._correlation_id = correlation_id
         self._asking = asking
-        self._gives_attempts = gives_attempts
         # One entry per kind of obligation.
         self._handlers: Mapping[Obligation, Callable[[Order], Outcome | None]] = {
             Obligation.EVENT: self._publish,
@@ -82,9 +80,10 @@ class Requeue:
         self._unsent: list[OrderMessage] = []
         self.outcomes: Counter[Outcome] = Counter()
 
-    def run(self, now: str, has_time: Callable[[], bool]) -> bool:
+    def run(self, now: str, has_time: Callable[[], bool], *, gives_attempts: bool) -> bool:
         """Processes every order of the index that is due, the earliest of each shard first.
 
+        Without `gives_attempts` no order is requeued.
         Returns False if time ran out before all orders were processed. Raises botocore's errors when the
         index cannot be read or the queue takes nothing. It stops at once then, because each order that is not
         sent uses up an attempt. `outcomes` is complete in every case.
@@ -98,7 +97,8 @@ class Requeue:
                 if not has_time():
                     self._send()
                     return False
-                self._process_order(entry.order_id, partial(self._continue_order, now=now))
+                process = partial(self._continue_order, now=now, gives_attempts=gives_attempts)
+                self._process_order(entry.order_id, process)
             if following is not None:
                 pages.append((shard, following))
         self._send()
@@ -129,12 +129,14 @@ class Requeue:
         if len(self._unsent) == MAX_BATCH:
             self._send()
 
-    def _continue_order(self, order: Order, now: str) -> Outcome | None:
+    def _continue_order(self, order: Order, *, now: str, gives_attempts: bool) -> Outcome | None:
         """Returns the outcome, or None for an order that is about to be sent."""
-        if order.due_at is None or order.due_at > now:
-            return Outcome.MOVED_ON  # the index lags behind
         obligation = owed(order)
-        return Outcome.MOVED_ON if obligation is None else self._handlers[obligation](order)
+        if obligation is None or (order.due_at or now) > now:
+            return Outcome.MOVED_ON  # the index lags behind
+        if obligation is Obligation.ATTEMPT and not gives_attempts:
+            return Outcome.WAITING
+        return self._handlers[obligation](order)
 
     def _publish(self, order: Order) -> Outcome:
         if order.status in UNFINISHED_STATUSES:
@@ -152,8 +154,6 @@ class Requeue:
         return Outcome.CANCEL_ANSWERED if answered else Outcome.UNANSWERED
 
     def _give_attempt(self, order: Order) -> Outcome | None:
-        if not self._gives_attempts:
-            return Outcome.WAITING
         if self._is_running(self._message(order)):
             return Outcome.RUNNING
         is_last = order.attempts_used >= self._max_attempts

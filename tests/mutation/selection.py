@@ -26,22 +26,23 @@ _WRITES: Final = (
     f"{_P}/test_order_items.py",
     *(f"{_P}/test_reports.py", *_RECORDS, *_STEPS, *_ORDERS),
 )
-_DOMAIN: Final = (f"{_F}/shared/domain",)
+_D: Final = f"{_F}/shared/domain"
+_DOMAIN: Final = (_D,)
 _FIELDS: Final = f"{_F}/shared/test_violations.py"
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/baskets.py": (*_DOMAIN, f"{_F}/baskets_api", f"{_F}/orders_api"),
-    "functions/shared/domain/addresses.py": (*_DOMAIN, f"{_F}/orders_api", _FIELDS),
-    "functions/shared/domain/currencies.py": (*_DOMAIN, f"{_F}/products_api"),
+    "functions/shared/domain/addresses.py": (f"{_D}/test_addresses.py",),
+    "functions/shared/domain/currencies.py": (f"{_D}/test_currencies.py",),
     "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
-    "functions/shared/domain/ids.py": (*_DOMAIN, f"{_F}/orders_api", f"{_F}/shared"),
+    "functions/shared/domain/ids.py": (f"{_D}/test_ids.py", _FIELDS),
     "functions/shared/domain/moves.py": (*_DOMAIN, *_WRITES, f"{_F}/shared"),
     "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
-    "functions/shared/domain/obligations.py": (*_DOMAIN, f"{_F}/requeue_stalled_orders"),
-    "functions/shared/domain/preconditions.py": _RECORDS,
-    "functions/shared/domain/pricing.py": (*_DOMAIN, f"{_F}/products_api", f"{_F}/validate_order"),
-    "functions/shared/domain/quotes.py": (*_DOMAIN, f"{_F}/products_api"),
-    "functions/shared/domain/shipping.py": (*_DOMAIN, f"{_F}/reports_api", f"{_F}/requeue_stalled_orders"),
+    "functions/shared/domain/obligations.py": (f"{_D}/test_obligations.py",),
+    "functions/shared/domain/preconditions.py": (f"{_F}/products_api",),
+    "functions/shared/domain/pricing.py": (f"{_D}/test_pricing.py", f"{_F}/products_api"),
+    "functions/shared/domain/quotes.py": (f"{_D}/test_pricing.py", f"{_F}/products_api"),
+    "functions/shared/domain/shipping.py": (f"{_D}/test_shipping.py",),
     "functions/shared/domain/products.py": (
         *(*_DOMAIN, f"{_F}/products_api", _FIELDS, *_RECORDS, "tests/documents"),
     ),
@@ -99,6 +100,7 @@ COMPLETE: Final = {
     "functions/fulfill_order/fulfillment.py",
     "functions/release_order/handler.py",
     "functions/release_order/release.py",
+    "functions/requeue_stalled_orders/asking.py",
     "functions/requeue_stalled_orders/backlog.py",
     "functions/requeue_stalled_orders/executions.py",
     "functions/shared/lifecycle.py",

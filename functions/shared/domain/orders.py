@@ -13,14 +13,12 @@ from functions.shared.domain.addresses import Address
 from functions.shared.domain.errors import InvalidInput, RejectionCode
 from functions.shared.domain.ids import Identifier
 from functions.shared.domain.products import Currency
-from functions.shared.domain.texts import LINE, LINES
+from functions.shared.domain.texts import LINE, LINES, ShortLine
 
 MAX_LINES = 50
 MAX_QUANTITY = 1000
 
-Reference = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="a text on one line")
-]
+Reference = ShortLine
 """The client's own number of an order."""
 _Key = Annotated[
     str, msgspec.Meta(min_length=1, max_length=40, pattern=LINE, description="a text on one line")

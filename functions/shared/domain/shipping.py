@@ -35,7 +35,7 @@ from functions.shared.domain.orders import (
     ReturnStatus,
     Shipment,
 )
-from functions.shared.domain.texts import LINE, Line
+from functions.shared.domain.texts import Line, ShortLine
 
 MAX_REPORTS = 50
 """The most parcels, the most refusals, and the most returns of one order."""
@@ -43,9 +43,6 @@ MAX_ORDER_BYTES = 90_000
 """The most bytes of an order as JSON. Its item is smaller than 100 KB then."""
 
 _Quantity = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUANTITY)]
-_Short = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="a text on one line")
-]
 _Url = Annotated[
     str,
     msgspec.Meta(
@@ -84,8 +81,8 @@ class ShipmentReport(
 
     lines: _Lines
     shipped_at: _Time
-    carrier: _Short | None = None
-    tracking_number: _Short | None = None
+    carrier: ShortLine | None = None
+    tracking_number: ShortLine | None = None
     tracking_url: _Url | None = None
     delivered_at: _Time | None = None
 
@@ -145,8 +142,8 @@ def shipped(order: Order) -> list[int]:
 
 def refused(order: Order) -> list[int]:
     """Returns how many pieces of each line will not be shipped under the present reservation."""
-    attempt = order.reservation.attempt if order.holds_stock and order.reservation else None
-    return _sum(order, [refusal.quantities for refusal in order.refusals if refusal.attempt == attempt])
+    attempt = _attempt_of_hold(order)
+    return _sum(order, [one.quantities for one in order.refusals if attempt and one.attempt == attempt])
 
 
 def held(order: Order) -> list[int]:
@@ -218,7 +215,7 @@ def record_shipment(order: Order, shipment_id: str, report: ShipmentReport, *, a
         _owing(_progressed(changed, at), order, f"shipment/{shipment_id}"),
         by_product(order, quantities, sign=-1) if is_late else {},
         is_new=True,
-        is_unexpected=is_late or order.status not in _EXPECTED,
+        is_unexpected=is_late or order.status not in _SHIPPED_IN,
     )
 
 
@@ -229,7 +226,7 @@ def record_refusal(order: Order, refusal_id: str, report: RefusalReport, *, at: 
     `InvalidInput`, `NotHandedOver`, and `ReportRefused`.
     """
     _check_handed_over(order)
-    attempt = order.reservation.attempt if order.holds_stock and order.reservation else 0
+    attempt = _attempt_of_hold(order)
     refusal = Refusal(
         refusal_id=refusal_id,
         quantities=_by_line(order, report.lines),
@@ -361,14 +358,15 @@ def record_cancellation(order: Order, *, agreed: bool, at: str, word: Word | Non
 
 def _cancel_rest(order: Order, at: str) -> Recorded:
     left = held(order)
+    order = replace(order, updated_at=at)
     if any(shipped(order)):
         rest = Refusal(
             refusal_id="cancelled",
             quantities=left,
             reason="cancelled",
-            attempt=order.reservation.attempt if order.reservation else 0,
+            attempt=_attempt_of_hold(order),
         )
-        changed = _progressed(replace(order, refusals=[*order.refusals, rest], updated_at=at), at)
+        changed = _progressed(replace(order, refusals=[*order.refusals, rest]), at)
     else:
         changed = _moved(_released(order), OrderStatus.CANCELLED, at)
     return Recorded(_owing(changed, order), by_product(order, left), is_new=True)
@@ -376,10 +374,8 @@ def _cancel_rest(order: Order, at: str) -> Recorded:
 
 # --- what follows from a report ---------------------------------------------------------------------------
 
-# In these statuses a parcel is no surprise.
-_EXPECTED = frozenset(
-    {OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED, OrderStatus.DELIVERED}
-)
+# In later statuses everything was shipped or refused, or the order was given up.
+_SHIPPED_IN = (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT)
 
 
 def _progressed(order: Order, at: str, *, reason: str | None = None) -> Order:
@@ -388,14 +384,14 @@ def _progressed(order: Order, at: str, *, reason: str | None = None) -> Order:
     An order that was given up keeps its own. So does one in a new attempt that holds nothing yet: the report
     is of an earlier attempt.
     """
-    if order.holds_stock and order.status in (OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT):
+    if order.holds_stock and order.status in _SHIPPED_IN:
         if any(held(order)):
             if order.status is OrderStatus.VALIDATED:
                 order = _moved(order, OrderStatus.IN_FULFILLMENT, at)
         elif any(shipped(order)):
             order = _moved(order, OrderStatus.FULFILLED, at)
         else:
-            order = _moved(_released(order), OrderStatus.FAILED, at, f"refused: {reason or 'all lines'}")
+            order = _moved(_released(order), OrderStatus.FAILED, at, f"refused: {reason}")
     all_delivered = all(shipment.delivered_at for shipment in order.shipments)
     if order.status is OrderStatus.FULFILLED and order.shipments and all_delivered:
         order = _moved(order, OrderStatus.DELIVERED, at)
@@ -404,18 +400,17 @@ def _progressed(order: Order, at: str, *, reason: str | None = None) -> Order:
 
 def _moved(order: Order, to: OrderStatus, at: str, reason: str | None = None) -> Order:
     entry = HistoryEntry(status=to, at=at, reason=reason)
-    return replace(order, status=to, history=[*order.history, entry], status_reason=reason, updated_at=at)
+    return replace(order, status=to, history=[*order.history, entry], status_reason=reason)
 
 
 def _released(order: Order) -> Order:
-    return replace(
-        order,
-        reservation=replace(
-            order.reservation or Reservation(ReservationState.RELEASED, order.attempt),
-            state=ReservationState.RELEASED,
-            attempt=order.attempt,
-        ),
-    )
+    released = Reservation(ReservationState.RELEASED, order.attempt, handed_over_to=order.handed_over_to)
+    return replace(order, reservation=released)
+
+
+def _attempt_of_hold(order: Order) -> int:
+    """Returns the attempt that reserved what the order holds, or 0."""
+    return order.reservation.attempt if order.holds_stock and order.reservation else 0
 
 
 def _owing(order: Order, before: Order, *facts: str) -> Order:

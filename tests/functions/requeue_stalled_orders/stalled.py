@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+import pytest
+
+from functions.shared.order_queue import OrderMessage
 from local.memory.backend import MemoryBackend
-from local.memory.functions import invoke
+from local.memory.cloud import Execution, Hook, ServiceCall
+from local.memory.functions import LambdaContext, invoke
+from local.memory.queues import Message
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
+
+
+class Overtaking(Hook):
+    """Runs an action before a call with this operation, after `skipped` others."""
+
+    def __init__(self, operation: str, action: Callable[[], object], *, skipped: int = 0) -> None:
+        self._operation = operation
+        self._actions = [*[lambda: None] * skipped, action]
+
+    def before(self, call: ServiceCall, request: Mapping[str, Any]) -> None:
+        if call.operation == self._operation and self._actions:
+            self._actions.pop(0)()
+
+
+class LimitedContext(LambdaContext):
+    """A context with these remaining times, and none after them."""
+
+    def __init__(self, times: list[int]) -> None:
+        self._times = iter(times)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return next(self._times)
 
 
 def requeue(context: Any = None, *, event: Mapping[str, Any] | None = None) -> Any:
@@ -31,3 +60,17 @@ def stalled_order(
     backend.take_events()
     backend.set_order(order_id, dueAt=LONG_AGO, attempt=attempt, **attributes)
     return order_id
+
+
+def start_execution(backend: MemoryBackend, order_id: str) -> Execution:
+    """Starts the execution of the order's first attempt."""
+    message = OrderMessage(order_id, 1, "cid-1")
+    backend.cloud.queue.append(Message(msgspec.json.encode(message).decode()))
+    backend.deliver_messages()
+    return backend.running_executions()[-1]
+
+
+def measured(capsys: pytest.CaptureFixture[str], *names: str) -> tuple[float, ...]:
+    """Returns these metrics of the only run since the output was last read."""
+    (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    return tuple(value for name in names for value in record[name])

@@ -12,7 +12,7 @@ from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_orde
 def test_no_order_is_requeued_while_the_oldest_message_is_too_old(backend: MemoryBackend) -> None:
     order_id = stalled_order(backend)
     backend.measure_oldest_message(20, minutes_ago=5)
-    backend.measure_oldest_message(601, minutes_ago=1)
+    backend.measure_oldest_message(600, minutes_ago=1)
     assert requeue() == {"skipped": True}
     assert backend.stored_order(order_id)["attempt"] == 1
     assert backend.take_messages() == []

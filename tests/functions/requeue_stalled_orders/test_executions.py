@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
@@ -10,19 +9,9 @@ from functions.requeue_stalled_orders.executions import Executions
 from functions.shared import aws
 from functions.shared.order_queue import OrderMessage
 from local.memory.backend import OUTPUTS, MemoryBackend
-from local.memory.cloud import Execution
 from local.memory.faults import Failing, refusal
-from local.memory.queues import Message
 from local.memory.state_machine import End
-from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order
-
-
-def start_execution(backend: MemoryBackend, order_id: str) -> Execution:
-    """Starts the execution of the order's first attempt."""
-    message = OrderMessage(order_id, 1, "cid-1")
-    backend.cloud.queue.append(Message(msgspec.json.encode(message).decode()))
-    backend.deliver_messages()
-    return backend.running_executions()[-1]
+from tests.functions.requeue_stalled_orders.stalled import requeue, stalled_order, start_execution
 
 
 def test_an_order_whose_execution_ended_is_requeued(backend: MemoryBackend) -> None:

@@ -12,8 +12,15 @@ from functions.shared.domain.errors import OrderCancelled
 from local.memory.backend import MemoryBackend
 from local.memory.cloud import Hook, ServiceCall
 from local.memory.faults import Failing
-from local.memory.functions import LambdaContext, invoke_task
-from tests.functions.requeue_stalled_orders.stalled import LONG_AGO, requeue, stalled_order
+from local.memory.functions import LambdaContext, invoke, invoke_task
+from tests.functions.requeue_stalled_orders.stalled import (
+    LONG_AGO,
+    LimitedContext,
+    Overtaking,
+    requeue,
+    stalled_order,
+    start_execution,
+)
 
 
 class RefusedEntries(Hook):
@@ -46,7 +53,10 @@ def test_all_pages_of_a_shard_are_processed(backend: MemoryBackend, monkeypatch:
     monkeypatch.setattr(requeueing, "_PAGE", 1)
     order_ids = [stalled_order(backend) for _ in range(21)]
     assert len({backend.stored_order(order_id)["openShard"] for order_id in order_ids}) < 21
-    assert requeue() == {"requeued": 21, "complete": True}
+    for order_id in order_ids:  # they stay in the index
+        start_execution(backend, order_id)
+    context = LimitedContext([60_000] * 30)  # a page that is read again and again needs more
+    assert requeue(context) == {"running": 21, "complete": True}
 
 
 def test_a_requeued_order_is_not_requeued_again_at_once(backend: MemoryBackend) -> None:
@@ -116,8 +126,9 @@ def test_after_the_last_attempt_a_reservation_that_was_handed_over_stays_held(ba
     assert requeue() == {"exhausted": 1, "complete": True}
     order = backend.stored_order(order_id)
     assert (order["status"], order["reservation"]["state"]) == ("FAILED", "HELD")
-    assert order["statusReason"].endswith(
-        "; the reservation is held, because the fulfillment system may have shipped the order"
+    assert order["statusReason"] == (
+        "attempts_used_up: 3 attempts did not finish; the reservation is held, because the fulfillment "
+        "system may have shipped the order"
     )
     assert backend.stock(line["productId"]) == 3
 
@@ -176,23 +187,58 @@ def test_an_order_that_cannot_be_processed_does_not_stop_the_others(
     assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not processed", bad)]
 
 
+@pytest.mark.parametrize(
+    ("operation", "skipped"),
+    [("GetItem", 0), ("UpdateItem", 0), ("UpdateItem", 1)],
+    ids=["before it is read", "before its new attempt", "before it fails"],
+)
 def test_an_order_that_is_cancelled_during_the_run_is_skipped(
-    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+    backend: MemoryBackend, operation: str, skipped: int
 ) -> None:
-    from functions.requeue_stalled_orders import handler
-
-    order_id = stalled_order(backend)
-    begin = handler._orders.begin_attempt
-
-    def overtaken(*args: Any, **kwargs: Any) -> Any:
-        backend.api.post(f"/orders/{order_id}/cancel")
-        return begin(*args, **kwargs)
-
-    monkeypatch.setattr(handler._orders, "begin_attempt", overtaken)
-    assert requeue() == {"movedOn": 1, "complete": True}
+    order_id = stalled_order(backend, attempt=3)
+    cancel = Overtaking(operation, lambda: backend.api.post(f"/orders/{order_id}/cancel"), skipped=skipped)
+    with backend.hooked(cancel):
+        assert requeue() == {"movedOn": 1, "complete": True}
     assert backend.stored_order(order_id)["status"] == "CANCELLED"
     with pytest.raises(OrderCancelled):
         invoke_task("validate_order", order_id)
+
+
+def test_an_order_that_gets_another_attempt_before_it_fails_is_skipped(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, attempt=3)
+    again = Overtaking("UpdateItem", lambda: backend.set_order(order_id, attempt=5), skipped=1)
+    with backend.hooked(again):
+        assert requeue() == {"movedOn": 1, "complete": True}
+    assert backend.stored_order(order_id)["status"] == "PENDING"
+
+
+def test_a_reservation_that_is_handed_over_before_its_release_stays_held(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend, validated=True)
+    backend.reserve(order_id)
+    backend.set_order(order_id, attempt=3)
+    handed_over = {"state": "HELD", "attempt": 1, "handedOverTo": "partner/orders"}
+    hand_over = Overtaking("TransactWriteItems", lambda: backend.set_order(order_id, reservation=handed_over))
+    with backend.hooked(hand_over):
+        assert requeue() == {"movedOn": 1, "complete": True}
+    assert backend.stored_order(order_id)["reservation"] == handed_over
+
+
+def test_an_order_that_the_index_still_lists_with_an_earlier_time_is_skipped(backend: MemoryBackend) -> None:
+    order_id = stalled_order(backend)
+    later = "9999-01-01T00:00:00.000Z"
+    with backend.hooked(Overtaking("GetItem", lambda: backend.set_order(order_id, dueAt=later))):
+        assert requeue() == {"movedOn": 1, "complete": True}
+    assert backend.stored_order(order_id)["attempt"] == 1
+
+
+def test_an_order_is_due_at_its_time(backend: MemoryBackend) -> None:
+    from functions.requeue_stalled_orders import handler
+    from functions.requeue_stalled_orders.requeue import Outcome
+
+    stalled_order(backend)
+    run = handler._open_requeue(LambdaContext())
+    assert run.run(LONG_AGO, lambda: True, gives_attempts=True)
+    assert run.outcomes[Outcome.REQUEUED] == 1
 
 
 def test_a_refused_message_is_sent_again_once_and_then_in_a_later_run(backend: MemoryBackend) -> None:
@@ -213,19 +259,10 @@ def test_a_run_without_a_queue_stops_before_it_uses_up_more_attempts(backend: Me
 
 
 def test_a_run_stops_before_its_timeout_and_reports_that_it_is_incomplete(backend: MemoryBackend) -> None:
-    class ShortContext:
-        """A context with too little time left after three orders."""
-
-        aws_request_id = "r"
-        function_name = invoked_function_arn = "function"
-        memory_limit_in_mb = 256
-        times = iter([60_000, 60_000, 50_000, 40_000, 19_999])  # the first is read for the calls' deadline
-
-        def get_remaining_time_in_millis(self) -> int:
-            return next(self.times)
-
     for _ in range(5):
         stalled_order(backend)
-    assert requeue(ShortContext()) == {"requeued": 3}
+    # The first is read for the calls' deadline.
+    report = invoke("requeue_stalled_orders", {}, LimitedContext([60_000, 60_000, 50_000, 20_001, 20_000]))
+    assert (report["requeued"], report["complete"]) == (3, False)
     assert len(backend.take_messages()) == 3
     assert requeue() == {"requeued": 2, "complete": True}

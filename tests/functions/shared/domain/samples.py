@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from functions.shared.domain.moves import Move
 from functions.shared.domain.orders import (
     HistoryEntry,
@@ -12,6 +14,7 @@ from functions.shared.domain.orders import (
     ReservationState,
 )
 from functions.shared.domain.products import Product
+from functions.shared.violations import violations
 
 AT = "2026-01-01T00:00:00.000Z"
 LATER = "2026-01-01T00:01:00.000Z"
@@ -52,6 +55,11 @@ def held_reservation(attempt: int = 1, *, handed_over_to: str | None = None) -> 
 
 def move(to: OrderStatus, attempt: int | None = 1) -> Move:
     return Move(order_id="o-1", to=to, at=LATER, attempt=attempt)
+
+
+def mistakes(kind: type[msgspec.Struct], content: object) -> list[tuple[str, str]]:
+    """Returns the wrong fields of an input, each with the expected value."""
+    return [(one.field, one.message) for one in violations(content, kind)]
 
 
 RESERVATIONS: dict[str, Reservation | None] = {

@@ -25,7 +25,7 @@ def test_a_withdrawn_code_a_fund_and_a_metal_are_no_currency(code: str) -> None:
 
 def test_no_currency_is_listed_twice() -> None:
     assert len(DECIMALS) == 16 + 133 + 7
-    assert all(re.fullmatch(CODE, code) for code in DECIMALS)
+    assert all(re.fullmatch(CODE, code) and len(code) == 3 for code in DECIMALS)
 
 
 def test_the_page_lists_the_currencies_without_two_decimals() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from functions.shared.domain.ids import Identifier, event_id_for, order_id_for
+from functions.shared.domain.ids import (
+    Identifier,
+    basket_order_id,
+    event_id_for,
+    next_basket_id,
+    order_id_for,
+)
 from functions.shared.domain.moves import last_change_to
 from functions.shared.domain.orders import OrderStatus
 from tests.functions.shared.domain.samples import order
@@ -38,6 +44,8 @@ def test_ids_are_the_same_in_every_version() -> None:
     """A newer version may answer a repeated request, or publish an event again."""
     assert order_id_for("c-1", "u-1", "key") == "d204c8a3-665c-5140-9f3a-774f87ef1040"
     assert event_id_for("o-1", 2) == "67dcbb67-4c56-5592-9b46-2790db6a4893"
+    assert basket_order_id("b-1") == "350ed686-cbff-5478-b1cd-2c98f1f189a9"
+    assert next_basket_id("b-1") == "9602384f-d583-5e2e-9b7f-443f7b785a14"
 
 
 @pytest.mark.parametrize("value", ["a", "A-b_9", "x" * 64, "a.b", ".a", "a.", "..a", "..-", "SKU-4.2"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -48,7 +49,7 @@ from functions.shared.domain.shipping import (
 )
 from functions.shared.persistence.dynamodb import struct_to_item
 from tests.functions.shared.domain import samples
-from tests.functions.shared.domain.samples import AT, LATER
+from tests.functions.shared.domain.samples import AT, LATER, mistakes
 
 SHIPPED_AT = "2026-01-02T08:00:00Z"
 DELIVERED_AT = "2026-01-03T08:00:00Z"
@@ -83,8 +84,7 @@ def lines_of(pieces: Mapping[str, int], **more: object) -> list[dict[str, object
 
 
 def parcel(pieces: Mapping[str, int] | None = None, /, **fields: Any) -> ShipmentReport:
-    content = {"lines": lines_of(pieces or ORDERED), "shippedAt": SHIPPED_AT, **fields}
-    return msgspec.convert(content, ShipmentReport)
+    return msgspec.convert(parcel_content(**{"lines": lines_of(pieces or ORDERED), **fields}), ShipmentReport)
 
 
 def refusal(pieces: Mapping[str, int] | None = None, reason: str = "broken") -> RefusalReport:
@@ -151,6 +151,7 @@ def test_the_first_of_two_parcels_leaves_the_order_in_fulfillment_and_the_second
 def test_a_parcel_that_is_reported_before_the_answer_to_the_request_counts() -> None:
     recorded = ship(in_fulfillment(OrderStatus.VALIDATED), p1=1)
     assert recorded.order.status is OrderStatus.IN_FULFILLMENT
+    assert (recorded.order.history[-1].at, recorded.is_unexpected) == (LATER, False)
     whole = ship(in_fulfillment(OrderStatus.VALIDATED))
     assert statuses(whole.order) == ["FULFILLED"]
 
@@ -158,7 +159,7 @@ def test_a_parcel_that_is_reported_before_the_answer_to_the_request_counts() -> 
 def test_the_same_parcel_twice_is_one_parcel() -> None:
     first = ship(in_fulfillment(), p1=2)
     again = ship(first.order, p1=2)
-    assert again == Recorded(first.order)
+    assert tuple(again) == (first.order, {}, False, False, (), False, ())
     assert again.order is first.order
 
 
@@ -219,6 +220,8 @@ def test_a_parcel_that_is_delivered_before_it_is_shipped_is_invalid() -> None:
     with pytest.raises(InvalidInput, match="expected a time after shippedAt") as error:
         record_shipment(in_fulfillment(), "s-1", report, at=LATER)
     assert error.value.field == "deliveredAt"
+    report = parcel(deliveredAt=SHIPPED_AT)
+    assert record_shipment(in_fulfillment(), "s-1", report, at=LATER).order.status is OrderStatus.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -264,6 +267,12 @@ def test_a_carrier_that_changes_is_corrected() -> None:
     assert changed.order.shipments[0].carrier == "UPS"
 
 
+def test_an_addition_changes_only_its_parcel() -> None:
+    order = ship(ship(in_fulfillment(), "s-1", p1=1).order, "s-2", p1=1).order
+    changed = record_shipment(order, "s-2", parcel({"p-1": 1}, carrier="UPS"), at=LATER).order
+    assert [(one.id, one.carrier) for one in changed.shipments] == [("s-1", None), ("s-2", "UPS")]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -293,8 +302,19 @@ def test_a_report_that_takes_a_fact_back_is_refused(
         record_shipment(order, "s-1", parcel(**second), at=LATER)
 
 
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
 def test_an_equal_time_in_another_zone_is_the_same_time() -> None:
     order = ship(in_fulfillment()).order
+    assert order.shipments[0].shipped_at == "2026-01-02T08:00:00.000Z"
     again = parcel(shippedAt="2026-01-02T09:00:00+01:00")
     assert record_shipment(order, "s-1", again, at=LATER).order is order
 
@@ -302,6 +322,7 @@ def test_an_equal_time_in_another_zone_is_the_same_time() -> None:
 def test_a_parcel_that_shipped_at_once_gets_the_time_of_its_first_report() -> None:
     order = in_fulfillment(OrderStatus.FULFILLED)
     order = replace(order, shipments=[Shipment(shipment_id="s-1")])
+    assert held(order) == [0, 0]
     changed = deliver(order)
     assert changed.order.status is OrderStatus.DELIVERED
     assert changed.order.shipments[0].quantities is None
@@ -352,7 +373,9 @@ def test_an_order_fails_and_is_released_when_all_is_refused() -> None:
     assert (order.status, order.status_reason) == (OrderStatus.FAILED, "refused: broken")
     assert not order.holds_stock
     assert (first.stock, second.stock) == ({"p-1": 3}, {"p-2": 2})
-    assert held(order) == [0, 0]
+    assert (held(order), refused(order)) == ([0, 0], [0, 0])
+    again = refuse(order, "r-1", p1=3)
+    assert again == Recorded(order)
 
 
 def test_a_refusal_with_other_lines_than_before_is_refused() -> None:
@@ -365,7 +388,16 @@ def test_a_refusal_with_other_lines_than_before_is_refused() -> None:
 def test_a_refusal_after_a_release_puts_nothing_back(status: OrderStatus) -> None:
     recorded = refuse(given_up(status), p1=3)
     assert (recorded.stock, recorded.order.status) == ({}, status)
+    assert (recorded.order.refusals[0].attempt, refused(recorded.order)) == (0, [0, 0])
     assert refuse(recorded.order, p1=3).order is recorded.order
+
+
+def test_a_refusal_of_an_earlier_reservation_may_be_repeated_for_the_present_one() -> None:
+    order = refuse(in_fulfillment(), p1=1).order
+    order = replace(order, attempt=2, reservation=samples.held_reservation(2, handed_over_to=OUTSIDE))
+    again = refuse(order, p1=1)
+    assert (again.stock, again.is_new) == ({"p-1": 1}, True)
+    assert [(one.id, one.attempt) for one in again.order.refusals] == [("r-1", 2)]
 
 
 def test_a_refusal_of_an_earlier_attempt_does_not_fail_the_next_attempt() -> None:
@@ -412,10 +444,13 @@ def test_a_delivery_keeps_a_late_parcel_late() -> None:
 
 def test_an_answer_with_one_parcel_ships_what_is_not_shipped_yet() -> None:
     order = ship(in_fulfillment(), p1=1).order
-    recorded = record_word(order, Word(whole="s-2"), at=LATER)
+    recorded = record_word(replace(order, unsent=[]), Word(whole="s-2"), at=LATER)
     assert recorded.order.status is OrderStatus.FULFILLED
-    assert recorded.order.shipments[1].quantities == [2, 2]
+    assert recorded.order.shipments[1] == Shipment(shipment_id="s-2", quantities=[2, 2], shipped_at=LATER)
+    assert recorded.order.unsent == ["shipment/s-2", "status/3"]
+    assert (recorded.is_new, recorded.order.history[-1].at) == (True, LATER)
     assert record_word(recorded.order, Word(whole="s-2"), at=LATER).order is recorded.order
+    assert record_word(order, Word(whole="s-1"), at=LATER) == Recorded(order)
 
 
 def test_an_answer_brings_parcels_and_refusals_that_are_not_known_yet() -> None:
@@ -452,6 +487,8 @@ def test_an_answer_about_an_order_that_was_given_up_reports_its_late_parcels() -
 def test_an_announced_return_changes_no_stock_and_may_change() -> None:
     first = announce(ship(in_fulfillment()).order, p1=1)
     assert (first.stock, first.is_new) == ({}, True)
+    (back,) = first.order.returns
+    assert (back.status, back.restocked, back.at, back.reason) == ("REQUESTED", [1, 0], LATER, None)
     changed = announce(first.order, p1=2)
     assert (changed.stock, changed.is_new, returned(changed.order)) == ({}, False, [2, 0])
 
@@ -466,8 +503,13 @@ def test_a_received_return_goes_back_to_stock_once() -> None:
 
 
 def test_a_received_return_that_cannot_be_sold_again_does_not_go_back_to_stock() -> None:
-    recorded = receive(ship(in_fulfillment()).order, restock=False, p1=2)
+    report = msgspec.convert(
+        {"status": "RECEIVED", "lines": lines_of({"p-1": 2}), "reason": "broken"}, ReturnReport
+    )
+    assert report.lines[0].restock is False
+    recorded = record_return(ship(in_fulfillment()).order, "t-1", report, at=LATER)
     assert (recorded.stock, recorded.is_new) == ({}, True)
+    assert recorded.order.returns[0].reason == "broken"
     assert returned(recorded.order, only_restocked=True) == [0, 0]
     assert returned(recorded.order) == [2, 0]
 
@@ -544,8 +586,8 @@ def test_only_a_cancellation_of_an_order_in_fulfillment_is_asked_for(status: Ord
 def test_an_agreed_cancellation_cancels_the_order_and_releases_its_stock_once() -> None:
     recorded = record_cancellation(asked(), agreed=True, at=LATER)
     assert recorded.order.status is OrderStatus.CANCELLED
-    assert not recorded.order.holds_stock
-    assert recorded.stock == ORDERED
+    assert recorded.order.reservation == Reservation(ReservationState.RELEASED, 1, handed_over_to=OUTSIDE)
+    assert (recorded.stock, recorded.is_new) == (ORDERED, True)
     again = record_cancellation(recorded.order, agreed=True, at=LATER)
     assert again == Recorded(recorded.order)
 
@@ -553,7 +595,7 @@ def test_an_agreed_cancellation_cancels_the_order_and_releases_its_stock_once() 
 def test_a_declined_cancellation_leaves_the_order_in_fulfillment_and_is_final() -> None:
     recorded = record_cancellation(asked(), agreed=False, at=LATER)
     assert (recorded.order.status, recorded.stock) == (OrderStatus.IN_FULFILLMENT, {})
-    assert recorded.order.cancel_refused_at == LATER
+    assert (recorded.order.cancel_refused_at, recorded.is_new) == (LATER, True)
     with pytest.raises(TooLateToCancel, match=r"^the fulfillment system declined: it ships the order$"):
         ask_to_cancel(recorded.order, at=LATER)
     assert record_cancellation(recorded.order, agreed=True, at=LATER) == Recorded(recorded.order)
@@ -579,9 +621,9 @@ def test_what_the_system_shipped_is_recorded_before_its_agreed_cancellation() ->
     recorded = record_cancellation(order, agreed=True, at=LATER, word=word)
     assert recorded.order.status is OrderStatus.FULFILLED
     assert recorded.stock == {"p-1": 2, "p-2": 2}
-    assert [(one.id, one.quantities) for one in recorded.order.refusals] == [
-        ("r-1", [0, 1]),
-        ("cancelled", [2, 1]),
+    assert [(one.id, one.quantities, one.reason, one.attempt) for one in recorded.order.refusals] == [
+        ("r-1", [0, 1], "broken", 1),
+        ("cancelled", [2, 1], "cancelled", 1),
     ]
     assert recorded.order.unsent == ["shipment/s-1", "status/3"]
     assert not recorded.is_unexpected
@@ -590,7 +632,7 @@ def test_what_the_system_shipped_is_recorded_before_its_agreed_cancellation() ->
 def test_a_system_that_agreed_after_its_last_parcel_has_shipped_the_order() -> None:
     recorded = record_cancellation(asked(), agreed=True, at=LATER, word=Word(shipments=[("s-1", parcel())]))
     assert (recorded.order.status, recorded.stock) == (OrderStatus.FULFILLED, {})
-    assert recorded.order.refusals == []
+    assert (recorded.order.refusals, recorded.order.history[-1].at) == ([], LATER)
 
 
 def test_a_contradiction_does_not_stop_an_agreed_cancellation() -> None:
@@ -616,6 +658,34 @@ def test_a_parcel_that_loses_against_an_agreed_cancellation_is_an_unexpected_fac
 def test_a_cancellation_that_was_not_asked_for_changes_nothing() -> None:
     order = in_fulfillment()
     assert record_cancellation(order, agreed=True, at=LATER) == Recorded(order)
+
+
+def test_a_release_is_of_the_present_attempt() -> None:
+    order = replace(asked(), attempt=2)
+    released = record_cancellation(order, agreed=True, at=LATER).order.reservation
+    assert released == Reservation(ReservationState.RELEASED, 2, handed_over_to=OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda order: ship(order, p1=1),
+        lambda order: refuse(order, p1=1),
+        lambda order: record_word(order, Word(whole="s-9"), at=LATER),
+        lambda order: record_word(order, Word(refusals=[("r-1", refusal({"p-1": 1}))]), at=LATER),
+        lambda order: record_shipment(order, "s-0", parcel({"p-1": 1}, carrier="DHL"), at=LATER),
+        lambda order: announce(order, p1=1),
+        lambda order: ask_to_cancel(order, at=LATER),
+        lambda order: record_cancellation(replace(order, cancel_requested_at=AT), agreed=False, at=LATER),
+        lambda order: record_cancellation(replace(order, cancel_requested_at=AT), agreed=True, at=LATER),
+        lambda order: record_cancellation(
+            replace(order, cancel_requested_at=AT, shipments=[]), agreed=True, at=LATER
+        ),
+    ],
+)
+def test_every_change_sets_the_time_of_the_order(record: Callable[[Order], Recorded]) -> None:
+    order = replace(ship(in_fulfillment(), "s-0", p1=1).order, updated_at=AT)
+    assert record(order).order.updated_at == LATER
 
 
 # --- events that are owed ---------------------------------------------------------------------------------
@@ -663,6 +733,17 @@ def largest_order() -> Order:
         metadata={f"{number:040}": "\U0001f4e6" * 200 for number in range(20)},
         reference="\U0001f4e6" * 64,
     )
+
+
+def test_an_order_may_have_90_000_bytes() -> None:
+    order = in_fulfillment()
+    (line, *others) = order.items
+    size = len(msgspec.json.encode(ship(replace(order, items=[replace(line, title=""), *others])).order))
+    titles = ["x" * (90_000 - size + more) for more in (0, 1)]
+    largest, too_large = (replace(order, items=[replace(line, title=title), *others]) for title in titles)
+    assert len(msgspec.json.encode(ship(largest).order)) == 90_000
+    with pytest.raises(ReportRefused, match=r"^the order would have 90001 bytes, and may have 90000$"):
+        ship(too_large)
 
 
 def test_a_report_that_makes_an_order_too_large_is_refused_and_the_item_stays_below_100_kb() -> None:
@@ -723,6 +804,65 @@ def item_bytes(value: Any) -> int:
         return 3 + sum(1 + item_bytes(element) for element in value["L"])
     content, base = (value["M"], 3) if set(value) == {"M"} else (value, 0)
     return base + sum(1 + len(name.encode()) + item_bytes(element) for name, element in content.items())
+
+
+# --- format -----------------------------------------------------------------------------------------------
+
+_URL = "an https URL of at most 500 characters or null"
+_TEXT = "a text on one line of 1 to 64 characters or null"
+_TIME = "a time such as 2026-01-31T08:00:00Z"
+
+
+def test_a_report_is_written_as_it_was_sent() -> None:
+    shipment = {"lines": lines_of(ORDERED), "shippedAt": SHIPPED_AT}
+    back = {"status": "REQUESTED", "lines": lines_of(ORDERED)}
+    for content, kind in ((shipment, ShipmentReport), (back, ReturnReport)):
+        assert msgspec.to_builtins(msgspec.convert(content, kind)) == content
+
+
+@pytest.mark.parametrize(
+    ("field", "longest", "expected"),
+    [
+        ("carrier", "x" * 64, _TEXT),
+        ("trackingNumber", "x" * 64, _TEXT),
+        ("trackingUrl", "https://" + "x" * 492, _URL),
+    ],
+)
+def test_a_text_of_a_parcel_has_a_limit(field: str, longest: str, expected: str) -> None:
+    for text in (longest, longest[:9]):
+        assert mistakes(ShipmentReport, parcel_content(**{field: text})) == []
+    for text in (longest + "x", " ", longest[:9] + "\n"):
+        assert mistakes(ShipmentReport, parcel_content(**{field: text})) == [(field, f"expected {expected}")]
+
+
+def test_a_time_of_a_parcel_has_a_zone() -> None:
+    content = parcel_content(shippedAt="2026-01-31T08:00:00")
+    assert mistakes(ShipmentReport, content) == [("shippedAt", f"expected {_TIME}")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (ShipmentReport, {"shippedAt": SHIPPED_AT}),
+        (RefusalReport, {"reason": "broken"}),
+        (ReturnReport, {"status": "RECEIVED"}),
+    ],
+)
+def test_a_report_has_1_to_50_lines_and_no_unknown_field(
+    kind: type[msgspec.Struct], content: dict[str, object]
+) -> None:
+    lines = [{"productId": f"p-{number}", "quantity": 1} for number in range(51)]
+    assert mistakes(kind, content | {"lines": lines[:50]}) == []
+    for wrong in ([], lines):
+        found = mistakes(kind, content | {"lines": wrong})
+        assert found == [("lines", "expected a list of 1 to 50 elements")]
+    assert [field for field, _ in mistakes(kind, content | {"lines": lines[:1], "size": 1})] == ["size"]
+    unknown = content | {"lines": [{**lines[0], "color": "red"}]}
+    assert [field for field, _ in mistakes(kind, unknown)] == ["lines[0].color"]
+
+
+def parcel_content(**fields: object) -> dict[str, object]:
+    return {"lines": lines_of(ORDERED), "shippedAt": SHIPPED_AT, **fields}
 
 
 # --- conservation -----------------------------------------------------------------------------------------
