@@ -21,6 +21,7 @@ from components.schedule import Schedule
 from components.settings.stack import StackSettings
 from components.table import Index, Table
 from components.tags import tag_everything
+from components.warm_starts import publish_versions, use_alias
 from components.workflow import Workflow
 
 settings = StackSettings.load()
@@ -88,7 +89,9 @@ def function(
         grants=grants,
         layer=layer,
         settings=settings.functions,
+        opts=publish_versions(settings.warm_starts, name),
     )
+    use_alias(settings.warm_starts, declared)
     functions.append(declared)
     return declared
 

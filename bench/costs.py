@@ -366,7 +366,7 @@ def _default(declaration: Mapping[str, Any]) -> str:
     if isinstance(default, dict):
         return ", ".join(default) or "none"
     if isinstance(default, list):
-        return ", ".join(map(str, default))
+        return ", ".join(map(str, default)) or "none"
     return str(default).lower() if isinstance(default, bool) else str(default) or "none"
 
 
@@ -377,6 +377,7 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
     log_line = PRICES["logBytes"].of(1000) * _MILLION
     provisioned = 0.00065 * _MONTH / 3600
     full_use = _MONTH / 1e6
+    less = 1 - PRICES["gbSecondsOfProvisioned"].of(1) / PRICES["gbSeconds"].of(1)
     no_effect = "None."
     return {
         "logLevel": f"Logs at INFO cost {_logs(fulfilled)}; at WARNING only metrics remain (see Telemetry).",
@@ -404,6 +405,11 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "functionMemoryMb": f"{memory:.2f} for each 128 MB at {LAMBDA_SECONDS * 1000:.0f} ms per invocation. "
         "More memory means more CPU, which shortens invocations.",
         "reservedConcurrency": no_effect,
+        "snapStart": f"{_monthly('snapshotGbSeconds'):.2f} USD a month for each version of a function at "
+        f"256 MB, until it is deleted, and {PRICES['restoredGb'].of(0.25) * _MILLION:.2f} per million cold "
+        "starts.",
+        "provisionedConcurrency": f"{_monthly('provisionedGbSeconds'):.2f} USD a month for each environment "
+        f"at 256 MB. Their duration is cheaper, by {less:.0%}.",
         "tableBillingMode": f"PROVISIONED costs {provisioned:.2f} USD a month per write unit per second. "
         f"On demand the same unit costs {PRICES['writeUnits'].of(1e6) * full_use:.2f} at constant use. "
         "PROVISIONED is cheaper above "
@@ -437,6 +443,11 @@ def _effects(fulfilled: OrderPath) -> Mapping[str, str]:
         "alarmQueueSeconds": no_effect,
         "tracingPercent": f"{PRICES['traces'].of(1e4):.2f} per percent of the requests.",
     }
+
+
+def _monthly(price: str) -> float:
+    """Returns the USD a month for a function's memory of 256 MB."""
+    return PRICES[price].of(0.25 * _MONTH)
 
 
 def _price_table() -> str:

@@ -66,6 +66,14 @@ PRICES: Final[Mapping[str, Price]] = {
         tiers=((7.5e9, 0.0000133334), (18.75e9, 0.0000120001), (_ALL, 0.0000106667)),
         source=_LAMBDA,
     ),
+    "snapshotGbSeconds": _flat("Lambda SnapStart, cached snapshot", "GB-second", 1, 0.0000015046, _LAMBDA),
+    "restoredGb": _flat("Lambda SnapStart, restored snapshot", "GB", 1, 0.0001397998, _LAMBDA),
+    "provisionedGbSeconds": _flat(
+        "Lambda provisioned concurrency, arm64", "GB-second", 1, 0.0000033334, _LAMBDA
+    ),
+    "gbSecondsOfProvisioned": _flat(
+        "Lambda duration with provisioned concurrency, arm64", "GB-second", 1, 0.0000077778, _LAMBDA
+    ),
     "queueRequests": _flat("SQS standard queue requests", "million", _M, 0.40, _SQS),
     "writeUnits": _flat("DynamoDB on-demand write units", "million", _M, 0.625, _DYNAMODB),
     "readUnits": _flat("DynamoDB on-demand read units", "million", _M, 0.125, _DYNAMODB),

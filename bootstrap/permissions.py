@@ -155,10 +155,11 @@ def allow_reading(target: Target) -> str:
     Data are items, messages, secrets and log lines. One value is included: the settings of an API key
     contain the key.
     """
+    function = target.named("lambda", "function:")
     return _document(
         [
             _allow("dynamodb", "Describe* ListTagsOfResource", target.named("dynamodb", "table/")),
-            _allow("lambda", "Get* List*", target.named("lambda", "function:")),
+            _allow("lambda", "Get* List*", function, f"{function}:*"),
             _allow("lambda", "GetLayerVersion", target.layer),
             _allow("sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", target.named("sqs")),
             _allow(
@@ -270,9 +271,11 @@ def allow_changing(target: Target) -> str:
                 "CreateFunction DeleteFunction UpdateFunctionCode UpdateFunctionConfiguration "
                 "PutFunctionConcurrency DeleteFunctionConcurrency AddPermission RemovePermission "
                 "PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig "
-                "DeleteFunctionEventInvokeConfig "
+                "DeleteFunctionEventInvokeConfig PublishVersion CreateAlias UpdateAlias DeleteAlias "
+                "PutProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig "
                 "TagResource UntagResource",
                 function,
+                f"{function}:*",  # its versions and aliases
             ),
             _allow(
                 "lambda",

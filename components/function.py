@@ -35,7 +35,10 @@ class LambdaFunction(pulumi.ComponentResource):
     timeout: int
     memory_mb: int
     arn: pulumi.Output[str]
+    version: pulumi.Output[str]
+    # What the API calls: the function as it is, or the alias of a published version.
     invoke_arn: pulumi.Output[str]
+    qualifier: pulumi.Output[str] | None
 
     def __init__(
         self,
@@ -119,7 +122,9 @@ class LambdaFunction(pulumi.ComponentResource):
         )
         self.physical_name = function.name
         self.arn = function.arn
+        self.version = function.version
         self.invoke_arn = function.invoke_arn
+        self.qualifier = None
         self.register_outputs({"arn": self.arn})
 
 

@@ -304,6 +304,7 @@ class RestApi(pulumi.ComponentResource):
             f"{self._name}-invokes-{function.name}",
             action="lambda:InvokeFunction",
             function=function.arn,
+            qualifier=function.qualifier,
             principal="apigateway.amazonaws.com",
             source_arn=pulumi.Output.concat(self._api.execution_arn, f"/{STAGE}/*"),
             opts=pulumi.ResourceOptions(parent=self),

@@ -61,6 +61,7 @@ UNTAGGED: Final = frozenset(
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
         "aws:lambda/layerVersion:LayerVersion",
         "aws:lambda/permission:Permission",
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
         "aws:route53/record:Record",
         "aws:scheduler/schedule:Schedule",
         "aws:secretsmanager/secretVersion:SecretVersion",

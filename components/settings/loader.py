@@ -72,11 +72,11 @@ class Values:
         """Returns a whole number from `low` to `high`."""
         return as_integer(key, self.text(key), low, high)
 
-    def array(self, key: str) -> list[Any]:
-        """Returns a list with at least one element."""
+    def array(self, key: str, *, least: int = 1) -> list[Any]:
+        """Returns a list, by default with at least one element."""
         value = self._json(key)
-        if not isinstance(value, list) or not value:
-            raise not_allowed(key, value, "a list with at least one element")
+        if not isinstance(value, list) or len(value) < least:
+            raise not_allowed(key, value, "a list with at least one element" if least else "a list")
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:

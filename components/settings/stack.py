@@ -25,6 +25,7 @@ from components.settings.monitoring import MonitoringSettings
 from components.settings.queue import QueueSettings
 from components.settings.requeue import RequeueSettings
 from components.settings.tables import TableSettings
+from components.settings.warm_starts import WarmStartSettings
 from components.settings.workflow import WorkflowSettings
 
 NO_RECEIVER: Final = (
@@ -51,6 +52,7 @@ class StackSettings:
     firewall: bool
     order_placed_event: bool
     fulfillment: FulfillmentSettings | None
+    warm_starts: WarmStartSettings
 
     @classmethod
     def read(
@@ -83,6 +85,7 @@ class StackSettings:
             firewall=has_firewall(values),
             order_placed_event=values.boolean("orderPlacedEvent"),
             fulfillment=FulfillmentSettings.read(values, region),
+            warm_starts=WarmStartSettings.read(values, function_settings, functions),
         )
         values.refuse_unknown(keys)
         return settings

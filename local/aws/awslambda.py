@@ -119,6 +119,17 @@ def _create_mapping(call: Creation) -> Created:
     }
 
 
+def _create_alias(call: Creation) -> Created:
+    answer = call.client("lambda").create_alias(**call.params)
+    arn = answer["AliasArn"]
+    return arn, {"arn": arn, "invokeArn": _invoke_arn(call, arn)}
+
+
+def _put_provisioned_concurrency(call: Creation) -> Created:
+    call.client("lambda").put_provisioned_concurrency_config(**call.params)
+    return f"{call.inputs['functionName']},{call.inputs['qualifier']}", {}
+
+
 def _put_invoke_config(call: Creation) -> Created:
     call.client("lambda").put_function_event_invoke_config(**without_empty(call.params))
     return str(call.inputs["functionName"]), {}
@@ -157,6 +168,7 @@ KINDS: Final = (
             "architectures": not_emulated("workers run on this machine's processor"),
             "layers": not_emulated("packages come from the interpreter of `python -m local`"),
             "tracingConfig": not_emulated("the emulator has no X-Ray"),
+            "snapStart": not_emulated("a worker starts without a snapshot"),
             "ephemeralStorage": not_emulated("workers write into the emulator's own folder"),
             "kmsKeyArn": not_emulated("environment variables are kept in memory"),
         },
@@ -191,6 +203,28 @@ KINDS: Final = (
             "qualifier": "Qualifier",
         },
         create=_add_permission,
+    ),
+    Kind(
+        resource_type="aws:lambda/alias:Alias",
+        inputs={
+            "name": "Name",
+            "description": "Description",
+            "functionName": "FunctionName",
+            "functionVersion": "FunctionVersion",
+        },
+        outputs=("arn", "invokeArn"),
+        create=_create_alias,
+    ),
+    Kind(
+        # Stored. The emulator starts workers on demand only.
+        resource_type="aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        inputs={
+            "functionName": "FunctionName",
+            "qualifier": "Qualifier",
+            "provisionedConcurrentExecutions": "ProvisionedConcurrentExecutions",
+            "skipDestroy": OWN,  # used only by a deletion
+        },
+        create=_put_provisioned_concurrency,
     ),
     Kind(
         resource_type="aws:lambda/eventSourceMapping:EventSourceMapping",

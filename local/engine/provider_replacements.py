@@ -92,6 +92,7 @@ REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:iam/rolePolicy:RolePolicy": ("name", "namePrefix", "role"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
     "aws:kms/key:Key": ("customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"),
+    "aws:lambda/alias:Alias": ("name", "functionName"),
     "aws:lambda/eventSourceMapping:EventSourceMapping": (
         "eventSourceArn",
         "amazonManagedKafkaEventSourceConfig",
@@ -106,6 +107,7 @@ REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": ("functionName", "qualifier"),
     "aws:lambda/layerVersion:LayerVersion": _ALL_OF_LAYER,
     "aws:lambda/permission:Permission": _ALL_OF_PERMISSION,
+    "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": ("functionName", "qualifier"),
     "aws:route53/record:Record": ("name", "zoneId"),
     "aws:scheduler/schedule:Schedule": ("name", "namePrefix", "groupName"),
     "aws:scheduler/scheduleGroup:ScheduleGroup": ("name", "namePrefix"),

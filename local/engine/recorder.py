@@ -120,14 +120,22 @@ class Recorder:
     def _queue(self, _resource: Resource, identity: str, _arn: str) -> dict[str, Any]:
         return {"url": identity}
 
-    def _function(self, _resource: Resource, _identity: str, arn: str) -> dict[str, Any]:
-        path = f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions"
+    def _function(self, resource: Resource, _identity: str, arn: str) -> dict[str, Any]:
+        version = "1" if resource.inputs.get("publish") else "$LATEST"
         return {
-            "invokeArn": f"{path}/{arn}/invocations",
-            "version": "$LATEST",
-            "qualifiedArn": f"{arn}:$LATEST",
-            "qualifiedInvokeArn": f"{path}/{arn}:$LATEST/invocations",
+            "invokeArn": self._invoke_arn(arn),
+            "version": version,
+            "qualifiedArn": f"{arn}:{version}",
+            "qualifiedInvokeArn": self._invoke_arn(f"{arn}:{version}"),
         }
+
+    def _alias(self, resource: Resource, _identity: str, _arn: str) -> dict[str, Any]:
+        function = resource.inputs["functionName"].rpartition(":")[2]
+        arn = f"arn:aws:lambda:{self.region}:{self.account_id}:function:{function}:{resource.inputs['name']}"
+        return {"arn": arn, "invokeArn": self._invoke_arn(arn)}
+
+    def _invoke_arn(self, arn: str) -> str:
+        return f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
 
     def _layer(self, _resource: Resource, _identity: str, arn: str) -> dict[str, Any]:
         return {"layerArn": arn.rpartition(":")[0], "version": "1"}
@@ -160,6 +168,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Recorder, Resource, str, str], dict[str, 
     "aws:apigateway/resource:Resource": Recorder._api_resource,
     "aws:apigateway/restApi:RestApi": Recorder._api,
     "aws:apigateway/stage:Stage": Recorder._stage,
+    "aws:lambda/alias:Alias": Recorder._alias,
     "aws:lambda/function:Function": Recorder._function,
     "aws:lambda/layerVersion:LayerVersion": Recorder._layer,
     "aws:sqs/queue:Queue": Recorder._queue,

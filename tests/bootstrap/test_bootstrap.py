@@ -245,6 +245,7 @@ NEEDS: dict[str, tuple[str, str, str]] = {
         f"CreateKey PutKeyPolicy EnableKeyRotation UpdateKeyDescription ScheduleKeyDeletion {TAGGING}",
         "DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags",
     ),
+    "aws:lambda/alias:Alias": ("lambda", "CreateAlias UpdateAlias DeleteAlias", "GetAlias"),
     "aws:lambda/eventSourceMapping:EventSourceMapping": (
         "lambda",
         f"CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping {TAGGING}",
@@ -253,7 +254,7 @@ NEEDS: dict[str, tuple[str, str, str]] = {
     "aws:lambda/function:Function": (
         "lambda",
         "CreateFunction DeleteFunction UpdateFunctionCode UpdateFunctionConfiguration "
-        f"PutFunctionConcurrency DeleteFunctionConcurrency {TAGGING}",
+        f"PutFunctionConcurrency DeleteFunctionConcurrency PublishVersion {TAGGING}",
         "GetFunction GetFunctionCodeSigningConfig ListVersionsByFunction ListTags",
     ),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": (
@@ -267,6 +268,11 @@ NEEDS: dict[str, tuple[str, str, str]] = {
         "GetLayerVersion",
     ),
     "aws:lambda/permission:Permission": ("lambda", "AddPermission RemovePermission", "GetPolicy"),
+    "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": (
+        "lambda",
+        "PutProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig",
+        "GetProvisionedConcurrencyConfig",
+    ),
     "aws:route53/record:Record": (
         "route53",
         "ChangeResourceRecordSets",
@@ -346,7 +352,12 @@ def arn_of(resource: Resource | Stored) -> str:
         "aws:cloudwatch/eventTarget:EventTarget": lambda: _rule(inputs["eventBusName"], inputs["rule"]),
         "aws:iam/rolePolicy:RolePolicy": lambda: f"{IAM}:role/{inputs['role']}",
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": lambda: inputs["functionName"],
-        "aws:lambda/permission:Permission": lambda: inputs["function"],
+        "aws:lambda/permission:Permission": lambda: ":".join(
+            filter(None, (inputs["function"], inputs.get("qualifier")))
+        ),
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": lambda: (
+            f"arn:aws:lambda:{HERE}:function:{inputs['functionName']}:{inputs['qualifier']}"
+        ),
         "aws:route53/record:Record": lambda: f"arn:aws:route53:::hostedzone/{inputs['zoneId']}",
         "aws:scheduler/schedule:Schedule": lambda: outputs["arn"].replace(
             ":schedule/", f":schedule/{inputs['groupName']}/"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import requests
+
 from local.aws.emulator import start_emulator
 from local.stack import deploy
 
@@ -29,6 +31,8 @@ def test_every_optional_part_can_be_deployed() -> None:
                 "tableReadCapacity": 5,
                 "tableWriteCapacity": 5,
                 "pointInTimeRecovery": True,
+                "snapStart": ["service_api"],
+                "provisionedConcurrency": {"users_api": 1},
             },
         )
         assert run.outputs.values["apiUrl"] == "https://api.example.com"
@@ -39,3 +43,13 @@ def test_every_optional_part_can_be_deployed() -> None:
         assert "api.example.com." in {record["Name"] for record in records["ResourceRecordSets"]}
         (acl,) = firewall.list_web_acls(Scope="REGIONAL")["WebACLs"]
         assert acl["Name"].startswith("orderflow-orderflow-local-")
+        called = {
+            item.name: item.inputs["uri"].removesuffix("/invocations").rpartition(":")[2]
+            for item in run.of_type("aws:apigateway/integration:Integration")
+            if item.inputs["type"] == "AWS_PROXY"
+        }
+        assert called["orderflow-get"] == "snap-start"
+        assert called["orderflow-get-users"] == "provisioned"
+        assert called["orderflow-get-orders"].startswith("orderflow-orders_api-")
+        health = f"{emulator.endpoint.url}/_aws/execute-api/{run.outputs.values['apiId']}/v1/"
+        assert requests.get(health, timeout=30).json()["service"] == "orderflow"

@@ -130,12 +130,35 @@ CHANGES: list[Row] = [
     ),
     ({"pointInTimeRecovery": True}, {"update all Table: pointInTimeRecovery"}),
     ({"protectData": True, "alarmEmail": "none"}, set()),  # Pulumi's own, in the state
+    (
+        {"provisionedConcurrency": {"service_api": 2}},
+        {
+            "create 1 Alias",
+            "create 1 ProvisionedConcurrencyConfig",
+            "replace 1 Deployment",
+            "replace 1 Permission",  # on the alias
+            "update 1 Function: publish",
+            "update 1 Stage: deployment",
+            "update 6 Integration: uri",
+        },
+    ),
     ({"recoveryDays": 7}, set()),  # without pointInTimeRecovery
     ({"requireTls": False}, {"delete all QueuePolicy"}),
     ({"reservedConcurrency": {"orders_api": 20}}, {"update 1 Function: reservedConcurrentExecutions"}),
     (
         {"runbookUrl": "https://wiki.example.com/orders"},
         {"update 1 Dashboard: dashboardBody", "update all MetricAlarm: alarmDescription"},
+    ),
+    (
+        {"snapStart": ["service_api"]},
+        {
+            "create 1 Alias",
+            "replace 1 Deployment",
+            "replace 1 Permission",  # on the alias
+            "update 1 Function: publish, snapStart",
+            "update 1 Stage: deployment",
+            "update 6 Integration: uri",
+        },
     ),
     ({"stalledAfterMinutes": 20}, {"update 2 Function: environment"}),
     ({"systemLogLevel": "DEBUG"}, {"update all Function: loggingConfig"}),

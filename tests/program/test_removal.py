@@ -19,7 +19,7 @@ import yaml  # type: ignore[import-untyped]
 from components.packaging import PROJECT_ROOT
 from local.engine.stacks import EVERYTHING
 
-CAPABILITIES = ("custom_domain", "firewall", "fulfillment")
+CAPABILITIES = ("custom_domain", "firewall", "fulfillment", "warm_starts")
 # Removed with a capability, where they exist.
 FILES = (
     "components/{name}.py",
