@@ -41,6 +41,7 @@ ACCOUNT_FILE: Final = "ORDERFLOW_ACCOUNT"
 _DEFAULTS: Final = "__defaults"
 """The property in which the AWS provider lists the inputs that it has set."""
 _API_RESOURCE: Final = "aws:apigateway/resource:Resource"
+_FUNCTION: Final = "aws:lambda/function:Function"
 _LAYER: Final = "aws:lambda/layerVersion:LayerVersion"
 # Inputs that AWS generates when the program sets none.
 _GENERATED: Final = {"aws:apigateway/apiKey:ApiKey": ("value",)}
@@ -157,9 +158,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         outputs = computed | inputs
         if "tagsAll" in outputs:
             outputs["tagsAll"] = inputs.get("tags", {})
+        token = _token(request.urn)
+        if token == _FUNCTION and inputs.get("publish"):
+            outputs |= _next_published_version(outputs, preview=request.preview)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_struct(outputs))
-        token = _token(request.urn)
         self.account.record("update", token, request.urn, request.id, inputs, old_inputs)
         with _account_errors_as_call_errors(context):
             self.account.change(token, request.id, inputs, outputs)
@@ -295,6 +298,17 @@ def _unknown_outputs(urn: str, inputs: Mapping[str, Any]) -> Properties:
     settable = _types._raw_return_hints(arguments) if arguments else {}
     computed = [key for key in outputs if key not in settable]
     return dict.fromkeys([*computed, *_GENERATED.get(token, ())], rpc.UNKNOWN) | dict(inputs)
+
+
+def _next_published_version(outputs: Properties, *, preview: bool) -> Properties:
+    """Returns the outputs of a function that publishes a version with this update."""
+    if preview:
+        return dict.fromkeys(("version", "qualifiedArn", "qualifiedInvokeArn"), rpc.UNKNOWN)
+    before, arn = outputs["version"], outputs["arn"]
+    version = str(int(before) + 1) if before.isdecimal() else "1"
+    qualified = f"{arn}:{version}"
+    invoked = outputs["invokeArn"].replace(arn, qualified)
+    return {"version": version, "qualifiedArn": qualified, "qualifiedInvokeArn": invoked}
 
 
 def _kind(key: str, olds: Properties, news: Properties, replaces: bool) -> Any:

@@ -58,6 +58,7 @@ _GENERATED_ID: Final = frozenset(
         "aws:apigateway/restApi:RestApi",
         "aws:apigateway/usagePlan:UsagePlan",
         "aws:apigateway/usagePlanKey:UsagePlanKey",
+        "aws:lambda/permission:Permission",
     }
 )
 _NAME_KEYS: Final = ("name", "layerName", "stageName", "dashboardName", "domainName", "alarmName")

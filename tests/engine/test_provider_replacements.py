@@ -36,6 +36,7 @@ CLOUDFORMATION: Mapping[str, str | None] = {
     "aws:iam/policy:Policy": "AWS::IAM::ManagedPolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": None,  # part of a Role
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": "AWS::Lambda::EventInvokeConfig",
+    "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": None,  # part of an Alias
     "aws:route53/record:Record": "AWS::Route53::RecordSet",
     "aws:sfn/stateMachine:StateMachine": "AWS::StepFunctions::StateMachine",
     "aws:sns/topicSubscription:TopicSubscription": "AWS::SNS::Subscription",
