@@ -12,6 +12,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -37,6 +38,11 @@ PROBLEM = "application/problem+json"
 EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "x-amzn-RequestId")
 # An entity tag: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+
+# Escaped characters in JSON: a pair of surrogates, an unpaired one (group 1), or another character.
+_ESCAPED = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.S
+)
 
 # A parameter in the path of a route: `<order_id>`.
 _PARAMETER = re.compile(r"<(\w+)>")
@@ -429,10 +435,14 @@ class Api:
         if len(raw) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"expected a body of at most {MAX_BODY_BYTES} bytes")
         try:
-            value = decode_json(raw, Any)
+            return convert_body(decode_json(raw, Any), kind)
         except MalformedJson as error:
-            raise MalformedBody("the body is not valid JSON") from error
-        return convert_body(value, kind)
+            malformed = MalformedBody("the body is not valid JSON")
+            malformed.__cause__ = error
+        # An unpaired surrogate is no character. No text may have a NUL in its place, so its field is named.
+        with suppress(MalformedJson):
+            convert_body(decode_json(_ESCAPED.sub(_to_nul, raw), Any), kind)
+        raise malformed
 
     @property
     def raw_body(self) -> bytes:
@@ -480,6 +490,10 @@ class Api:
         quote: Quote | None = None,
     ) -> Problem:
         return problem(status, code, detail, self.request_id, field_errors, quote=quote)
+
+
+def _to_nul(escaped: re.Match[bytes]) -> bytes:
+    return rb"\u0000" if escaped[1] else escaped[0]
 
 
 def convert_body(value: Any, kind: type[Body]) -> Body:

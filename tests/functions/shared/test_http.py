@@ -34,12 +34,32 @@ def test_each_kind_of_invalid_body_has_its_own_status(
     assert (answer.status, answer.body.get("code")) == (status, code)
 
 
-@pytest.mark.parametrize(
-    "body", ["[" * 30_000, '{"name":' * 8_000, "1e400", "NaN", '{"name": "\\ud800"}', "\0"]
-)
+@pytest.mark.parametrize("body", ["[" * 30_000, '{"name":' * 8_000, "1e400", "NaN", '{"\\ud800": ', "\0"])
 def test_a_body_that_is_not_json_is_a_400(backend: MemoryBackend, body: str) -> None:
     answer = backend.api.post("/users", body)
     assert (answer.status, answer.body["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize(
+    "name", [r"\ud800", r"a\uDBFFb", r"\udc00", r"\ude00\ud83d", r"\ud800\ud800", r"\\\ud800"]
+)
+def test_an_unpaired_surrogate_is_an_invalid_field(backend: MemoryBackend, name: str) -> None:
+    answer = backend.api.post("/users", f'{{"email": "ada@example.com", "name": "{name}"}}')
+    assert (answer.status, answer.body["code"]) == (422, "invalid_input")
+    assert answer.body["errors"] == [
+        {"field": "name", "message": "expected a text on one line of 1 to 200 characters"}
+    ]
+
+
+def test_an_unpaired_surrogate_where_no_field_can_be_named_is_a_400(backend: MemoryBackend) -> None:
+    answer = backend.api.post("/products/batch", r'{"items": [{"title": "\ud800"}]}')
+    assert (answer.status, answer.body["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize(("name", "stored"), [(r"\ud83d\ude00", "\U0001f600"), (r"\\ud800", r"\ud800")])
+def test_escaped_characters_are_decoded(backend: MemoryBackend, name: str, stored: str) -> None:
+    answer = backend.api.post("/users", f'{{"email": "ada@example.com", "name": "{name}"}}')
+    assert (answer.status, answer.body["name"]) == (201, stored)
 
 
 def test_a_body_may_have_at_most_64_kb(backend: MemoryBackend) -> None:
