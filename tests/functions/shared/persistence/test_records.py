@@ -14,7 +14,7 @@ from functions.shared.persistence.dynamodb import from_item
 from functions.shared.persistence.records import batch_get
 from local.memory.backend import MemoryBackend
 from local.memory.cloud import ServiceCall
-from local.memory.faults import FAULTS, BeforeFirst, CallRecorder, Fault, FaultAt
+from local.memory.faults import FAULTS, BeforeFirst, CallRecorder, Failing, Fault, FaultAt, refusal
 from tests.functions.records import FIELD, ID, RECORDS, create, each_kind, path_of
 
 
@@ -233,6 +233,12 @@ def test_keys_that_stay_unprocessed_are_contention_within_a_second(backend: Memo
 
 def test_no_keys_are_no_call(backend: MemoryBackend) -> None:
     assert batch_get(Unprocessing(times=0), "users", "userId", [], consistent=False) == []
+
+
+def test_a_creation_that_the_store_throttles_is_a_503(backend: MemoryBackend) -> None:
+    with backend.hooked(Failing(refusal("ThrottlingException"), "PutItem")):
+        assert create(backend, "products").status == 503
+    assert backend.count("products") == 0
 
 
 @each_kind
