@@ -76,6 +76,8 @@ _LOGGER = m.Attribute(value=m.Name("logger"))
 _TEXT_TAKERS = _LOGGER | m.Name("print") | m.Name("text")
 # For readers and mypy; `strict` of zip would only show that a list is too short.
 _FOR_READERS = m.Name("frozen") | m.Name("kw_only") | m.Name("strict")
+# The value of a name for annotations.
+_TYPE = m.Call(func=m.Name("TypeVar")) | m.Subscript(value=m.Name("Callable"))
 # The last argument is only for the message of an error, or its cause.
 _MESSAGE_TAKERS = m.Name("order_from") | m.Name("order_before") | m.Name("raise_if_transient")
 
@@ -128,7 +130,7 @@ class _Finder(cst.CSTVisitor):
             return True
         if isinstance(node, cst.Annotation):  # msgspec reads those of a class
             return any(isinstance(parent, cst.FunctionDef) for parent in self._path)
-        return m.matches(node, m.Assign(value=m.Call(func=m.Name("TypeVar")))) or (
+        return m.matches(node, m.Assign(value=_TYPE)) or (
             _is_text(node) and self._is_for_people()
         )
 

@@ -98,7 +98,9 @@ def test_an_unexpected_error_of_one_product_shows_nothing_internal(
     from functions.products_api.handler import api
 
     backend.api.get("/products/p-1")
-    results = put_each([entry("p-1")], put=refuse, problem_of=api.problem_of).results
+    batch = put_each([entry("p-1")], put=refuse, problem_of=api.problem_of)
+    results = batch.results
+    assert not batch.is_final
     assert (results[0].status, results[0].problem and results[0].problem.code) == (500, "internal_error")
     assert "secret" not in str(results)
     assert any(line["message"] == "unexpected error" for line in log_lines())
