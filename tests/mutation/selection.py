@@ -105,6 +105,7 @@ COMPLETE: Final = {
     "functions/requeue_stalled_orders/executions.py",
     "functions/shared/lifecycle.py",
     "functions/shared/persistence/orders.py",
+    "functions/shared/persistence/records.py",
     "functions/shared/persistence/reports.py",
     "functions/shared/persistence/reservations.py",
     "functions/shared/persistence/stock.py",
