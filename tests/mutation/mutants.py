@@ -130,9 +130,7 @@ class _Finder(cst.CSTVisitor):
             return True
         if isinstance(node, cst.Annotation):  # msgspec reads those of a class
             return any(isinstance(parent, cst.FunctionDef) for parent in self._path)
-        return m.matches(node, m.Assign(value=_TYPE)) or (
-            _is_text(node) and self._is_for_people()
-        )
+        return m.matches(node, m.Assign(value=_TYPE)) or (_is_text(node) and self._is_for_people())
 
     def _is_for_people(self) -> bool:
         """Returns whether the node is within an error or a log line."""

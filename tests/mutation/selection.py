@@ -75,7 +75,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/reservations.py": _WRITES,
     "functions/shared/persistence/stock.py": (f"{_F}/products_api", f"{_F}/shared/test_idempotency.py"),
     "functions/products_api/batch.py": (f"{_F}/products_api",),
-    "functions/products_api/catalog.py": (f"{_F}/products_api", f"{_P}/test_pages.py"),
+    "functions/products_api/catalog.py": (f"{_P}/test_puts.py", f"{_F}/products_api"),
     "functions/validate_order/handler.py": (f"{_F}/validate_order", f"{_F}/shared/test_task.py"),
     "functions/validate_order/validation.py": (f"{_F}/validate_order",),
     "functions/fulfill_order/fulfillment.py": _FULFILLING,

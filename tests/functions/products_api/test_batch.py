@@ -36,24 +36,28 @@ def test_each_product_is_created_or_replaced_and_has_its_result(backend: MemoryB
 
 
 @pytest.mark.parametrize(
-    ("wrong", "field"),
+    ("wrong", "field", "named"),
     [
-        (entry("p-2", price=-1), "price"),
-        (entry("p-2", size="red"), "size"),
-        ({"productId": "p-2", "title": "Lamp"}, "price"),
-        (entry(".."), "productId"),
-        (entry("batch"), "productId"),
-        (entry("p-1"), "productId"),
-        ("p-2", "body"),
-        (None, "body"),
+        (entry("p-2", price=-1), "price", None),
+        (entry("p-2", size="red"), "size", None),
+        ({"productId": "p-2", "title": "Lamp"}, "price", None),
+        (entry(".."), "productId", None),
+        (entry("batch"), "productId", "batch"),
+        (entry("p-1"), "productId", "p-1"),
+        ("p-2", "body", None),
+        (None, "body", None),
     ],
 )
 def test_a_wrong_entry_is_named_and_does_not_stop_the_others(
-    backend: MemoryBackend, wrong: object, field: str
+    backend: MemoryBackend, wrong: object, field: str, named: str | None
 ) -> None:
     answer = send(backend, entry("p-1"), wrong, entry("p-3"))
     assert [result["status"] for result in answer.body["results"]] == [201, 422, 201]
-    problem = answer.body["results"][1]["problem"]
+    result = answer.body["results"][1]
+    assert {name: result[name] for name in result.keys() - {"problem"}} == (
+        {"status": 422} | ({"productId": named} if named else {})
+    )
+    problem = result["problem"]
     assert (problem["code"], problem["errors"][0]["field"]) == ("invalid_input", field)
     assert backend.count("products") == 2
 
