@@ -56,7 +56,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/users.py": (*_DOMAIN, f"{_F}/users_api", _FIELDS, *_RECORDS, "tests/documents"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
     "functions/shared/persistence/baskets.py": (f"{_F}/baskets_api", f"{_F}/orders_api", _REPEATS),
-    "functions/shared/persistence/dynamodb.py": (*_RECORDS, *_WRITES, _REPEATS),
+    "functions/shared/persistence/dynamodb.py": _RECORDS,
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,
     "functions/shared/persistence/order_lists.py": (f"{_F}/orders_api", f"{_P}/test_order_lists.py"),
