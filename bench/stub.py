@@ -65,7 +65,7 @@ def _batch_get(request: dict[str, Any]) -> dict[str, Any]:
     return {"Responses": responses, "UnprocessedKeys": {}}
 
 
-_ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "PutItem": lambda _: {},
     "GetItem": lambda request: {"Item": _item(request)},
     "BatchGetItem": _batch_get,
@@ -120,7 +120,7 @@ class _Connection(asyncio.Protocol):
             answer = {"calls": _Connection.calls}
         else:
             _Connection.calls += 1
-            operations = {name.lower(): answer for name, answer in _ANSWERS.items()}
+            operations = {name.lower(): answer for name, answer in ANSWERS.items()}
             answer = operations[operation](json.loads(body))
         content = json.dumps(answer).encode()
         head = (

@@ -11,6 +11,8 @@ from __future__ import annotations
 # its first request.
 import encodings.idna  # noqa: F401
 import gzip
+import os
+import random
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,13 @@ _models = _Models()
 _session = botocore.session.get_session()
 _session.register_component("data_loader", _models)
 _session.register("before-send", _check_time)
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    # Environments of one snapshot would all pause equally long before they repeat a call.
+    # https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    from snapshot_restore_py import register_after_restore  # part of Lambda's runtime
+
+    register_after_restore(random.seed)
 
 
 @cache
