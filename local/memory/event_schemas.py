@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ def check_event(detail_type: str, detail: Any) -> None:
 
     The detail of an event may have a field that its version of the schema does not: an addition.
     """
+    _check(detail_type, json.dumps(detail))
+
+
+@lru_cache(maxsize=10_000)  # most tests publish the same events many times
+def _check(detail_type: str, text: str) -> None:
+    detail = json.loads(text)
     path = _FOLDER / f"{detail_type}.v{detail['version']}.json"
     assert path.is_file(), f"{detail_type} is not documented: run python -m tools.events"
     validator = _validator(path)

@@ -64,6 +64,16 @@ def _with_variable_name(permission: Permission) -> Permission:
     return renamed
 
 
+def _needed(call: AwsCall) -> frozenset[Permission]:
+    return frozenset(map(_with_variable_name, permissions_for([call], _PLACE)))
+
+
+@cache
+def _needed_for_table(operation: str, table: str, index: str | None) -> frozenset[Permission]:
+    parameters = {"TableName": table, "IndexName": index}
+    return _needed(AwsCall(service="dynamodb", operation=operation, parameters=parameters))
+
+
 @cache
 def _is_granted(granted: frozenset[Permission], needed: Permission) -> bool:
     return not compare(granted, [needed]).ungranted
@@ -85,8 +95,11 @@ class Iam:
         function = running_function.get()
         if function is None:
             return
-        call = AwsCall(service=service, operation=operation, parameters=request)
-        for permission in map(_with_variable_name, permissions_for([call], _PLACE)):
+        if "TableName" in request:
+            needed = _needed_for_table(operation, request["TableName"], request.get("IndexName"))
+        else:
+            needed = _needed(AwsCall(service=service, operation=operation, parameters=request))
+        for permission in needed:
             self.used.add((function, permission))
             if not _is_granted(self.granted[function], permission):
                 self.denied.add((function, permission))

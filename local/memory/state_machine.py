@@ -214,12 +214,18 @@ def _fill_in(template: Any, states: Any, variables: Any) -> Any:
         return {key: _fill_in(value, states, variables) for key, value in template.items()}
     if isinstance(template, list):
         return [_fill_in(value, states, variables) for value in template]
-    if isinstance(template, str) and (match := _EXPRESSION.fullmatch(template)):
-        value = _evaluate(match[1].strip(), states, variables)
+    if isinstance(template, str) and (expression := _expression_in(template)):
+        value = _evaluate(expression, states, variables)
         # Step Functions fails for an undefined result. None is enough here: no value is null.
         assert value is not None, template
         return value
     return template
+
+
+@cache
+def _expression_in(template: str) -> str | None:
+    match = _EXPRESSION.fullmatch(template)
+    return match[1].strip() if match else None
 
 
 # `$a`, `$a.b.c`: most expressions are paths, which take JSONata a millisecond each.
@@ -238,6 +244,11 @@ def _evaluate(expression: str, states: Any, variables: Any) -> Any:
 
 def evaluate_jsonata(expression: str, scope: Mapping[str, Any]) -> Any:
     """Returns the value of a JSONata expression, with Step Functions' `$parse`."""
+    return _compiled(expression).evaluate(None, scope)
+
+
+@cache
+def _compiled(expression: str) -> Jsonata:
     compiled = Jsonata.jsonata(expression)
     compiled.register_lambda("parse", json.loads)
-    return compiled.evaluate(None, scope)
+    return compiled
