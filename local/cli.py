@@ -299,11 +299,11 @@ def _show_how_to_use(running: RunningStack) -> None:
     _console.print("Try:")
     for line in (
         f"curl {url}/",
-        f'curl {header} -d \'{{"title": "Lamp", "price": 1999, "stock": 5}}\' {url}/products',
-        f"curl {header} {url}/products",
-        f'curl {header} -d \'{{"userId": "ada", "items": [{{"productId": "<productId>", "quantity": 1}}]}}\' '
+        f'curl {header} -X PUT -d \'{{"name": "Ada", "email": "ada@example.com"}}\' {url}/users/ada',
+        f'curl {header} -X PUT -d \'{{"title": "Lamp", "price": 1999, "stock": 5}}\' {url}/products/lamp',
+        f'curl {header} -d \'{{"userId": "ada", "items": [{{"productId": "lamp", "quantity": 1}}]}}\' '
         f"{url}/orders",
-        f"curl {header} {url}/orders/<orderId>",
+        f"curl {header} {url}/users/ada/orders",
     ):
         _console.print(f"  {line}", soft_wrap=True, markup=False)
 

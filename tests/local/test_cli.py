@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -63,6 +64,22 @@ def _error(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split())
 
 
+def _check_printed_lines(output: str) -> None:
+    """Runs the lines that `up` prints, as they stand there. The last one is repeated until the order ends."""
+
+    def answer_of(line: str) -> Any:
+        run = subprocess.run(["sh", "-c", f"{line} --fail"], capture_output=True, text=True, check=False)
+        assert run.returncode == 0, f"{line}\n{run.stderr}"
+        return json.loads(run.stdout)
+
+    *lines, watch = (line.strip() for line in output.splitlines() if line.startswith("  curl "))
+    order_id = [answer_of(line) for line in lines][-1]["orderId"]
+    deadline = time.monotonic() + 60
+    while (orders := answer_of(watch)["items"])[0]["status"] != "FULFILLED" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert [(order["orderId"], order["status"]) for order in orders] == [(order_id, "FULFILLED")]
+
+
 def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str, str]) -> None:
     up = _local(environment, "up", "--detach")
     assert up.returncode == 0, up.stderr
@@ -81,6 +98,9 @@ def test_up_outputs_status_logs_and_down_in_the_background(environment: dict[str
         check=True,
     )
     assert shell.stdout.split() == [outputs["apiUrl"], outputs["apiKeys"]["paid"], outputs["endpointUrl"]]
+
+    if shutil.which("curl"):
+        _check_printed_lines(up.stdout)
 
     order = requests.post(
         f"{outputs['apiUrl']}/orders",
