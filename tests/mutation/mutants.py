@@ -77,7 +77,7 @@ _TEXT_TAKERS = _LOGGER | m.Name("print") | m.Name("text")
 # For readers and mypy; `strict` of zip would only show that a list is too short.
 _FOR_READERS = m.Name("frozen") | m.Name("kw_only") | m.Name("strict")
 # The value of a name for annotations.
-_TYPE = m.Call(func=m.Name("TypeVar")) | m.Subscript(value=m.Name("Callable"))
+_TYPE = m.Call(func=m.Name("TypeVar")) | m.Subscript(value=m.Name("Callable") | m.Name("dict"))
 # The last argument is only for the message of an error, or its cause.
 _MESSAGE_TAKERS = m.Name("order_from") | m.Name("order_before") | m.Name("raise_if_transient")
 

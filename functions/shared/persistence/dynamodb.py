@@ -275,7 +275,7 @@ def was_repeated(error: ClientError) -> bool:
     A refused repeat may have met its own first try, whose answer was lost.
     https://docs.aws.amazon.com/botocore/latest/reference/response.html
     """
-    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 def own_first_try(error: ClientError, update: UpdateExpression) -> Item | None:

@@ -194,7 +194,7 @@ def _token(content: object) -> str:
         "abc",
         _token("text"),
         "=" * 4,
-        _token({"list": "user", "key": {"userId": "x"}, "other": 1}) + "*",
+        _token({"list": "user", "key": {"userId": "x"}}) + "****",
         _token({"list": "user", "key": {"userId": "x"}, "other": 1}),
         _token({"list": "user", "key": {"other": "x"}}),
         _token({"list": "user", "key": {"userId": ""}}),
