@@ -140,7 +140,7 @@ class Requeue:
 
     def _publish(self, order: Order) -> Outcome:
         if order.status in UNFINISHED_STATUSES:
-            self._lifecycle.publish_owed(order, due_at=clock.now())  # the next run does what else is owed
+            self._lifecycle.publish_owed(order, due_at=None)  # still due: the next run does what else is owed
         else:
             self._lifecycle.finish(order)
         return Outcome.FINISHED

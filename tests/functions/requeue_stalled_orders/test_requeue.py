@@ -180,8 +180,8 @@ def test_an_order_that_cannot_be_processed_does_not_stop_the_others(
     backend: MemoryBackend, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     bad = stalled_order(backend, items="nonsense")
-    good = [stalled_order(backend) for _ in range(3)]
-    assert requeue() == {"requeued": 3, "failed": 1, "complete": True}
+    good = [stalled_order(backend) for _ in range(11)]  # two batches of messages
+    assert requeue() == {"requeued": 11, "failed": 1, "complete": True}
     assert sorted(message["orderId"] for message in backend.take_messages()) == sorted(good)
     errors = [line for line in log_lines() if line["level"] == "ERROR"]
     assert [(line["message"], line["order_id"]) for line in errors] == [("stalled order not processed", bad)]
