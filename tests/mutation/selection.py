@@ -105,6 +105,7 @@ COMPLETE: Final = {
     "functions/requeue_stalled_orders/asking.py",
     "functions/requeue_stalled_orders/backlog.py",
     "functions/requeue_stalled_orders/executions.py",
+    "functions/requeue_stalled_orders/requeue.py",
     "functions/shared/lifecycle.py",
     "functions/shared/persistence/open_index.py",
     "functions/shared/persistence/orders.py",
