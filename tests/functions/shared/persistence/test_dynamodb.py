@@ -30,9 +30,17 @@ from local.memory.store import client_error
 
 
 def test_an_item_has_the_same_attributes_after_a_round_trip() -> None:
-    plain = {"s": "text", "n": -7, "b": True, "l": [1, "a", {"x": False}], "m": {"inner": {"deep": 2}}}
+    plain = {
+        "s": "text",
+        "n": -7,
+        "b": True,
+        "raw": b"\0",
+        "l": [1, "a", {"x": False}],
+        "m": {"inner": {"deep": 2}},
+    }
     assert from_item(to_item(plain)) == plain
     assert to_item(plain)["b"] == {"BOOL": True}  # a bool is an int in Python
+    assert to_item(plain)["raw"] == {"B": b"\0"}
 
 
 @pytest.mark.parametrize("value", [1.5, None, object()])
