@@ -108,6 +108,7 @@ COMPLETE: Final = {
     "functions/requeue_stalled_orders/requeue.py",
     "functions/shared/lifecycle.py",
     "functions/shared/persistence/open_index.py",
+    "functions/shared/persistence/order_items.py",
     "functions/shared/persistence/orders.py",
     "functions/shared/persistence/pages.py",
     "functions/shared/persistence/records.py",
