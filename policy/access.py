@@ -10,6 +10,7 @@ from pulumi_policy import Policy, PolicyResource, ResourceValidationArgs
 
 from policy.exceptions import OTHER_ACCOUNTS, ROLE_ACTIONS, TRUSTED_SERVICES, WILDCARD_RESOURCES
 from policy.resources import (
+    ALIAS,
     API_INTEGRATION,
     API_STAGE,
     COMPOSITE_ALARM,
@@ -60,6 +61,7 @@ _NAMES_ACCOUNTS: Final[Mapping[str, Sequence[str]]] = {
     ROLE_POLICY_ATTACHMENT: ("policyArn",),
     POLICY: ("policy", "arn"),
     PERMISSION: ("principal", "sourceAccount", "sourceArn"),
+    ALIAS: ("arn", "functionName"),
     FUNCTION: ("arn", "role", "layers", "imageUri", "deadLetterConfig", "kmsKeyArn"),
     EVENT_SOURCE_MAPPING: ("eventSourceArn", "destinationConfig"),
     EVENT_TARGET: ("arn", "roleArn", "deadLetterConfig", "eventBusName"),

@@ -503,6 +503,7 @@ QUEUE_OF_OTHER = f"arn:aws:sqs:eu-west-1:{OTHER_ACCOUNT}:q"
         (ROLE_POLICY, {"policy": document(allow("sqs:SendMessage", QUEUE_OF_OTHER))}),
         (QUEUE_POLICY, {"policy": document(allow("sqs:SendMessage", "*", Principal={"AWS": OTHER_ACCOUNT}))}),
         (FUNCTION, {"layers": [f"arn:aws:lambda:eu-west-1:{OTHER_ACCOUNT}:layer:telemetry:1"]}),
+        (ALIAS, {"functionName": f"arn:aws:lambda:eu-west-1:{OTHER_ACCOUNT}:function:f"}),
         (FUNCTION, {"imageUri": f"{OTHER_ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/image"}),
         (METRIC_ALARM, {"alarmActions": [SUBSCRIBED.replace(ACCOUNT, OTHER_ACCOUNT)]}),
     ],
