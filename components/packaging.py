@@ -121,16 +121,16 @@ def code_version(root: Path = PROJECT_ROOT) -> str:
 
 
 def _own_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).parts
-        if path.is_dir() or "__pycache__" in inside or any(part.startswith(".") for part in inside):
-            continue
-        if path.suffix not in _CODE_SUFFIXES | _DATA_SUFFIXES:
-            raise PackagingError(
-                f"{path.relative_to(folder.parents[1])} would go to Lambda, but is neither code nor data: "
-                f"move it, or allow {path.suffix or 'files without a suffix'} in components/packaging.py."
-            )
-        yield path
+    for place, inner, names in os.walk(folder):
+        inner[:] = sorted(name for name in inner if name != "__pycache__" and not name.startswith("."))
+        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            if path.suffix not in _CODE_SUFFIXES | _DATA_SUFFIXES:
+                raise PackagingError(
+                    f"{path.relative_to(folder.parents[1])} would go to Lambda, but is neither code nor "
+                    f"data: move it, or allow {path.suffix or 'files without a suffix'} in "
+                    "components/packaging.py."
+                )
+            yield path
 
 
 def _needed(own: Sequence[Path], shared: Sequence[Path], root: Path) -> Iterator[Path]:
@@ -149,7 +149,7 @@ def _needed(own: Sequence[Path], shared: Sequence[Path], root: Path) -> Iterator
 
 
 def _module(path: Path, root: Path) -> str:
-    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.with_suffix("").parts[len(root.parts) :]).removesuffix(".__init__")
 
 
 @cache
