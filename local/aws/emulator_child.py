@@ -80,9 +80,11 @@ def _main() -> None:
         from local.aws.kept_data import keep_data
 
         keep_data(Path(kept_data))
+    from local.aws.emulator_server import serve_quickly
     from local.aws.emulator_speed import speed_up
 
     speed_up()
+    serve_quickly()
     sys.path.pop()
     main()
 
