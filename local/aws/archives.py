@@ -25,7 +25,7 @@ def zip_archive(archive: Any, root: Path, extra: Mapping[str, bytes] | None = No
             return path.read_bytes()
     entries = dict(_entries(archive, root, ""))
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+    with zipfile.ZipFile(buffer, "w") as target:
         for name in sorted(entries):
             _add(target, name, entries[name], 0o644)
         for name, content in sorted((extra or {}).items()):
@@ -37,7 +37,7 @@ def _add(target: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.external_attr = (0o100000 | mode) << 16
     info.compress_type = zipfile.ZIP_DEFLATED
-    target.writestr(info, content)
+    target.writestr(info, content, compresslevel=1)  # the quickest
 
 
 def _entries(archive: Any, root: Path, prefix: str) -> Iterator[tuple[str, bytes]]:

@@ -22,10 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
 from local.aws import emulator_child as _emulator_child
 
 ACCOUNT_ID: Final = "123456789012"
@@ -81,6 +77,11 @@ class Endpoint:
         return client
 
     def _new_client(self, service: str) -> Any:
+        # A command that only finds the running emulator needs no client.
+        import boto3
+        import botocore.session
+        from botocore.config import Config
+
         session = self.__dict__.get("_session")
         if session is None:
             session = boto3.session.Session(
@@ -98,6 +99,7 @@ class Endpoint:
                 retries={"total_max_attempts": 1},
                 inject_host_prefix=False,
                 parameter_validation=True,
+                user_agent="orderflow-local",  # botocore composes its own twice for each call
                 connect_timeout=5,
                 read_timeout=60,
             ),
