@@ -20,12 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from local.aws.emulator import SECRET_ACCESS_KEY, EmulatorError
-from local.demo import DemoError, demo_partner, run_demo
-from local.engine.program import ProgramError
 from local.engine.stack_config import ConfigError
 from local.environment import bypass_proxies_for_loopback
-from local.partners.calls import Api
-from local.partners.fulfillment import PartnerServer
+from local.errors import DemoError, ProgramError
 from local.progress import deployment_progress
 from local.stack import (
     RunningStack,
@@ -232,6 +229,8 @@ def demo() -> None:
 
     Uses the running stack, or starts one with a fulfillment system.
     """
+    from local.demo import run_demo
+
     _end_on_signals()
     with errors_as_exit_codes(), contextlib.ExitStack() as stack:
         has_partner = False
@@ -253,6 +252,10 @@ for command in (up, down, status, outputs, env, logs, demo):
 @contextlib.contextmanager
 def _stack_with_partner() -> Iterator[RunningStack]:
     """Starts a stack that uses the demonstration's fulfillment system."""
+    from local.demo import demo_partner
+    from local.partners.calls import Api
+    from local.partners.fulfillment import PartnerServer
+
     partner = demo_partner()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(PartnerServer(partner))

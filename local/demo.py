@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from local.errors import DemoError
 from local.partners.fulfillment import FulfillmentPartner
 from local.partners.shipping import ShippingPlan
 from local.terminal import plain
@@ -36,10 +37,6 @@ _PLANS = {
     "comes-back": ShippingPlan(ships_after=0.3, delivers_after=0.3, returns_after=0.3),
 }
 _PRICES = {"Lamp": 1999, "Desk": 14900, "Chair": 4900, "Mug": 900}  # minor units
-
-
-class DemoError(Exception):
-    """The API's response does not allow the demonstration to continue. The message is one sentence."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
@@ -20,5 +21,5 @@ def bypass_proxies_for_loopback() -> None:
 
 def project_version() -> str:
     """Returns the version in pyproject.toml."""
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    text = (PROJECT_ROOT / "pyproject.toml").read_text("utf-8")
     return str(tomllib.loads(text)["project"]["version"])

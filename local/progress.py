@@ -3,20 +3,22 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from local.engine.program import Resource
+if TYPE_CHECKING:
+    from local.engine.program import Resource
 
 
 @contextlib.contextmanager
-def deployment_progress(console: Console) -> Iterator[Callable[[Resource], None]]:
+def deployment_progress(console: Console) -> "Iterator[Callable[[Resource], None]]":
     """Yields the callback for `on_resource`. Prints the number of resources and the duration at the end."""
     started = time.monotonic()
     count = 0
     status = console.status("") if console.is_terminal else None
 
-    def show(resource: Resource) -> None:
+    def show(resource: "Resource") -> None:
         nonlocal count
         count += 1
         if count == 1:

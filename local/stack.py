@@ -4,6 +4,8 @@ with running_stack() as stack:
     stack.client("dynamodb").scan(TableName=stack.outputs["tableNames"]["orders"])
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import hashlib
@@ -16,9 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.deployer import Deployer, preload
 from local.aws.emulator import (
     SECRET_ACCESS_KEY,
     Emulator,
@@ -30,8 +31,12 @@ from local.aws.emulator import (
     stop_group,
 )
 from local.aws.kept_data import KeptDataError, check_kept_data
-from local.engine.program import PROJECT_ROOT, ProgramRun, Resource, StackOutputs, run_program
 from local.engine.stack_config import load_stack_config
+from local.environment import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    # Imported where a stack is deployed: a command that only finds the running stack needs none of it.
+    from local.engine.program import ProgramRun, Resource, StackOutputs
 
 # The commands share the one instance that is recorded here. Each folder allows one more instance.
 STATE_FOLDER: Final = Path(os.environ.get("ORDERFLOW_STATE_FOLDER") or PROJECT_ROOT / ".local")
@@ -88,6 +93,8 @@ class RunningStack:
         self, root: Path, *, stack: str = "local", config: Mapping[str, Any] | None = None
     ) -> ProgramRun:
         """Deploys another project onto the same emulator. Its StackReference may name this stack."""
+        from local.engine.program import StackOutputs
+
         own = StackOutputs(values=self.outputs, secret_names=self.secret_outputs)
         return deploy(
             self.endpoint,
@@ -116,6 +123,9 @@ def deploy(
 
     With a `secret`, the API's id and the values of its keys are the same in each deployment.
     """
+    from local.aws.deployer import Deployer
+    from local.engine.program import run_program
+
     root = root.resolve()  # the program runs with another working directory
     values = load_stack_config(root, stack, config).values
     tags = json.loads(values.get("aws:defaultTags", "{}")).get("tags") or {}
@@ -144,7 +154,7 @@ def running_stack(
     without fulfillmentSecretArn, the secret `SIGNING_SECRET` is created. Raises EmulatorError, ConfigError
     and ProgramError.
     """
-    with start_emulator(region=_region(root, stack, config), port=port, while_starting=preload) as emulator:
+    with start_emulator(region=_region(root, stack, config), port=port, while_starting=_preload) as emulator:
         yield _deploy_project(emulator, root, stack, config, on_resource)
 
 
@@ -187,7 +197,7 @@ def shared_stack(
             port=port or first_free_port(usual_port(state_folder=state_folder)),
             state_file=_state_file(state_folder),
             kept_data=kept_data,
-            while_starting=preload,
+            while_starting=_preload,
         )
         try:
             deployed = replace(
@@ -248,6 +258,12 @@ def is_recorded(running: RunningStack, *, state_folder: Path = STATE_FOLDER) -> 
         return bool(json.loads(_state_file(state_folder).read_text())["pid"] == running.pid)
     except (FileNotFoundError, ValueError, KeyError):
         return False
+
+
+def _preload(endpoint: Endpoint) -> None:
+    from local.aws.deployer import preload
+
+    preload(endpoint)
 
 
 def _region(root: Path, stack: str, config: Mapping[str, Any] | None) -> str:

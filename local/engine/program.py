@@ -35,15 +35,12 @@ from pulumi.runtime.settings import SETTINGS, Settings, _get_rpc_manager, config
 from pulumi.runtime.stack import run_in_stack
 
 from local.engine.stack_config import StackConfig, load_stack_config
+from local.environment import PROJECT_ROOT as PROJECT_ROOT
+from local.errors import ProgramError as ProgramError
 
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
 _STACK_REFERENCE_TYPE: Final = "pulumi:pulumi:StackReference"
 _WORKER_THREADS: Final = 16
-
-
-class ProgramError(Exception):
-    """The program failed, or uses something that is not supported. The message is one sentence."""
 
 
 class _UnknownType:

@@ -171,7 +171,7 @@ def test_the_demo_uses_the_paid_plan_or_else_the_first_one(
     monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], used: str
 ) -> None:
     monkeypatch.setattr("local.cli.connect", lambda: SimpleNamespace(api_url="url", api_keys=keys))
-    monkeypatch.setattr("local.cli.run_demo", lambda *called: called[:2] == ("url", used))
+    monkeypatch.setattr("local.demo.run_demo", lambda *called: called[:2] == ("url", used))
 
     assert CliRunner().invoke(app, ["demo"]).exit_code == 0
 
