@@ -116,6 +116,7 @@ COMPLETE: Final = {
     "functions/shared/persistence/pages.py",
     "functions/shared/persistence/records.py",
     "functions/shared/persistence/reports.py",
+    "functions/shared/persistence/requests.py",
     "functions/shared/persistence/reservations.py",
     "functions/shared/persistence/stock.py",
     "functions/shared/persistence/users.py",
