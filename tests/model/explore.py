@@ -56,6 +56,7 @@ SCOPES = {
     "the fulfillment system is replaced, shipped later": Scope(
         modes=("later",), systems=("a", "b"), budget=Budget(cancels=1)
     ),
+    "shipped at once, returned": Scope(modes=("at once",), budget=Budget(faults=1, returns=1)),
     "shipped later": Scope(modes=("later",), budget=Budget(faults=1)),
     "shipped later, cancelled": Scope(modes=("later", "refused"), budget=Budget(cancels=1, repeats=1)),
     "shipped later, returned": Scope(modes=("later",), budget=Budget(repeats=1, returns=2)),

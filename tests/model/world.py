@@ -164,7 +164,9 @@ class Model:
         partners = tuple(Partner(system) for system in self.systems if system)
         if budget.requests:
             return World("", stored, budget, partners)
-        return World(_normal(item), stored, budget, partners, queue=(1,), sent=frozenset({1}))
+        return World(
+            _normal({**item, "dueAt": {"S": AT}}), stored, budget, partners, queue=(1,), sent=frozenset({1})
+        )
 
     def steps(self, world: World) -> Iterator[Step]:
         """Returns every step that may follow a state."""
@@ -532,11 +534,9 @@ class Model:
 def _normal(item: Mapping[str, Any]) -> str:
     """Returns an order's item as JSON, without what grows with every write.
 
-    The revision becomes a checksum: it changes with the content. An open order is always due.
+    The revision becomes a checksum: it changes with the content.
     """
     content = {name: value for name, value in item.items() if name != "revision"}
-    if "dueAt" in content:
-        content["dueAt"] = {"S": AT}
     if "revision" in item:
         content["revision"] = _checksum(content)
     return json.dumps(content, sort_keys=True)

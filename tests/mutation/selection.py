@@ -123,4 +123,5 @@ COMPLETE: Final = {
     "functions/update_order_status/handler.py",
     "functions/validate_order/handler.py",
     "functions/validate_order/validation.py",
+    "statemachines/order_fulfillment.asl.json",
 }

@@ -13,8 +13,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from functions.shared.domain.errors import StoreContention
+from functions.shared.domain.moves import recent_changes
 from functions.shared.domain.obligations import Obligation, owed
-from functions.shared.domain.orders import Order, OrderStatus
+from functions.shared.domain.orders import UNFINISHED_STATUSES, Order, OrderStatus
 from functions.shared.domain.shipping import Recorded
 from functions.shared.persistence.dynamodb import UpdateExpression, is_condition_failure
 from functions.shared.persistence.open_index import shard_of
@@ -65,6 +66,10 @@ class Reports:
             except _Changed:
                 order = self._items.get(order_id)
                 continue
+            if written.status not in UNFINISHED_STATUSES and written.unsent and written.due_at != due_at:
+                # The workflow returned the order to the index since the write: it owes its own moves too.
+                moves_owed = [f"status/{change.number}" for change in recent_changes(written)]
+                written = msgspec.structs.replace(written, unsent=[*written.unsent, *moves_owed])
             moves = tuple(entry.status for entry in recorded.order.history[len(order.history) :])
             return recorded._replace(order=written, is_changed=True, moves=moves)
         raise StoreContention("others report on the same order")

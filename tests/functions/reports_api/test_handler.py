@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from local.memory.backend import MemoryBackend, installed
+from local.memory.cloud import Hook, ServiceCall
 from local.memory.functions import HttpAnswer
 from local.partners.calls import sign_call
+from local.partners.shipping import ShippingPlan
+from tests.statemachines.paths import return_to_open_index
 
 SHIPPED_AT = "2026-01-02T08:00:00Z"
 DELIVERED_AT = "2026-01-03T08:00:00Z"
@@ -123,6 +126,39 @@ def test_a_parcel_without_its_event_is_repeated_and_its_event_is_sent(
     assert report(backend, route, parcel()).status == 200
     assert [event["detail-type"] for event in backend.take_events()] == ["OrderShipped"]
     assert backend.order(order_id).unsent == []
+
+
+@pytest.mark.parametrize("restock", [False, True], ids=["one item", "a transaction"])
+@pytest.mark.parametrize("when", ["before the report", "during the report"])
+def test_a_report_does_not_hide_a_move_that_owes_its_event(
+    backend: MemoryBackend, when: str, restock: bool
+) -> None:
+    backend.cloud.partner.shipping = ShippingPlan()  # it ships at once
+    order_id = backend.place_order("k", p1=1)
+    backend.run_workflow()
+    backend.take_events()
+
+    class Returning(Hook):
+        """MarkFulfilled has failed: the workflow returns the order to the index after the report's write."""
+
+        def after(self, call: ServiceCall, request: Mapping[str, Any], answer: Any) -> None:
+            if call.operation in {"UpdateItem", "TransactWriteItems"}:
+                backend.cloud.hook = Hook()
+                backend.cloud.update_item(return_to_open_index(order_id, 1))
+
+    if when == "before the report":
+        backend.cloud.update_item(return_to_open_index(order_id, 1))
+    else:
+        backend.cloud.hook = Returning()
+    back = {"status": "RECEIVED", "lines": [{"productId": "p1", "quantity": 1, "restock": restock}]}
+    assert report(backend, f"/orders/{order_id}/returns/T-1", back).status == 201
+    published = {event["detail-type"] for event in backend.take_events()}
+    assert "OrderReturned" in published
+    backend.wait(11)
+    backend.run_schedule()
+    published |= {event["detail-type"] for event in backend.take_events()}
+    assert "OrderFulfilled" in published
+    assert "openShard" not in backend.stored_order(order_id)
 
 
 # --- bad input: a problem that says so, and nothing changes -----------------------------------------------
