@@ -107,6 +107,8 @@ COMPLETE: Final = {
     "functions/requeue_stalled_orders/backlog.py",
     "functions/requeue_stalled_orders/executions.py",
     "functions/requeue_stalled_orders/requeue.py",
+    "functions/shared/domain/currencies.py",
+    "functions/shared/domain/ids.py",
     "functions/shared/domain/obligations.py",
     "functions/shared/domain/quotes.py",
     "functions/shared/lifecycle.py",
