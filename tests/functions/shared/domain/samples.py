@@ -59,7 +59,11 @@ def move(to: OrderStatus, attempt: int | None = 1) -> Move:
 
 def mistakes(kind: type[msgspec.Struct], content: object) -> list[tuple[str, str]]:
     """Returns the wrong fields of an input, each with the expected value."""
-    return [(one.field, one.message) for one in violations(content, kind)]
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError:
+        return [(one.field, one.message) for one in violations(content, kind)]
+    return []
 
 
 RESERVATIONS: dict[str, Reservation | None] = {
