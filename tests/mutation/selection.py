@@ -106,6 +106,7 @@ COMPLETE: Final = {
     "functions/requeue_stalled_orders/asking.py",
     "functions/requeue_stalled_orders/backlog.py",
     "functions/requeue_stalled_orders/executions.py",
+    "functions/requeue_stalled_orders/handler.py",
     "functions/requeue_stalled_orders/requeue.py",
     "functions/shared/domain/currencies.py",
     "functions/shared/domain/ids.py",
