@@ -48,7 +48,8 @@ def fulfill(
     if owner is not None and (system is None or system.name != owner):
         raise FulfillmentUnavailable(f"the fulfillment system {owner} has this order, and is not configured")
     if system is None:
-        return Fulfillment(OrderStatus.FULFILLED, Shipment(shipment_id=f"shipment-{order_id}"))
+        shipment = Shipment(shipment_id=f"shipment-{order_id}")
+        return Fulfillment(OrderStatus.FULFILLED, shipment, in_place=True)
     if present is not None and owner is None:
         reservations.hand_over(order_id, attempt, to=system.name, at=at)
     word = system.ship(order_id, attempt, lines, content=read_content(), correlation_id=correlation_id)

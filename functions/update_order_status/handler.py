@@ -49,6 +49,7 @@ def lambda_handler(task: MoveTask) -> Moved:
         pricing=task.pricing,
         shipment=task.fulfillment.shipment if task.fulfillment else None,
         due_at=task.fulfillment.due_at if task.fulfillment else None,
+        in_place=task.fulfillment is not None and task.fulfillment.in_place,
     )
     order, changed = _lifecycle.advance(move)
     if changed:

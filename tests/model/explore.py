@@ -53,6 +53,9 @@ SCOPES = {
     "the fulfillment system is replaced": Scope(
         modes=("at once", "refused"), systems=("a", "b"), budget=Budget(faults=1, retries=1, releases=1)
     ),
+    "the fulfillment system is removed": Scope(
+        modes=("at once",), systems=("a", ""), budget=Budget(faults=1)
+    ),
     "the fulfillment system is replaced, shipped later": Scope(
         modes=("later",), systems=("a", "b"), budget=Budget(cancels=1)
     ),

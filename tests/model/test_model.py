@@ -19,7 +19,7 @@ from msgspec import structs
 
 from functions.shared.domain import moves
 from functions.shared.domain.errors import FulfillmentRefused
-from functions.shared.domain.orders import OrderStatus
+from functions.shared.domain.orders import Fulfillment, OrderStatus
 from functions.shared.persistence.dynamodb import UpdateExpression
 from local.memory import state_machine as machine
 from tests.model.explore import SCOPES, Scope, Violation, explore
@@ -143,11 +143,20 @@ def _a_refused_repeat_is_another_writers() -> Switch[object]:
     return patch("functions.shared.persistence.order_items.own_first_try", lambda *_: None)
 
 
+def _without_in_place(*arguments: Any, in_place: bool = False, **options: Any) -> Fulfillment:
+    return Fulfillment(*arguments, **options)
+
+
+def _shipping_in_place_ignores_other_systems() -> Switch[object]:
+    return patch("functions.fulfill_order.fulfillment.Fulfillment", _without_in_place)
+
+
 _CANCELLED_IN_PLACE = Scope(is_express=True, budget=Budget(faults=1, cancels=1))
 _REFUSED_BY_A_PROXY = Scope(modes=("at once",), budget=Budget(faults=1, overlaps=1))
 _PLACED = SCOPES["EXPRESS, placed by the client"]
 _DIVERGED = SCOPES["EXPRESS in place, archived, messages twice"]
 _REPLACED = Scope(modes=("at once",), systems=("a", "b"), budget=Budget(faults=1))
+_REMOVED = SCOPES["the fulfillment system is removed"]
 _RESTOCKED = Scope(is_express=True, budget=Budget(restocks=1))
 
 # A switch, the scope, and what the model must find.
@@ -156,6 +165,7 @@ MENDS = [
     (_only_a_new_order_is_queued, _PLACED, "the order is accepted, and not sent"),
     (_any_4xx_is_a_refusal, _REFUSED_BY_A_PROXY, "the reservation is released, and a parcel is on its way"),
     (_the_order_names_no_system, _REPLACED, "several ship the order"),
+    (_shipping_in_place_ignores_other_systems, _REMOVED, "several ship the order: ['a', 'the stack']"),
     (_only_the_last_move_is_announced, _DIVERGED, "events are missing: ['VALIDATED']"),
     (_only_the_last_move_is_announced, _CANCELLED_IN_PLACE, "events are missing: ['VALIDATED']"),
     (_any_if_match_replaces_the_stock, _RESTOCKED, "stock is lost"),

@@ -79,7 +79,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A requested change of an order's status.
 
     With `attempt` the move requires that the order is still in this attempt. A client's cancel has None. An
-    order that does not end with the move is looked at again at `due_at`, if that changes.
+    order that does not end with the move is looked at again at `due_at`, if that changes. A move `in_place`
+    requires that no fulfillment system has the order: an invocation that outlived its task may have sent it.
     """
 
     order_id: str
@@ -90,6 +91,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     pricing: Pricing | None = None
     shipment: Shipment | None = None
     due_at: str | None = None
+    in_place: bool = False
 
 
 class MoveResult(NamedTuple):
@@ -169,6 +171,8 @@ def raise_unless_repeated(order: Order, move: Move) -> None:
             if order.is_open
             else f"the order is {order.status.value} already"
         )
+    if move.in_place and order.is_handed_over:
+        raise Superseded(f"the fulfillment system {order.handed_over_to} has the order")
     raise_no_longer_current(order)
 
 

@@ -143,11 +143,15 @@ class Return(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw
 
 
 class Fulfillment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The status that an order gets, the parcel if it is one with the whole order, and when to look again."""
+    """The status that an order gets, the parcel if it is one with the whole order, and when to look again.
+
+    `in_place`: shipped without a fulfillment system.
+    """
 
     status: OrderStatus
     shipment: Shipment | None = None
     due_at: str | None = None
+    in_place: bool = False
 
 
 class Pricing(msgspec.Struct, frozen=True, rename="camel"):

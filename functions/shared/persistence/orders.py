@@ -103,6 +103,8 @@ class OrderRepository:
             # A parcel that was reported in the meantime must not be overwritten.
             update.set("shipments", [msgspec.to_builtins(move.shipment)])
             update.require_absent("shipments").require_absent("refusals")
+        if move.in_place:
+            update.require_absent("reservation.handedOverTo")
         if move.to is OrderStatus.FAILED:
             update.set("failedShard", list_shard_of(move.order_id))
         if move.due_at is not None:

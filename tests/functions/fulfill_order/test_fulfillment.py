@@ -13,6 +13,7 @@ def test_fulfillment_reserves_the_stock_and_names_the_shipment_after_the_order(
     assert backend.reserve(order_id) == {
         "status": "FULFILLED",
         "shipment": {"shipmentId": f"shipment-{order_id}"},
+        "inPlace": True,
     }
     assert (backend.stock(lamp), backend.stock(desk)) == (3, 0)
     assert backend.api.get(f"/products/{lamp}").body["version"] == 2

@@ -392,6 +392,22 @@ def test_an_order_is_handed_over_by_the_attempt_that_holds_its_stock(
                 assert stored_now(backend) == before
 
 
+def test_an_order_that_a_fulfillment_system_has_is_not_shipped_in_place(
+    backend: MemoryBackend, orders: OrderRepository
+) -> None:
+    move = Move(
+        order_id="o-1", to=OrderStatus.FULFILLED, at=LATER, shipment=Shipment(shipment_id="s"), in_place=True
+    )
+    before = stored(backend, OrderStatus.VALIDATED, held_reservation(ATTEMPT, handed_over_to=SYSTEM))
+    with pytest.raises(Superseded, match=f"the fulfillment system {SYSTEM} has the order"):
+        orders.move(move)
+    assert stored_now(backend) == before
+
+    stored(backend, OrderStatus.VALIDATED, held_reservation(ATTEMPT))
+    assert orders.move(move).changed
+    assert not orders.move(move).changed, "a repeat succeeds"
+
+
 @pytest.mark.parametrize("status", OrderStatus)
 def test_stock_is_released_by_the_current_attempt_of_an_open_or_failed_order(
     backend: MemoryBackend, orders: OrderRepository, reservations: Reservations, status: OrderStatus

@@ -36,6 +36,7 @@ def test_an_order_with_a_reservation_is_not_rejected_when_the_stock_is_zero(back
     assert backend.reserve(order_id) == {
         "status": "FULFILLED",
         "shipment": {"shipmentId": f"shipment-{order_id}"},
+        "inPlace": True,
     }
 
 
