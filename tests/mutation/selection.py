@@ -113,6 +113,7 @@ COMPLETE: Final = {
     "functions/shared/domain/obligations.py",
     "functions/shared/domain/quotes.py",
     "functions/shared/lifecycle.py",
+    "functions/shared/persistence/dynamodb.py",
     "functions/shared/persistence/open_index.py",
     "functions/shared/persistence/order_items.py",
     "functions/shared/persistence/orders.py",
