@@ -34,14 +34,11 @@ from local.stack import (
     stop_shared,
     usual_port,
 )
-from local.terminal import Version, plain, visible_lines
+from local.terminal import Version, plain
+from ops.logs import LogLine, line_view, read_lines
 
 NOT_RUNNING: Final = 3
 _FOLLOW_INTERVAL: Final = 0.5  # seconds
-# Lambda's own lines around each invocation.
-_PLATFORM_LINES: Final = ("START RequestId:", "END RequestId:", "REPORT RequestId:", "INIT_START ")
-
-Line = tuple[int, str, str, str]  # time, function, stream, text
 
 app = typer.Typer(
     name="local",
@@ -216,7 +213,7 @@ def logs(
                 f"There is no function {function!r}; use one of {', '.join(sorted(running.log_groups))}."
             )
         groups = {name: group for name, group in running.log_groups.items() if function in (None, name)}
-        seen: set[Line] = set()
+        seen: set[LogLine] = set()
         while True:
             _print_new_lines(running, groups, seen, platform=platform, order=order)
             if not follow:
@@ -312,42 +309,18 @@ def _show_how_to_use(running: RunningStack) -> None:
 
 
 def _print_new_lines(
-    running: RunningStack, groups: dict[str, str], seen: set[Line], *, platform: bool, order: str | None
+    running: RunningStack,
+    groups: dict[str, str],
+    seen: set[LogLine],
+    *,
+    platform: bool,
+    order: str | None,
 ) -> None:
-    lines: list[Line] = []
-    client = running.client("logs")
-    for name, group in groups.items():
-        for page in client.get_paginator("filter_log_events").paginate(logGroupName=group):
-            lines += [
-                (event["timestamp"], name, event["logStreamName"], event["message"].rstrip())
-                for event in page["events"]
-            ]
     width = max((len(name) for name in groups), default=0)
-    for line in sorted(lines, key=lambda line: line[0]):
-        _, name, _, message = line
-        if line in seen or (not platform and message.startswith(_PLATFORM_LINES)):
-            continue
-        seen.add(line)
-        if order is not None:
-            short = _line_of_order(message, order)
-            if short is None:
-                continue
-            message = short
-        _console.print(f"[cyan]{name:<{width}}[/]  ", end="")
-        _console.print(visible_lines(message), soft_wrap=True, markup=False)
-
-
-def _line_of_order(message: str, order: str) -> str | None:
-    """Returns a log record of an order as one short line, or None for a record of something else."""
-    try:
-        record = json.loads(message)
-    except ValueError:
-        return None
-    if not isinstance(record, dict) or record.get("order_id") != order:
-        return None
-    attempt = f"attempt {record['attempt']}: " if "attempt" in record else ""
-    outcome = f" ({record['outcome']})" if "outcome" in record else ""
-    return f"{record.get('timestamp', '')}  {attempt}{record.get('message', '')}{outcome}"
+    for line in read_lines(running.client("logs"), groups, order=order, platform=platform):
+        if line not in seen:
+            seen.add(line)
+            _console.print(line_view(line, width=width, is_short=order is not None), soft_wrap=True)
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from local.environment import bypass_proxies_for_loopback
 from local.terminal import Version, plain, visible
 from ops import orders, views
 from ops.dead_letters import DeadLetter
+from ops.logs import find_lines, line_as_data, line_view, parse_period
 from ops.overview import overview
 from ops.problems import ExitCode, explain
 from ops.reconciliation import reconcile
@@ -228,6 +229,38 @@ def compare_with_executions(
             print(views.as_json(views.reconciliation_as_data(found)))
             return
         _print_table(views.reconciliation_view(found, clock.now()), _more(limit, found.more))
+
+
+@app.command("logs")
+def print_logs(
+    function: Annotated[str | None, typer.Option(metavar="NAME", help="Only this function's lines.")] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(metavar="ORDER_ID", help="Only the lines of this order, one short line each."),
+    ] = None,
+    since: Annotated[
+        int,
+        typer.Option(parser=parse_period, metavar="PERIOD", help="Lines of this time: 90s, 15m, 2h, 1d."),
+    ] = "15m",  # type: ignore[assignment]  # typer parses it
+    text: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Only lines with this text, in whole words.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number, the oldest first.")] = 1000,
+    as_json: AsJson = False,
+    stack: StackName = "",
+    outputs: OutputsFile = None,
+) -> None:
+    """Print the functions' logs, oldest line first."""
+    with operate(stack, outputs, as_json=as_json) as operated:
+        lines, are_more = find_lines(
+            operated, function=function, order=order, text=text, seconds=since, limit=limit
+        )
+        if as_json:
+            print(views.as_json([line_as_data(line) for line in lines]))
+            return
+        width = max((len(line.function) for line in lines), default=0)
+        _print_table(*(line_view(line, width=width, is_short=order is not None) for line in lines))
+        _print_table(_more(limit, are_more) if lines else "There are no such lines.")
 
 
 @orders_app.command()

@@ -92,6 +92,7 @@ class MemoryCloud:
     coverage: machine.Coverage = field(default_factory=machine.Coverage)
     mapping: dict[str, Any] = field(default_factory=lambda: {"State": "Enabled", "Tags": {}})
     alarms: list[dict[str, Any]] = field(default_factory=list)  # as CloudWatch describes them
+    logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # log group -> its events
     partner: FulfillmentPartner = field(default_factory=lambda: FulfillmentPartner("s3cret"))
     oldest_message_ages: list[tuple[datetime, float]] = field(default_factory=list)  # time, seconds
     reservations: dict[str, list[Any]] = field(default_factory=dict)  # order -> all its reservations
@@ -209,6 +210,14 @@ class MemoryCloud:
     def _cloudwatch_DescribeAlarms(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
         prefix = request["AlarmNamePrefix"]
         return {"MetricAlarms": [alarm for alarm in self.alarms if alarm["AlarmName"].startswith(prefix)]}
+
+    def _logs_DescribeLogGroups(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        prefix = request["logGroupNamePrefix"]
+        return {"logGroups": [{"logGroupName": name} for name in self.logs if name.startswith(prefix)]}
+
+    def _logs_FilterLogEvents(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
+        events = self.logs[request["logGroupName"]]
+        return {"events": [event for event in events if event["timestamp"] >= request["startTime"]]}
 
     def _lambda_ListEventSourceMappings(self, request: Mapping[str, Any]) -> Any:  # noqa: N802
         is_own = request["EventSourceArn"] == "orders"

@@ -228,9 +228,10 @@ def test_a_paused_queue_keeps_orders_until_it_is_resumed(api: Api, ops: Ops, sta
 
 _RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 _ORDER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\$?ORDER_ID")
+_MESSAGE = re.compile(r"\$?MESSAGE_ID")
 _LINES = list(
     dict.fromkeys(
-        shlex.join(_ORDER.sub("ORDER_ID", word) for word in words(line))
+        shlex.join(_MESSAGE.sub("MESSAGE_ID", _ORDER.sub("ORDER_ID", word)) for word in words(line))
         for line in operator_commands(_RUNBOOK)
         if "--stack" in line
     )

@@ -41,7 +41,7 @@ class _Recorder(Hook):
 
 def documented() -> set[str]:
     """The actions of the table."""
-    table = RUNBOOK.partition("An operator needs these permissions")[2].partition("\nThe AWS CLI")[0]
+    table = RUNBOOK.partition("An operator needs these permissions")[2].partition("\nLogs have")[0]
     return set(re.findall(r"`([a-z]+:[A-Z]\w+)`", table))
 
 
@@ -69,6 +69,7 @@ def test_the_documented_permissions_are_those_of_the_commands(
 ) -> None:
     for _ in range(3):
         backend.cloud.dead_letters.append(Message("no JSON"))
+    backend.cloud.logs["/aws/lambda/orderflow/test/orders_api"] = []
     backend.wait(30)
     recorder = _Recorder()
     with backend.hooked(recorder):
@@ -76,6 +77,7 @@ def test_the_documented_permissions_are_those_of_the_commands(
         for command in (
             "overview",
             "reconcile",
+            "logs",
             f"orders show {order_ids['failed']}",
             "orders list",
             "orders stalled",

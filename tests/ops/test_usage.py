@@ -21,10 +21,13 @@ from ops.problems import ExitCode
 from ops.stacks import PROJECT_ROOT
 from tests.ops.conftest import OUTPUTS, STACK, Ops
 
+pytestmark = pytest.mark.usefixtures("named_stack")
+
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 ALL = [
     ["overview", "--json"],
     ["reconcile", "--json"],
+    ["logs", "--json"],
     ["orders", "show", "ID"],
     ["orders", "list"],
     ["orders", "stalled"],
@@ -43,6 +46,7 @@ ONE_ORDER = [command for command in ALL if "ID" in command]
 READS = (
     "overview --json",
     "reconcile --json",
+    "logs --json",
     "orders show",
     "orders list",
     "orders stalled",
