@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from functions.shared.domain.errors import OrderCancelled, Superseded, TooLateToCancel
+from functions.shared.domain.errors import FulfillmentRefused, OrderCancelled, Superseded, TooLateToCancel
 from functions.shared.domain.moves import (
     CONDITIONS,
     LEGAL_MOVES,
+    Move,
     StatusChange,
+    StockRule,
     conditions_hold,
     last_change_to,
     raise_unless_repeated,
@@ -17,7 +19,7 @@ from functions.shared.domain.moves import (
     recent_changes,
     sources_of,
 )
-from functions.shared.domain.orders import OrderStatus, Reservation, ReservationState
+from functions.shared.domain.orders import OrderStatus, Reservation, ReservationState, Shipment
 from tests.functions.shared.domain.samples import AT, RESERVATIONS, held_reservation, move, order
 
 
@@ -44,8 +46,16 @@ def test_the_legal_moves_are_those_of_the_design() -> None:
 
 def test_every_state_has_a_row_in_both_tables() -> None:
     assert set(LEGAL_MOVES) == set(CONDITIONS) == set(OrderStatus)
+    assert all(isinstance(row.stock, StockRule) for row in CONDITIONS.values())
 
 
+def test_a_move_has_only_its_status_and_time_unless_more_is_said() -> None:
+    bare = Move(order_id="o-1", to=OrderStatus.VALIDATED, at=AT)
+    optional = (bare.attempt, bare.reason, bare.pricing, bare.shipment, bare.due_at)
+    assert optional == (None,) * 5
+
+
+PARCEL = Shipment(shipment_id="s-1")
 ALL = {"none", "released", "held", "handed over"}
 
 
@@ -54,7 +64,9 @@ ALL = {"none", "released", "held", "handed over"}
     [
         (OrderStatus.PENDING, ALL),
         (OrderStatus.VALIDATED, ALL),
+        (OrderStatus.IN_FULFILLMENT, {"held", "handed over"}),
         (OrderStatus.FULFILLED, {"held", "handed over"}),
+        (OrderStatus.DELIVERED, {"held", "handed over"}),
         (OrderStatus.REJECTED, {"none", "released"}),
         (OrderStatus.CANCELLED, {"none", "released"}),
         (OrderStatus.FAILED, {"none", "released", "handed over"}),
@@ -65,6 +77,15 @@ def test_the_conditions_of_a_move_allow_these_reservations(to: OrderStatus, allo
     assert found == allowed
     verdicts = [conditions_hold(order(reservation=held), to) for held in RESERVATIONS.values()]
     assert all(isinstance(verdict, bool) for verdict in verdicts)
+
+
+def test_an_order_that_shipped_is_retried_only_while_its_stock_is_held() -> None:
+    shipped = [
+        name
+        for name, held in RESERVATIONS.items()
+        if conditions_hold(replace(order(reservation=held), shipments=[PARCEL]), OrderStatus.PENDING)
+    ]
+    assert shipped == ["held", "handed over"]
 
 
 def test_the_recent_changes_are_those_since_the_last_pending_oldest_first() -> None:
@@ -101,6 +122,11 @@ def test_a_move_of_an_earlier_attempt_is_superseded() -> None:
         raise_unless_repeated(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
 
 
+def test_a_move_that_a_rejected_order_did_not_make_is_superseded() -> None:
+    with pytest.raises(Superseded):
+        raise_unless_repeated(order(OrderStatus.REJECTED), move(OrderStatus.VALIDATED))
+
+
 def test_a_move_of_a_cancelled_order_raises_order_cancelled_in_every_attempt() -> None:
     cancelled = order(OrderStatus.CANCELLED, attempt=2)
     for attempt in (1, 2):
@@ -132,8 +158,9 @@ def test_a_second_cancel_is_a_repeat() -> None:
     raise_unless_repeated(order(OrderStatus.CANCELLED), move(OrderStatus.CANCELLED, attempt=None))
 
 
-def test_a_reservation_that_is_held_is_a_repeat() -> None:
-    raise_unless_reserved(order(OrderStatus.VALIDATED, reservation=held_reservation()), 1)
+@pytest.mark.parametrize("status", [OrderStatus.VALIDATED, OrderStatus.IN_FULFILLMENT, OrderStatus.FULFILLED])
+def test_a_reservation_that_is_held_is_a_repeat(status: OrderStatus) -> None:
+    raise_unless_reserved(order(status, reservation=held_reservation()), 1)
 
 
 def test_an_attempt_cannot_reserve_again_after_it_has_released() -> None:
@@ -151,10 +178,14 @@ def test_a_reservation_of_another_attempt_or_status_is_no_repeat(status: OrderSt
         raise_unless_reserved(order(status, reservation=held_reservation()), attempt)
 
 
-def test_the_reservation_of_a_fulfilled_order_is_a_repeat() -> None:
-    raise_unless_reserved(
-        order(OrderStatus.VALIDATED, OrderStatus.FULFILLED, reservation=held_reservation()), 1
-    )
+def test_parcels_that_left_after_the_release_are_not_shipped_again() -> None:
+    released = Reservation(state=ReservationState.RELEASED, attempt=1)
+    shipped = replace(order(OrderStatus.VALIDATED, reservation=released), shipments=[PARCEL])
+    with pytest.raises(FulfillmentRefused):
+        raise_unless_reserved(shipped, 1)
+    for current in (replace(shipped, attempt=2), replace(shipped, status=OrderStatus.FAILED)):
+        with pytest.raises(Superseded):
+            raise_unless_reserved(current, 1)
 
 
 def test_a_repeat_of_another_attempts_move_is_superseded() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
 import pytest
 
-from functions.shared.domain.products import NewProduct, Product, ProductPatch, ProductPut
-from functions.shared.domain.users import NewUser, User, UserPatch
-from tests.functions.shared.domain.samples import AT, product
+from functions.shared.domain.products import (
+    BatchProduct,
+    NewProduct,
+    NewStockChange,
+    Product,
+    ProductBatch,
+    ProductPatch,
+    ProductPut,
+    StockChange,
+)
+from functions.shared.domain.users import NewUser, User, UserPatch, email_key
+from tests.functions.shared.domain.samples import AT, mistakes, product
 
 USER = {"name": "Ada", "email": "ada@example.com"}
 PRODUCT = {"title": "Lamp", "price": 1999, "stock": 5}
@@ -57,6 +67,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("stock", -1),
     ("stock", 1_000_000_001),
     ("description", "x" * 2001),
+    ("description", "a\x00b"),
     ("currency", "usd"),
     ("currency", "EURO"),
     ("currency", "EU"),
@@ -99,9 +110,41 @@ def test_each_field_of_a_new_record_is_required(kind: Any, request_: dict[str, A
             msgspec.convert({name: value for name, value in request_.items() if name != missing}, kind)
 
 
-def test_a_new_product_has_neither_description_nor_currency_by_default() -> None:
-    new = msgspec.convert(PRODUCT, NewProduct)
-    assert (new.description, new.currency) == (None, None)
+@pytest.mark.parametrize("kind", [NewProduct, ProductPut])
+def test_a_product_has_no_other_field_by_default_and_is_for_sale(kind: Any) -> None:
+    new = msgspec.convert(PRODUCT, kind)
+    assert (new.description, new.currency, new.category, new.archived) == (None, None, None, False)
+    assert ProductPut(title="Lamp", price=1).stock is None
+    stored = product("p-1")
+    assert (stored.description, stored.category, stored.last_stock_change) == (None, None, None)
+    assert stored.archived is False
+
+
+def test_a_wrong_field_of_a_product_is_named_with_the_expected_value() -> None:
+    assert mistakes(NewProduct, PRODUCT | {"description": 1, "currency": "x"}) == [
+        ("description", "expected a text without control characters of at most 2000 characters or null"),
+        ("currency", "expected an ISO 4217 currency code such as EUR or null"),
+    ]
+
+
+def test_a_batch_has_1_to_100_products_which_are_checked_one_by_one() -> None:
+    for valid in ([1], [1] * 100):
+        assert msgspec.convert({"items": valid}, ProductBatch).items == valid
+    for invalid in ([], [1] * 101):
+        expected = "expected a list of products of 1 to 100 elements"
+        assert mistakes(ProductBatch, {"items": invalid}) == [("items", expected)]
+    contract = msgspec.json.schema(ProductBatch)["$defs"]["ProductBatch"]["properties"]["items"]
+    assert contract["items"] == {"$ref": "#/components/schemas/BatchProduct"}
+
+
+def test_a_change_of_stock_is_of_at_most_a_billion_pieces() -> None:
+    for valid in (-1_000_000_000, 1_000_000_000):
+        change = msgspec.convert({"change": valid}, NewStockChange)
+        assert (change.change, change.reason) == (valid, None)
+        assert msgspec.to_builtins(StockChange(valid, AT)) == {"change": valid, "at": AT}
+    assert StockChange(1, AT).reason is None
+    for invalid in (-1_000_000_001, 1_000_000_001):
+        assert [field for field, _ in mistakes(NewStockChange, {"change": invalid})] == ["change"]
 
 
 @pytest.mark.parametrize("kind", [UserPatch, ProductPatch])
@@ -113,7 +156,17 @@ def test_a_field_that_a_change_omits_is_unset(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "request_"), [(NewUser, USER), (UserPatch, {}), (NewProduct, PRODUCT), (ProductPatch, {})]
+    ("kind", "request_"),
+    [
+        (NewUser, USER),
+        (UserPatch, {}),
+        (NewProduct, PRODUCT),
+        (ProductPut, PRODUCT),
+        (ProductPatch, {}),
+        (BatchProduct, {**PRODUCT, "productId": "p-1"}),
+        (ProductBatch, {"items": [1]}),
+        (NewStockChange, {"change": 1}),
+    ],
 )
 def test_an_unknown_field_is_refused(kind: Any, request_: dict[str, Any]) -> None:
     for name in ("version", "createdAt"):
@@ -141,3 +194,7 @@ def test_a_record_is_stored_with_names_in_camel_case_and_without_what_it_lacks()
         "updatedAt": AT,
     }
     assert msgspec.convert(msgspec.to_builtins(product("p-1")), Product) == product("p-1")
+
+
+def test_the_key_of_an_address_is_a_hash_without_regard_to_case() -> None:
+    assert email_key("Ada@Example.COM") == hashlib.sha256(b"ada@example.com").hexdigest()
