@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import combinations, islice
 from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
 
@@ -296,6 +296,7 @@ class Table:
         evaluation = _Evaluation(before or {}, names, values)
         condition, update = request.get("ConditionExpression"), request.get("UpdateExpression", "")
         _check_placeholders(request, condition, update)
+        _check_overlaps(update, tuple(names.items()))
         if condition is not None and not evaluation.holds(_condition(condition)):
             returns_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             _raise_refusal("ConditionalCheckFailed", before if returns_item else None)
@@ -318,6 +319,16 @@ def _check_placeholders(request: Mapping[str, Any], *expressions: str | None) ->
         | request.get("ExpressionAttributeValues", {}).keys()
     )
     assert defined == _placeholders(expressions), request
+
+
+@cache
+def _check_overlaps(update: str, names: tuple[tuple[str, str], ...]) -> None:
+    """Checks that an update changes no path twice, and none inside of another. DynamoDB refuses that."""
+    sets, removes = _update(update)
+    resolve = _Evaluation({}, dict(names), {}).path
+    for one, other in combinations([resolve(path) for path in [*(path for path, _ in sets), *removes]], 2):
+        shared = min(len(one), len(other))
+        assert one[:shared] != other[:shared], f"paths overlap: {update}"
 
 
 @cache

@@ -107,10 +107,7 @@ class OrderRepository:
             update.require_absent("reservation.handedOverTo")
         if move.to is OrderStatus.FAILED:
             update.set("failedShard", list_shard_of(move.order_id))
-        if move.due_at is not None:
-            update.set("dueAt", move.due_at)
-        if move.to not in UNFINISHED_STATUSES and not stay_open:
-            update.remove("openShard", "dueAt")
+        _change_index(update, move, stay_open=stay_open)
         try:
             return MoveResult(self._items.update(move.order_id, update), changed=True)
         except ClientError as error:
@@ -154,6 +151,15 @@ class OrderRepository:
             .require_one_of("status", OPEN_STATUSES)
         )
         return self._items.update_or_superseded(order.order_id, update)
+
+
+def _change_index(update: UpdateExpression, move: Move, *, stay_open: bool) -> None:
+    """Adds when an unfinished order is looked at again, or that a final one leaves the open index."""
+    if move.to in UNFINISHED_STATUSES:
+        if move.due_at is not None:
+            update.set("dueAt", move.due_at)
+    elif not stay_open:
+        update.remove("openShard", "dueAt")
 
 
 def _entry(move: Move) -> dict[str, str]:

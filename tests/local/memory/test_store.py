@@ -272,3 +272,22 @@ def test_random_changes_of_users_and_kept_requests_have_equal_answers(both: Both
         with contextlib.suppress(DomainError, ClientError):
             chance.choice(actions)()
     assert both.calls > 200
+
+
+@pytest.mark.parametrize(
+    "update", ["SET dueAt = :at REMOVE dueAt", "SET reservation = :at REMOVE reservation.attempt"]
+)
+def test_an_update_of_paths_that_overlap_is_refused_as_by_aws(update: str) -> None:
+    request = {
+        "TableName": "orders",
+        "Key": {"orderId": {"S": "o-1"}},
+        "UpdateExpression": update,
+        "ExpressionAttributeValues": {":at": {"S": AT}},
+    }
+    with pytest.raises(AssertionError, match="paths overlap"):
+        Store(table_schemas()).call("UpdateItem", request)
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        create_tables(client, table_schemas())
+        with pytest.raises(ClientError, match="Two document paths overlap"):
+            client.update_item(**request)

@@ -174,13 +174,21 @@ def test_a_move_with_a_shipment_does_not_overwrite_what_was_reported(
         (OrderStatus.REJECTED, True, True),
     ],
 )
-def test_only_a_final_order_leaves_the_open_index(
-    backend: MemoryBackend, orders: OrderRepository, to: OrderStatus, stay_open: bool, is_in_the_index: bool
+@pytest.mark.parametrize("due_at", [None, DUE])
+def test_only_a_final_order_leaves_the_open_index_and_only_another_is_due_later(
+    backend: MemoryBackend,
+    orders: OrderRepository,
+    due_at: str | None,
+    to: OrderStatus,
+    stay_open: bool,
+    is_in_the_index: bool,
 ) -> None:
     stored(backend, OrderStatus.PENDING)
-    orders.move(Move(order_id="o-1", to=to, at=LATER), stay_open=stay_open)
-    assert {"openShard", "dueAt"} & backend.stored_order("o-1").keys() == (
-        {"openShard", "dueAt"} if is_in_the_index else set()
+    orders.move(Move(order_id="o-1", to=to, at=LATER, due_at=due_at), stay_open=stay_open)
+    in_index = {name: backend.stored_order("o-1").get(name) for name in ("openShard", "dueAt")}
+    due = AT if due_at is None or to is OrderStatus.REJECTED else due_at
+    assert in_index == (
+        {"openShard": "0", "dueAt": due} if is_in_the_index else {"openShard": None, "dueAt": None}
     )
 
 
