@@ -4,6 +4,8 @@ BIN := .venv/bin
 # When a requirements file is newer than its marker, make installs it again.
 LOCAL := .venv/.installed-local
 DEV := .venv/.installed-dev
+# Lets `python -m local` and `python -m ops` start in every folder, and no other process import the clone.
+CLONE := .venv/.installed-clone
 # --system-certs: uses the system's certificates as pip does, for networks with their own.
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python --system-certs --require-hashes --requirement
 
@@ -43,17 +45,21 @@ $(LOCAL): requirements-uv.txt requirements-local.txt functions/requirements.txt
 	    --requirement requirements-uv.txt && $(INSTALL) requirements-local.txt && wait $$layer
 	@touch $@
 
+$(CLONE): local/clone.pth | $(LOCAL)
+	@cp local/clone.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/orderflow.pth"
+	@touch $@
+
 # The tests and checks.
 $(DEV): $(LOCAL) requirements-dev.txt
 	$(INSTALL) requirements-dev.txt
 	@touch $@
 
-install: $(DEV) ## Make .venv, install the locked requirements, build the Lambda layer
+install: $(DEV) $(CLONE) ## Make .venv, install the locked requirements, build the Lambda layer
 
-demo: $(LOCAL) ## Run the whole stack on this machine and process orders to every final status
+demo: $(LOCAL) $(CLONE) ## Run the whole stack on this machine and process orders to every final status
 	$(BIN)/python -m local demo
 
-run: $(LOCAL) ## Serve the API on this machine until Ctrl-C
+run: $(LOCAL) $(CLONE) ## Serve the API on this machine until Ctrl-C
 	$(BIN)/python -m local up
 
 # Three processes on two cores: a third of the time the tests wait. Free processes take tests of busy ones.

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -465,8 +466,30 @@ def test_url_and_keys_are_the_same_at_each_start_of_a_folder(environment: dict[s
 @pytest.mark.parametrize("module", ["local", "ops"])
 def test_the_version_and_the_installed_command_are_those_of_the_project(module: str) -> None:
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    command = [sys.executable, "-m", module, "--version"]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == f"orderflow {project['version']}\n"
+    done = _python_in_docs("-m", module, "--version")
+    assert done.stdout == f"orderflow {project['version']}\n", f"{done.stderr}Run `make install`."
     name, _, function = project["scripts"][f"orderflow-{module}"].partition(":")
     assert callable(getattr(importlib.import_module(name), function))
+
+
+@pytest.mark.skipif(
+    bool(list(importlib.metadata.distributions(name="orderflow"))), reason="the clone is installed (-e .)"
+)
+def test_no_other_process_imports_the_clone_from_another_folder() -> None:
+    """A function that does would run without files that its archive lacks."""
+    assert _python_in_docs("-c", "import functions").returncode == 1
+    assert _python_in_docs("-m", "local.cli", "--version").returncode == 1
+
+
+def _python_in_docs(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a folder of the clone, with the paths of its environment only."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT_ROOT / "docs",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
