@@ -31,7 +31,10 @@ from local.engine.recorder import ACCOUNT_ID, REGION
 from tests.mutation.mutants import ROOT, Mutant
 
 # Without capture, forks share no file. The last plugin collects garbage: slower than most tests.
-OPTIONS = ("-q", "-s", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
+OPTIONS = (
+    *("-q", "-s", "--assert=plain", "-m", "not many_orders"),
+    *("-p", "no:cacheprovider", "-p", "no:unraisableexception"),
+)
 _SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:signing-AbCdEf"
 # The stacks of the tests, by their configuration. A fork would declare them in two seconds each.
 STACKS: list[dict[str, Any]] = [

@@ -70,6 +70,7 @@ def all_ids(backend: MemoryBackend, path: str, **query: str) -> list[str]:
     return [order_id for page in pages(backend, path, **query) for order_id in ids(page)]
 
 
+@pytest.mark.many_orders
 def test_10000_orders_over_40_days_are_each_on_one_page_of_7_while_200_more_are_placed(
     backend: MemoryBackend,
 ) -> None:
