@@ -47,7 +47,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/domain/texts.py": (f"{_D}/test_texts.py", f"{_D}/test_addresses.py"),
     "functions/shared/domain/users.py": (f"{_D}/test_requests.py", f"{_D}/test_addresses.py"),
     "functions/shared/lifecycle.py": (f"{_F}/shared/test_lifecycle.py", *_STEPS, *_ORDERS),
-    "functions/shared/persistence/baskets.py": (f"{_F}/baskets_api", f"{_F}/orders_api", _REPEATS),
+    "functions/shared/persistence/baskets.py": (
+        *(f"{_P}/test_baskets.py", f"{_F}/baskets_api", f"{_F}/orders_api", _REPEATS),
+    ),
     "functions/shared/persistence/dynamodb.py": _RECORDS,
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,
@@ -109,6 +111,7 @@ COMPLETE: Final = {
     "functions/shared/domain/pricing.py",
     "functions/shared/domain/quotes.py",
     "functions/shared/lifecycle.py",
+    "functions/shared/persistence/baskets.py",
     "functions/shared/persistence/dynamodb.py",
     "functions/shared/persistence/open_index.py",
     "functions/shared/persistence/order_items.py",
