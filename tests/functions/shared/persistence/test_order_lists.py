@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from functions.shared.domain.orders import UNFINISHED_STATUSES, HistoryEntry, Order, OrderLine, OrderStatus
 from functions.shared.persistence.dynamodb import struct_to_item, to_item
 from functions.shared.persistence.open_index import shard_of
 from functions.shared.persistence.order_items import LIST_SHARDS, list_shard_of
-from functions.shared.persistence.order_lists import MAX_EXAMINED
+from functions.shared.persistence.order_lists import OrderLists, OrderQuery
 from local.memory.backend import START, MemoryBackend
 from local.memory.faults import CallRecorder
 from local.memory.functions import invoke_task
@@ -64,6 +65,21 @@ def pages(backend: MemoryBackend, path: str, **query: str) -> Iterator[Page]:
 
 def ids(page: Page) -> list[str]:
     return [order["orderId"] for order in page["items"]]
+
+
+def numbers_read(recorder: CallRecorder) -> list[int]:
+    """Returns how many orders each BatchGetItem read. None of them is a consistent read."""
+    requests = [
+        call.parameters["RequestItems"]["orders"]
+        for call in recorder.calls
+        if call.operation == "BatchGetItem"
+    ]
+    assert {request["ConsistentRead"] for request in requests} == {False}
+    return [len(request["Keys"]) for request in requests]
+
+
+def order_lists() -> OrderLists:
+    return OrderLists(boto3.client("dynamodb"), "orders", stalled_after_minutes=10)
 
 
 def all_ids(backend: MemoryBackend, path: str, **query: str) -> list[str]:
@@ -156,14 +172,15 @@ def test_the_list_of_a_status_of_the_workflow_reads_no_order_that_is_due_after_i
     backend: MemoryBackend,
 ) -> None:
     pending = place(backend, 0, text(START), "PENDING")
-    later = [place(backend, number, text(START), "PENDING") for number in range(1, 4)]
+    latest, *later = [place(backend, number, text(START), "PENDING") for number in range(1, 5)]
+    # Ten minutes of the configuration, and an hour in which it may have been higher.
+    backend.set_order(latest, dueAt=text(START + timedelta(minutes=70)))
     for order_id in later:
-        backend.set_order(order_id, dueAt=text(START + timedelta(hours=72)))
+        backend.set_order(order_id, dueAt=text(START + timedelta(minutes=70, seconds=30)))
     recorder = CallRecorder()
     with backend.hooked(recorder):
-        assert all_ids(backend, "/orders", status="PENDING") == [pending]
-    (read,) = [call for call in recorder.calls if call.operation == "BatchGetItem"]
-    assert len(read.answer["Responses"]["orders"]) == 1
+        assert all_ids(backend, "/orders", status="PENDING") == [latest, pending]
+    assert numbers_read(recorder) == [2]
 
 
 def test_a_failed_order_is_listed_until_it_is_retried(backend: MemoryBackend) -> None:
@@ -190,16 +207,61 @@ def test_an_order_that_never_failed_has_no_entry_in_the_index_of_failed_orders(
 
 
 def test_a_page_of_a_rare_status_reads_a_bounded_number_of_orders(backend: MemoryBackend) -> None:
-    for number in range(3 * MAX_EXAMINED):
+    for number in range(1500):
         place(backend, number, text(START - timedelta(minutes=number)))
     rare = place(backend, 9999, text(START - timedelta(days=300)), "REJECTED")
     recorder = CallRecorder()
     with backend.hooked(recorder):
         found = [ids(page) for page in pages(backend, "/orders", status="REJECTED")]
     assert found == [[], [], [], [rare]]
-    read = [call for call in recorder.calls if call.operation == "BatchGetItem"]
-    orders = sum(len(call.answer["Responses"]["orders"]) for call in read)
-    assert orders == 3 * MAX_EXAMINED + 1
+    assert numbers_read(recorder) == [*3 * [20, 100, 100, 100, 100, 80], 1]
+    limits = {call.parameters["Limit"] for call in recorder.calls if call.operation == "Query"}
+    assert limits == {20, 40}
+
+
+def test_a_page_reads_as_many_orders_as_probably_contain_those_that_are_missing(
+    backend: MemoryBackend,
+) -> None:
+    for number in range(14):
+        place(backend, number, text(START - timedelta(minutes=number)), ("FAILED", "FULFILLED")[number % 2])
+    recorder = CallRecorder()
+    with backend.hooked(recorder):
+        answer = backend.api.get("/users/u-1/orders", query={"status": "FAILED", "limit": "7"})
+    assert len(answer.body["items"]) == 7
+    assert numbers_read(recorder) == [7, 5, 2]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{}, {"user_id": "u-1"}, {"reference": "PO-1"}, {"status": OrderStatus.FAILED}],
+    ids=["all", "user", "reference", "failed"],
+)
+def test_days_read_only_their_orders(backend: MemoryBackend, query: dict[str, Any]) -> None:
+    placed = [place(backend, day, text(START - timedelta(days=day)), "FAILED") for day in range(4)]
+    recorder = CallRecorder()
+    days = OrderQuery(**query, placed_from="2026-05-30", placed_before="2026-06-01")
+    with backend.hooked(recorder):
+        page = order_lists().page(days, 20, None)
+    assert [order.order_id for order in page.items] == placed[1:3]
+    assert numbers_read(recorder) == [2]
+
+
+def test_a_page_ends_before_an_order_that_makes_it_too_large(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [900_000, 900_000, 900_000, 900_001, 2_000_000, 600_000, 600_000, 600_000, 1]
+    placed = {
+        place(backend, number, text(START - timedelta(minutes=number))): size
+        for number, size in enumerate(sizes)
+    }
+    found, token, is_last = [], None, False
+    while not is_last:
+        page = order_lists().page(OrderQuery(), 4, token, size_of=lambda order: placed[order.order_id])
+        found.append([placed[order.order_id] for order in page.items])
+        token, is_last = page.next_token, page.next_token is None
+    assert found == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:5], sizes[5:8], sizes[8:]]
+    monkeypatch.setattr("functions.shared.persistence.order_lists.MAX_PAGE_BYTES", 0)
+    assert [order.order_id for order in order_lists().page(OrderQuery(), 20, None).items] == [*placed]
 
 
 def test_a_list_is_read_by_query_and_never_by_scan_or_filter(backend: MemoryBackend) -> None:
