@@ -72,7 +72,7 @@ def test_a_checkout_stores_the_next_basket_until_a_repeat_is_no_longer_possible(
         "updatedAt": LATER,
         "expiresAt": known_until,
     }
-    next_day = {"at": "2026-06-02T08:00:01.000Z", "expires_at": known_until + 60, "versions": None}
+    next_day = CHANGE | {"at": "2026-06-02T08:00:01.000Z", "expires_at": known_until + 60}
     assert baskets.put_line("u-1", "p-1", 1, **next_day).last_order is None
     assert "lastOrder" not in stored(backend)
 
