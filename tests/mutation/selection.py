@@ -27,17 +27,15 @@ _WRITES: Final = (
     *(f"{_P}/test_reports.py", *_RECORDS, *_STEPS, *_ORDERS),
 )
 _D: Final = f"{_F}/shared/domain"
-_DOMAIN: Final = (_D,)
-_FIELDS: Final = f"{_F}/shared/test_violations.py"
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "functions/shared/domain/baskets.py": (*_DOMAIN, f"{_F}/baskets_api", f"{_F}/orders_api"),
+    "functions/shared/domain/baskets.py": (f"{_D}/test_baskets.py",),
     "functions/shared/domain/addresses.py": (f"{_D}/test_addresses.py",),
     "functions/shared/domain/currencies.py": (f"{_D}/test_currencies.py",),
-    "functions/shared/domain/errors.py": (*_DOMAIN, f"{_F}/shared/test_http.py", *_STEPS, *_ORDERS),
-    "functions/shared/domain/ids.py": (f"{_D}/test_ids.py", _FIELDS),
+    "functions/shared/domain/errors.py": (f"{_D}/test_errors.py",),
+    "functions/shared/domain/ids.py": (f"{_D}/test_ids.py", f"{_F}/shared/test_violations.py"),
     "functions/shared/domain/moves.py": (f"{_D}/test_moves.py",),
-    "functions/shared/domain/orders.py": (*_DOMAIN, *_WRITES, "tests/documents"),
+    "functions/shared/domain/orders.py": (f"{_D}/test_orders.py",),
     "functions/shared/domain/obligations.py": (f"{_D}/test_obligations.py",),
     "functions/shared/domain/preconditions.py": (f"{_F}/products_api",),
     "functions/shared/domain/pricing.py": (f"{_D}/test_pricing.py", f"{_F}/products_api"),

@@ -105,7 +105,7 @@ class Shipment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
         return self.shipment_id
 
 
-class Refusal(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class Refusal(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Pieces that will not be shipped, a number per line of the order, and the reservation's attempt."""
 
     refusal_id: str

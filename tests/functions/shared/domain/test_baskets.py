@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from functions.shared.domain.baskets import Basket, BasketOrder, NewCheckout
-from functions.shared.domain.errors import BasketEmpty
+from functions.shared.domain.baskets import REPEAT_SECONDS, Basket, BasketOrder, NewBasketLine, NewCheckout
+from functions.shared.domain.errors import BasketEmpty, InvalidInput, VersionMismatch
 from functions.shared.domain.orders import Money
-from tests.functions.shared.domain.samples import AT
+from tests.functions.shared.domain.samples import AT, mistakes
 
 NOW = 1_000
 BASKET = Basket(
@@ -63,3 +63,44 @@ def test_the_order_of_a_basket_has_its_lines_and_the_fields_of_the_checkout() ->
     assert [(line.product_id, line.quantity) for line in order.items] == [("b", 2), ("a", 1)]
     with pytest.raises(BasketEmpty):
         NewCheckout().order_of(EMPTIED)
+
+
+def test_a_new_basket_stores_only_its_user() -> None:
+    new = Basket(user_id="u-1")
+    assert msgspec.to_builtins(new) == {"userId": "u-1"}
+    assert (new.version, new.basket_id, new.quantities, new.added) == (0, None, {}, {})
+    assert (new.updated_at, new.expires_at, new.last_order) == ("", 0, None)
+    assert msgspec.convert(msgspec.to_builtins(BASKET), Basket) == BASKET
+
+
+def test_a_basket_of_another_version_is_refused() -> None:
+    for versions in (None, {5}, {4, 5}):
+        BASKET.check_version(versions)
+    with pytest.raises(VersionMismatch):
+        BASKET.check_version({4})
+
+
+def test_a_basket_has_at_most_50_products() -> None:
+    names = [f"p-{number}" for number in range(50)]
+    full = Basket(user_id="u-1", quantities=dict.fromkeys(names, 1))
+    full.check_line_fits("p-0")
+    Basket(user_id="u-1", quantities=dict.fromkeys(names[1:], 1)).check_line_fits("p-0")
+    with pytest.raises(InvalidInput) as refused:
+        full.check_line_fits("p-50")
+    assert refused.value.field == "productId"
+
+
+def test_a_line_of_a_basket_has_1_to_1000_pieces() -> None:
+    for valid in (1, 1000):
+        assert mistakes(NewBasketLine, {"quantity": valid}) == []
+    for invalid in ({"quantity": 0}, {"quantity": 1001}, {"quantity": 1, "unitPrice": 1}):
+        assert len(mistakes(NewBasketLine, invalid)) == 1
+
+
+def test_a_checkout_needs_no_field_and_allows_no_unknown_one() -> None:
+    assert msgspec.to_builtins(msgspec.convert({}, NewCheckout)) == {}
+    assert [field for field, _ in mistakes(NewCheckout, {"items": []})] == ["items"]
+
+
+def test_a_checkout_is_known_for_a_day() -> None:
+    assert REPEAT_SECONDS == 86_400

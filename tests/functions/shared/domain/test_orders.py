@@ -6,17 +6,33 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from functions.shared.domain.errors import InvalidInput
+from functions.shared.domain.errors import InvalidInput, RejectionCode
 from functions.shared.domain.orders import (
+    UNFINISHED_STATUSES,
+    Fulfillment,
+    HistoryEntry,
+    Money,
     NewOrder,
     NewOrderLine,
     Order,
+    OrderContent,
     OrderLine,
     OrderStatus,
     Pricing,
+    Refusal,
+    Reservation,
+    ReservationState,
+    Return,
+    ReturnStatus,
+    Shipment,
+    ValidatedOrder,
     new_order,
 )
-from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, order
+from tests.functions.shared.domain.samples import AT, LATER, RESERVATIONS, mistakes, order
+
+REQUEST = {"userId": "u", "items": [{"productId": "p", "quantity": 1}]}
+REFUSAL = {"refusalId": "r-1", "quantities": [1], "reason": "why", "attempt": 1}
+RETURN = {"returnId": "r-1", "status": "RECEIVED", "quantities": [2], "restocked": [1], "at": AT}
 
 
 def test_a_new_order_is_pending_in_its_first_attempt_and_has_no_price() -> None:
@@ -147,3 +163,116 @@ def test_an_order_has_1_to_50_lines(lines: int, is_accepted: bool) -> None:
 def test_a_client_cannot_set_a_price(unknown: object) -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.convert(unknown, NewOrder)
+
+
+def test_the_statuses_are_those_of_the_contract() -> None:
+    names = "PENDING VALIDATED IN_FULFILLMENT FULFILLED DELIVERED REJECTED CANCELLED FAILED"
+    assert [status.value for status in OrderStatus] == names.split()
+    assert [status.value for status in UNFINISHED_STATUSES] == names.split()[:3]
+    assert [state.value for state in ReservationState] == ["HELD", "RELEASED"]
+    assert [status.value for status in ReturnStatus] == ["REQUESTED", "RECEIVED"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        (OrderLine, {"productId": "p-1", "quantity": 2}),
+        (HistoryEntry, {"status": "PENDING", "at": AT}),
+        (Reservation, {"state": "HELD", "attempt": 1}),
+        (Shipment, {"shipmentId": "s-1"}),
+        (Refusal, REFUSAL),
+        (Return, RETURN),
+        (Fulfillment, {"status": "FULFILLED"}),
+        (ValidatedOrder, {"items": [], "total": 0, "currency": "EUR"}),
+        (OrderContent, {}),
+        (NewOrder, REQUEST),
+        (Order, msgspec.to_builtins(order())),
+    ],
+)
+def test_a_record_has_and_stores_nothing_else_by_default(
+    kind: type[msgspec.Struct], stored: dict[str, object]
+) -> None:
+    record = msgspec.convert(stored, kind)
+    assert msgspec.to_builtins(record) == stored
+    other: dict[str, object] = {
+        "is_late": False,
+        "in_place": False,
+        "has_content": False,
+        "revision": 0,
+        "first_attempt": 1,
+    }
+    other |= {"shipments": [], "refusals": [], "returns": [], "unsent": []}
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name not in stored:
+            value, expected = getattr(record, field.name), other.get(field.name)
+            assert (value, type(value)) == (expected, type(expected)), field.name
+
+
+def test_a_report_has_the_id_that_its_sender_gave() -> None:
+    assert Shipment(shipment_id="s-1").id == "s-1"
+    assert msgspec.convert(REFUSAL, Refusal).id == msgspec.convert(RETURN, Return).id == "r-1"
+    for valid in ("s", "s" * 128):
+        assert mistakes(Shipment, {"shipmentId": valid}) == []
+    for invalid in ("", "s" * 129):
+        assert len(mistakes(Shipment, {"shipmentId": invalid})) == 1
+
+
+def test_an_expected_total_is_the_price_of_a_possible_order() -> None:
+    for valid in (0, 5_000_000_000_000):
+        assert mistakes(Money, {"amount": valid, "currency": "EUR"}) == []
+    for invalid in ({"amount": -1}, {"amount": 5_000_000_000_001}, {"amount": 1, "minor": True}):
+        assert len(mistakes(Money, {"currency": "EUR"} | invalid)) == 1
+
+
+_TEXT = "expected a text without control characters of at most 200 characters"
+_KEYS = "expected keys that are a text on one line of 1 to 40 characters"
+_SIZE = "expected an object of at most 20 elements or null"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wrong"),
+    [
+        ({"k": ""}, []),
+        ({"k" * 40: "v" * 200, "l": "a\nb"}, []),
+        ({str(number): "v" for number in range(20)}, []),
+        ({str(number): "v" for number in range(21)}, [("metadata", _SIZE)]),
+        ({"": "v"}, [("metadata", _KEYS)]),
+        ({"k" * 41: "v"}, [("metadata", _KEYS)]),
+        ({"k\n": "v"}, [("metadata", _KEYS)]),
+        ({"k": "v" * 201}, [("metadata.k", _TEXT)]),
+        ({"k": "\x00"}, [("metadata.k", _TEXT)]),
+    ],
+)
+def test_metadata_are_up_to_20_short_texts(metadata: dict[str, str], wrong: list[tuple[str, str]]) -> None:
+    assert mistakes(NewOrder, REQUEST | {"metadata": metadata}) == wrong
+
+
+def test_an_order_keeps_what_the_client_says_and_the_total_is_not_for_the_fulfillment_system() -> None:
+    content = {"expected_total": Money(5, "EUR"), "reference": "r"}
+    new = replace(msgspec.convert(REQUEST, NewOrder), **content)
+    placed = new_order(new, order_id="o-1", at=AT, due_at=LATER, with_fingerprint=True)
+    assert placed.content == content
+    assert placed.for_fulfillment == {"reference": "r"}
+
+
+@pytest.mark.parametrize(
+    ("status", "requested", "refused", "waits"),
+    [
+        (OrderStatus.IN_FULFILLMENT, AT, None, True),
+        (OrderStatus.IN_FULFILLMENT, AT, LATER, False),
+        (OrderStatus.IN_FULFILLMENT, None, None, False),
+        (OrderStatus.FULFILLED, AT, None, False),
+    ],
+)
+def test_an_order_in_fulfillment_waits_for_the_answer_to_a_cancel(
+    status: OrderStatus, requested: str | None, refused: str | None, waits: bool
+) -> None:
+    asked = replace(order(status), cancel_requested_at=requested, cancel_refused_at=refused)
+    assert asked.waits_for_cancellation is waits
+
+
+def test_only_a_rejected_order_has_the_code_of_its_reason() -> None:
+    reason = "price_changed: why"
+    rejected = replace(order(OrderStatus.REJECTED), status_reason=reason)
+    assert rejected.rejection_code is RejectionCode.PRICE_CHANGED
+    assert replace(order(OrderStatus.FAILED), status_reason=reason).rejection_code is None

@@ -20,6 +20,7 @@ from functions.shared.domain.errors import InvalidInput, NotHandedOver, ReportRe
 from functions.shared.domain.moves import LEGAL_MOVES
 from functions.shared.domain.orders import (
     MAX_LINES,
+    HistoryEntry,
     Order,
     OrderLine,
     OrderStatus,
@@ -81,6 +82,10 @@ def given_up(status: OrderStatus = OrderStatus.FAILED, **changes: Any) -> Order:
 
 def lines_of(pieces: Mapping[str, int], **more: object) -> list[dict[str, object]]:
     return [{"productId": product_id, "quantity": count, **more} for product_id, count in pieces.items()]
+
+
+def parcel_content(**fields: object) -> dict[str, object]:
+    return {"lines": lines_of(ORDERED), "shippedAt": SHIPPED_AT, **fields}
 
 
 def parcel(pieces: Mapping[str, int] | None = None, /, **fields: Any) -> ShipmentReport:
@@ -502,6 +507,14 @@ def test_a_received_return_goes_back_to_stock_once() -> None:
     assert returned(again.order, only_restocked=True) == [2, 0]
 
 
+def test_a_return_that_is_repeated_later_changes_nothing() -> None:
+    order = ship(in_fulfillment()).order
+    for status in ("REQUESTED", "RECEIVED"):
+        order = record_return(order, "t-1", return_of({"p-1": 1}, status), at=AT).order
+        again = record_return(order, "t-1", return_of({"p-1": 1}, status), at=LATER)
+        assert again.order is order
+
+
 def test_a_received_return_that_cannot_be_sold_again_does_not_go_back_to_stock() -> None:
     report = msgspec.convert(
         {"status": "RECEIVED", "lines": lines_of({"p-1": 2}), "reason": "broken"}, ReturnReport
@@ -688,7 +701,35 @@ def test_every_change_sets_the_time_of_the_order(record: Callable[[Order], Recor
     assert record(order).order.updated_at == LATER
 
 
+@pytest.mark.parametrize(
+    ("recorded", "to", "reason"),
+    [
+        (refuse(ship(in_fulfillment(), p1=1).order, p1=2, p2=2), OrderStatus.FULFILLED, None),
+        (refuse(in_fulfillment()), OrderStatus.FAILED, "refused: broken"),
+        (deliver(ship(in_fulfillment()).order), OrderStatus.DELIVERED, None),
+        (record_cancellation(asked(), agreed=True, at=LATER), OrderStatus.CANCELLED, None),
+        (
+            record_cancellation(ship(asked(), p1=1).order, agreed=True, at=LATER),
+            OrderStatus.FULFILLED,
+            None,
+        ),
+    ],
+)
+def test_a_move_has_the_time_of_its_report_and_a_reason(
+    recorded: Recorded, to: OrderStatus, reason: str | None
+) -> None:
+    assert recorded.order.history[-1] == HistoryEntry(to, LATER, reason)
+    assert recorded.order.status_reason == reason
+
+
 # --- events that are owed ---------------------------------------------------------------------------------
+
+
+def test_a_report_on_a_final_order_owes_the_events_of_earlier_moves_too() -> None:
+    order = replace(ship(in_fulfillment()).order, unsent=[], due_at=LATER)
+    moves = [f"status/{number}" for number in range(4)]
+    assert receive(order, p1=1).order.unsent == ["return/t-1", *moves]
+    assert deliver(order).order.unsent == [*moves, "status/4"]
 
 
 def test_a_report_owes_the_event_of_its_fact_and_of_each_move() -> None:
@@ -859,10 +900,9 @@ def test_a_report_has_1_to_50_lines_and_no_unknown_field(
     assert [field for field, _ in mistakes(kind, content | {"lines": lines[:1], "size": 1})] == ["size"]
     unknown = content | {"lines": [{**lines[0], "color": "red"}]}
     assert [field for field, _ in mistakes(kind, unknown)] == ["lines[0].color"]
-
-
-def parcel_content(**fields: object) -> dict[str, object]:
-    return {"lines": lines_of(ORDERED), "shippedAt": SHIPPED_AT, **fields}
+    for pieces, is_valid in ((1, True), (1000, True), (0, False), (1001, False)):
+        found = mistakes(kind, content | {"lines": lines_of({"p-1": pieces})})
+        assert [field for field, _ in found] == ([] if is_valid else ["lines[0].quantity"])
 
 
 # --- conservation -----------------------------------------------------------------------------------------
