@@ -51,7 +51,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/shared/persistence/dynamodb.py": _RECORDS,
     "functions/shared/persistence/open_index.py": _WRITES,
     "functions/shared/persistence/order_items.py": _WRITES,
-    "functions/shared/persistence/order_lists.py": (f"{_F}/orders_api", f"{_P}/test_order_lists.py"),
+    "functions/shared/persistence/order_lists.py": (f"{_P}/test_order_lists.py", f"{_F}/orders_api"),
     "functions/shared/persistence/orders.py": _WRITES,
     "functions/shared/persistence/pages.py": (f"{_P}/test_pages.py", f"{_F}/orders_api"),
     "functions/shared/persistence/records.py": (
@@ -80,7 +80,9 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "functions/requeue_stalled_orders/executions.py": (f"{_F}/requeue_stalled_orders",),
     "functions/requeue_stalled_orders/handler.py": (f"{_F}/requeue_stalled_orders", "tests/observability"),
     "functions/requeue_stalled_orders/requeue.py": (f"{_F}/requeue_stalled_orders",),
-    "ops/orders.py": ("tests/ops",),
+    "ops/orders.py": tuple(
+        f"tests/ops/test_{part}.py" for part in ("orders", "shipping", "reconciliation", "replay")
+    ),
     "statemachines/order_fulfillment.asl.json": (
         "tests/statemachines/test_paths.py",
         "tests/statemachines/test_structure.py",

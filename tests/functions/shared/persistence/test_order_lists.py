@@ -145,6 +145,16 @@ def test_a_status_lists_exactly_its_orders_newest_first(
     assert all_ids(backend, path, status=status, limit="7") == expected
 
 
+def test_a_page_that_has_read_the_last_order_and_not_shown_it_has_a_next_page(
+    backend: MemoryBackend,
+) -> None:
+    placed = [
+        place(backend, number, text(START - timedelta(minutes=number)), status)
+        for number, status in enumerate(3 * ["FULFILLED"] + 3 * ["REJECTED"])
+    ]
+    assert all_ids(backend, "/orders", status="REJECTED", limit="1") == placed[3:]
+
+
 def test_days_and_a_status_hold_together(backend: MemoryBackend) -> None:
     for status in OrderStatus:
         numbers = range(1000, 1004)
@@ -223,7 +233,8 @@ def test_a_page_reads_as_many_orders_as_probably_contain_those_that_are_missing(
     backend: MemoryBackend,
 ) -> None:
     for number in range(14):
-        place(backend, number, text(START - timedelta(minutes=number)), ("FAILED", "FULFILLED")[number % 2])
+        status = "FULFILLED" if number in range(1, 13, 2) else "FAILED"
+        place(backend, number, text(START - timedelta(minutes=number)), status)
     recorder = CallRecorder()
     with backend.hooked(recorder):
         answer = backend.api.get("/users/u-1/orders", query={"status": "FAILED", "limit": "7"})
@@ -244,6 +255,13 @@ def test_days_read_only_their_orders(backend: MemoryBackend, query: dict[str, An
         page = order_lists().page(days, 20, None)
     assert [order.order_id for order in page.items] == placed[1:3]
     assert numbers_read(recorder) == [2]
+
+
+def test_a_list_starts_at_its_first_time_and_ends_before_its_last(backend: MemoryBackend) -> None:
+    times = [text(START - timedelta(minutes=number)) for number in range(4)]
+    placed = [place(backend, number, at) for number, at in enumerate(times)]
+    page = order_lists().page(OrderQuery(placed_from=times[2], placed_before=times[0]), 20, None)
+    assert [order.order_id for order in page.items] == placed[1:3]
 
 
 def test_a_page_ends_before_an_order_that_makes_it_too_large(
