@@ -702,24 +702,25 @@ def test_every_change_sets_the_time_of_the_order(record: Callable[[Order], Recor
 
 
 @pytest.mark.parametrize(
-    ("recorded", "to", "reason"),
+    ("record", "to", "reason"),
     [
-        (refuse(ship(in_fulfillment(), p1=1).order, p1=2, p2=2), OrderStatus.FULFILLED, None),
-        (refuse(in_fulfillment()), OrderStatus.FAILED, "refused: broken"),
-        (deliver(ship(in_fulfillment()).order), OrderStatus.DELIVERED, None),
-        (record_cancellation(asked(), agreed=True, at=LATER), OrderStatus.CANCELLED, None),
+        (lambda: refuse(ship(in_fulfillment(), p1=1).order, p1=2, p2=2), OrderStatus.FULFILLED, None),
+        (lambda: refuse(in_fulfillment()), OrderStatus.FAILED, "refused: broken"),
+        (lambda: deliver(ship(in_fulfillment()).order), OrderStatus.DELIVERED, None),
+        (lambda: record_cancellation(asked(), agreed=True, at=LATER), OrderStatus.CANCELLED, None),
         (
-            record_cancellation(ship(asked(), p1=1).order, agreed=True, at=LATER),
+            lambda: record_cancellation(ship(asked(), p1=1).order, agreed=True, at=LATER),
             OrderStatus.FULFILLED,
             None,
         ),
     ],
 )
 def test_a_move_has_the_time_of_its_report_and_a_reason(
-    recorded: Recorded, to: OrderStatus, reason: str | None
+    record: Callable[[], Recorded], to: OrderStatus, reason: str | None
 ) -> None:
-    assert recorded.order.history[-1] == HistoryEntry(to, LATER, reason)
-    assert recorded.order.status_reason == reason
+    order = record().order
+    assert order.history[-1] == HistoryEntry(to, LATER, reason)
+    assert order.status_reason == reason
 
 
 # --- events that are owed ---------------------------------------------------------------------------------
