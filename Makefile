@@ -66,12 +66,15 @@ run: $(LOCAL) $(CLONE) ## Serve the API on this machine until Ctrl-C
 PYTEST := $(BIN)/python -m pytest --dist worksteal --numprocesses
 # These need the real Pulumi CLI or implementations by others, and take longer than all others together.
 PROOF := tests/engine tests/references
+# DynamoDB Local must answer each call of these as the store in memory does.
+COMPARED := tests/crashes/test_faults.py tests/interleavings
 
 test: install ## Run the tests that hold for every change: all but those of `make proof`
 	$(PYTEST) 3 $(addprefix --ignore=,$(PROOF))
 
 proof: implementations ## Run the tests with the real Pulumi CLI and with other implementations
 	$(PYTEST) 2 $(PROOF)
+	$(PYTEST) 2 --dynamodb-local $(COMPARED)
 
 lint: install
 	$(BIN)/ruff check .
@@ -94,6 +97,7 @@ implementations: install
 
 references: implementations ## Compare the stand-ins with other implementations, which it installs
 	$(PYTEST) 2 tests/references
+	$(PYTEST) 2 --dynamodb-local $(COMPARED)
 
 clients: install ## Generate clients from the contract, compile them, and place an order with each
 	GENERATED_CLIENTS=1 $(BIN)/python -m pytest -rs tests/clients

@@ -50,7 +50,10 @@ def _compared_store(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     from tests.references.dynamodb_local import ComparedStore
+    from tests.references.implementations import DYNAMODB
 
+    if not DYNAMODB.is_installed():
+        pytest.skip("DynamoDB Local is not installed: run `make implementations`")
     with patch("local.memory.cloud.Store", ComparedStore):
         yield
 
