@@ -110,6 +110,8 @@ COMPLETE: Final = {
     "functions/shared/domain/preconditions.py",
     "functions/shared/domain/pricing.py",
     "functions/shared/domain/quotes.py",
+    "functions/shared/domain/shipping.py",
+    "functions/shared/domain/texts.py",
     "functions/shared/lifecycle.py",
     "functions/shared/persistence/baskets.py",
     "functions/shared/persistence/dynamodb.py",
