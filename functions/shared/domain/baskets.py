@@ -90,7 +90,7 @@ class Basket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
             )
 
 
-class NewCheckout(OrderContent, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class NewCheckout(OrderContent, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A client's request to order what is in a basket. All fields are optional."""
 
     def order_of(self, basket: Basket) -> NewOrder:
