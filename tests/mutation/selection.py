@@ -109,6 +109,7 @@ COMPLETE: Final = {
     "functions/shared/domain/ids.py",
     "functions/shared/domain/moves.py",
     "functions/shared/domain/obligations.py",
+    "functions/shared/domain/orders.py",
     "functions/shared/domain/preconditions.py",
     "functions/shared/domain/pricing.py",
     "functions/shared/domain/products.py",

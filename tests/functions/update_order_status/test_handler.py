@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from functions.shared import aws
 from functions.shared.domain.errors import OrderCancelled, Superseded
+from functions.shared.persistence.reservations import Reservations
 from local.memory.backend import MemoryBackend
 from local.memory.functions import invoke_task
 
@@ -79,6 +81,17 @@ def test_an_order_without_a_reservation_cannot_be_fulfilled(backend: MemoryBacke
     order_id = backend.create_validated_order({backend.create_product(): 1})
     with pytest.raises(Superseded):
         invoke_task("update_order_status", order_id, status="FULFILLED", shipment={"shipmentId": "s"})
+
+
+def test_an_order_that_a_fulfillment_system_has_is_not_fulfilled_in_place(backend: MemoryBackend) -> None:
+    order_id = backend.create_validated_order({backend.create_product(): 1})
+    in_place = backend.reserve(order_id)
+    Reservations(aws.client("dynamodb"), "orders", "products").hand_over(
+        order_id, 1, to="partner.example", at="2026-01-01T00:00:00.000Z"
+    )
+    with pytest.raises(Superseded, match=r"partner\.example has the order"):
+        invoke_task("update_order_status", order_id, status="FULFILLED", fulfillment=in_place)
+    assert statuses(backend, order_id) == ["PENDING", "VALIDATED"]
 
 
 def test_a_move_of_an_earlier_attempt_is_superseded_and_changes_nothing(backend: MemoryBackend) -> None:

@@ -53,6 +53,7 @@ def test_a_move_has_only_its_status_and_time_unless_more_is_said() -> None:
     bare = Move(order_id="o-1", to=OrderStatus.VALIDATED, at=AT)
     optional = (bare.attempt, bare.reason, bare.pricing, bare.shipment, bare.due_at)
     assert optional == (None,) * 5
+    assert bare.in_place is False
 
 
 PARCEL = Shipment(shipment_id="s-1")
@@ -120,6 +121,22 @@ def test_a_move_that_later_moves_followed_is_a_repeat_too() -> None:
 def test_a_move_of_an_earlier_attempt_is_superseded() -> None:
     with pytest.raises(Superseded):
         raise_unless_repeated(order(OrderStatus.VALIDATED, attempt=2), move(OrderStatus.FULFILLED, attempt=1))
+
+
+def test_a_move_in_place_names_the_system_that_has_the_order() -> None:
+    has = replace(
+        order(OrderStatus.VALIDATED), reservation=held_reservation(handed_over_to="partner.example")
+    )
+    fulfilled = move(OrderStatus.FULFILLED)
+    for refused, message in (
+        (replace(fulfilled, in_place=True), "the fulfillment system partner.example has the order"),
+        (fulfilled, "the order is VALIDATED in attempt 1"),
+    ):
+        with pytest.raises(Superseded, match=message):
+            raise_unless_repeated(has, refused)
+    for stock in (None, held_reservation()):
+        with pytest.raises(Superseded, match="the order is VALIDATED in attempt 1"):
+            raise_unless_repeated(replace(has, reservation=stock), replace(fulfilled, in_place=True))
 
 
 def test_a_move_that_a_rejected_order_did_not_make_is_superseded() -> None:
