@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from functions.shared.domain.orders import UNFINISHED_STATUSES, Order
+from functions.shared.domain.orders import UNFINISHED_STATUSES, Order, OrderStatus
 from functions.shared.persistence.dynamodb import Item, UpdateExpression
 from functions.shared.persistence.order_items import OrderItems, require_revision
 
@@ -23,6 +23,14 @@ class OpenOrder(NamedTuple):
 def shard_of(order_id: str) -> str:
     """Returns the shard of the index in which an order is entered."""
     return order_id[-1]
+
+
+def change_entry(update: UpdateExpression, status: OrderStatus, due_at: str | None) -> None:
+    """Adds to a write: a final order leaves the index. Another is due at `due_at`, or as before."""
+    if status not in UNFINISHED_STATUSES:
+        update.remove("openShard", "dueAt")
+    elif due_at is not None:
+        update.set("dueAt", due_at)
 
 
 class OpenIndex:
@@ -63,12 +71,7 @@ class OpenIndex:
 
         A final order leaves the index. Another is due at `due_at`, or as before.
         """
-        update = UpdateExpression()
+        update = UpdateExpression().remove("unsent")
         require_revision(update, order)
-        if order.status not in UNFINISHED_STATUSES:
-            update.remove("unsent", "openShard", "dueAt")
-        else:
-            update.remove("unsent")
-            if due_at is not None:
-                update.set("dueAt", due_at)
+        change_entry(update, order.status, due_at)
         self._items.update_if(order.order_id, update)

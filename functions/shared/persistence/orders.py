@@ -34,7 +34,7 @@ from functions.shared.persistence.dynamodb import (
     to_item,
     was_repeated,
 )
-from functions.shared.persistence.open_index import OpenIndex, shard_of
+from functions.shared.persistence.open_index import OpenIndex, change_entry, shard_of
 from functions.shared.persistence.order_items import OrderItems, list_shard_of, order_before
 
 
@@ -107,7 +107,8 @@ class OrderRepository:
             update.require_absent("reservation.handedOverTo")
         if move.to is OrderStatus.FAILED:
             update.set("failedShard", list_shard_of(move.order_id))
-        _change_index(update, move, stay_open=stay_open)
+        if move.to in UNFINISHED_STATUSES or not stay_open:
+            change_entry(update, move.to, move.due_at)
         try:
             return MoveResult(self._items.update(move.order_id, update), changed=True)
         except ClientError as error:
@@ -151,15 +152,6 @@ class OrderRepository:
             .require_one_of("status", OPEN_STATUSES)
         )
         return self._items.update_or_superseded(order.order_id, update)
-
-
-def _change_index(update: UpdateExpression, move: Move, *, stay_open: bool) -> None:
-    """Adds when an unfinished order is looked at again, or that a final one leaves the open index."""
-    if move.to in UNFINISHED_STATUSES:
-        if move.due_at is not None:
-            update.set("dueAt", move.due_at)
-    elif not stay_open:
-        update.remove("openShard", "dueAt")
 
 
 def _entry(move: Move) -> dict[str, str]:
