@@ -86,7 +86,7 @@ lint: install
 types: install
 	$(BIN)/mypy .
 
-check: lint types test ## Lint, types and tests: CI also runs `make proof` and mutants
+check: lint types test ## Lint, types and tests: CI also runs `make proof`, `make clients` and mutants
 
 coverage: install ## Measure the lines and branches of the product that the unit tests run
 	$(PYTEST) 2 --cov --cov-report=term \

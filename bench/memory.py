@@ -83,9 +83,10 @@ def memory() -> bool:
         variables = environment(endpoint)
         for package in function_packages():
             uses[package.removeprefix("functions.")] = _measure(package, endpoint, variables)
-    columns, rows = prices({name: asdict(use) for name, use in uses.items()})
+    results = {name: asdict(use) for name, use in uses.items()}
+    columns, rows = prices(results)
     table("Memory: first call in ms, and USD for the duration of a million warm calls", columns, rows)
-    write("memory", {"functions": {name: asdict(use) for name, use in uses.items()}})
+    write("memory", {"functions": results})
     return True
 
 

@@ -1,4 +1,4 @@
-"""The environment of the commands: proxies, and the version of the project."""
+"""The environment of commands and tests: folders, proxies, and the version of the project."""
 
 import os
 import tomllib
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
+RUNS_FOLDER: Final = "ORDERFLOW_RUNS_FOLDER"
+"""The variable with the folder for the runs of several processes with the same program."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 

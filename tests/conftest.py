@@ -18,7 +18,7 @@ from unittest.mock import patch
 import pytest
 
 from functions.shared import deadline
-from local.environment import bypass_proxies_for_loopback
+from local.environment import RUNS_FOLDER, bypass_proxies_for_loopback
 from local.memory.functions import ENVIRONMENT
 
 # A shell that starts this run in the background ignores SIGINT. All child processes would inherit that.
@@ -65,7 +65,7 @@ def _shared_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     (folder / "runs").mkdir(exist_ok=True)
-    with patch.dict(os.environ, {"ORDERFLOW_RUNS_FOLDER": str(folder / "runs")}):
+    with patch.dict(os.environ, {RUNS_FOLDER: str(folder / "runs")}):
         yield
 
 

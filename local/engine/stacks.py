@@ -23,9 +23,7 @@ import yaml  # type: ignore[import-untyped]
 from local.engine.program import PROJECT_ROOT, ProgramRun, run_program
 from local.engine.recorder import ACCOUNT_ID, REGION, Recorder
 from local.engine.stack_config import load_stack_config
-
-RUNS_FOLDER: Final = "ORDERFLOW_RUNS_FOLDER"
-"""The environment variable with the folder for the runs of several processes with the same program."""
+from local.environment import RUNS_FOLDER
 
 # dev: all logs and no protection. prod: protected data and few logs.
 CONFIGURATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
